@@ -1,0 +1,264 @@
+//! The configuration file: the clusters that have a name.
+//!
+//! ```toml
+//! [clusters.staging]
+//! bootstrap = "kafka-1:9092,kafka-2:9092"
+//! access = "read-only"              # or "production", or "read-write", which is the default
+//!
+//! [clusters.staging.properties]     # passed to librdkafka as they are
+//! security.protocol = "sasl_ssl"
+//! sasl.mechanism = "SCRAM-SHA-512"
+//! sasl.username = "me"
+//! sasl.password = "..."
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::error::BrokerError;
+use super::profile::{Access, Profile};
+
+/// What the configuration file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    path: PathBuf,
+    clusters: BTreeMap<String, Profile>,
+}
+
+/// The name of the embedded broker's cluster, which no other may have: it names a folder of read models.
+pub const EMBEDDED: &str = "lab";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    clusters: BTreeMap<String, Cluster>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cluster {
+    bootstrap: String,
+    #[serde(default)]
+    access: FileAccess,
+    #[serde(default)]
+    properties: toml::Table,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+enum FileAccess {
+    #[default]
+    ReadWrite,
+    ReadOnly,
+    Production,
+}
+
+impl Config {
+    /// Reads the file; one that is not there names no cluster.
+    pub fn read(path: &Path) -> Result<Self, BrokerError> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self {
+                path: path.to_owned(),
+                clusters: BTreeMap::new(),
+            }),
+            Err(error) => Err(BrokerError::ConfigFile {
+                path: path.to_owned(),
+                reason: format!("cannot be read: {error}"),
+            }),
+        }
+    }
+
+    /// Reads the file's text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, BrokerError> {
+        let wrong = |reason: String| BrokerError::ConfigFile {
+            path: path.to_owned(),
+            reason,
+        };
+        // The parser's own report shows the line that is wrong, and that line may hold a password: only its words are used.
+        let file: File = toml::from_str(text).map_err(|error| {
+            let place = error.span().map(|span| place(text, span.start));
+            wrong(format!("{}{}", place.unwrap_or_default(), error.message()))
+        })?;
+        let mut clusters = BTreeMap::new();
+        for (name, cluster) in file.clusters {
+            check_name(&name).map_err(wrong)?;
+            if cluster.bootstrap.trim().is_empty() {
+                return Err(wrong(format!("the cluster `{name}` needs `bootstrap = \"HOST:PORT\"`")));
+            }
+            let mut properties = BTreeMap::new();
+            flatten("", cluster.properties, &mut properties)
+                .map_err(|reason| wrong(format!("the cluster `{name}`: {reason}")))?;
+            let profile = Profile {
+                name: name.clone(),
+                bootstrap: cluster.bootstrap,
+                properties,
+                access: match cluster.access {
+                    FileAccess::ReadWrite => Access::ReadWrite,
+                    FileAccess::ReadOnly => Access::ReadOnly,
+                    FileAccess::Production => Access::Production,
+                },
+            };
+            clusters.insert(name, profile);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            clusters,
+        })
+    }
+
+    /// The cluster of that name; one that is not there is an error that says which are.
+    pub fn cluster(&self, name: &str) -> Result<Profile, BrokerError> {
+        self.clusters
+            .get(name)
+            .cloned()
+            .ok_or_else(|| BrokerError::UnknownCluster {
+                name: name.to_owned(),
+                known: self.clusters.keys().cloned().collect(),
+                path: self.path.clone(),
+            })
+    }
+
+    /// Every cluster, by name.
+    pub fn clusters(&self) -> impl Iterator<Item = &Profile> {
+        self.clusters.values()
+    }
+}
+
+/// `line 3, column 5: ` of a place in the text, counted from 1.
+fn place(text: &str, at: usize) -> String {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    format!("line {line}, column {column}: ")
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    let good = !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with('.')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if !good {
+        return Err(format!(
+            "`{}` cannot be a cluster's name: it names a folder, so letters, digits, `-`, `_` and `.` only",
+            name.escape_debug()
+        ));
+    }
+    if name == EMBEDDED {
+        return Err(format!(
+            "the name `{EMBEDDED}` is the embedded broker's: choose another one"
+        ));
+    }
+    Ok(())
+}
+
+/// TOML reads `sasl.password = "x"` as a table within a table; librdkafka calls the property `sasl.password`.
+fn flatten(prefix: &str, table: toml::Table, out: &mut BTreeMap<String, String>) -> Result<(), String> {
+    for (key, value) in table {
+        let name = if prefix.is_empty() {
+            key
+        } else {
+            format!("{prefix}.{key}")
+        };
+        match value {
+            toml::Value::Table(inner) => flatten(&name, inner, out)?,
+            toml::Value::String(text) => drop(out.insert(name, text)),
+            toml::Value::Integer(number) => drop(out.insert(name, number.to_string())),
+            toml::Value::Float(number) => drop(out.insert(name, number.to_string())),
+            toml::Value::Boolean(flag) => drop(out.insert(name, flag.to_string())),
+            _ => {
+                return Err(format!(
+                    "the property `{name}` must be a string, a number or true or false"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("config.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_cluster_with_everything() {
+        let config = parse(
+            "[clusters.a]\nbootstrap = 'h:1,i:2'\naccess = 'read-only'\n[clusters.a.properties]\nsecurity.protocol = 'ssl'\n\
+             'sasl.username' = 'me'\nsocket.timeout.ms = 1000\nenable.ssl.certificate.verification = false\n\
+             [clusters.b]\nbootstrap = 'h:1'\n[clusters.c]\nbootstrap = 'h:1'\naccess = 'production'",
+        )
+        .unwrap();
+        let a = config.cluster("a").unwrap();
+        assert_eq!(a.access, Access::ReadOnly);
+        let properties: Vec<_> = a.properties.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(
+            properties,
+            [
+                "enable.ssl.certificate.verification=false",
+                "sasl.username=me",
+                "security.protocol=ssl",
+                "socket.timeout.ms=1000"
+            ]
+        );
+        assert_eq!(config.cluster("b").unwrap().access, Access::ReadWrite);
+        assert_eq!(config.cluster("c").unwrap().access, Access::Production);
+        let error = config.cluster("d").unwrap_err().to_string();
+        assert!(
+            error.contains("`a`, `b`, `c`") && error.contains("config.toml"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place_and_without_its_line() {
+        let error =
+            parse("[clusters.a]\nbootstrap = 'h:1'\n[clusters.a.properties]\nsasl.password = 'hunter2\n").unwrap_err();
+        assert!(error.contains("config.toml: line 4, column"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        let error = parse("[clusters.a]\nbootstrap = 'h:1'\nacces = 'read-only'").unwrap_err();
+        assert!(error.contains("line 3") && error.contains("acces"), "{error}");
+        let error = parse("[clusters.a]\nbootstrap = 'h:1'\naccess = 'readonly'").unwrap_err();
+        assert!(error.contains("read-only"), "{error}");
+        assert!(
+            parse("[clusters.a]\naccess = 'read-only'")
+                .unwrap_err()
+                .contains("bootstrap")
+        );
+        assert!(
+            parse("[clusters.a]\nbootstrap = ' '")
+                .unwrap_err()
+                .contains("bootstrap")
+        );
+        assert!(
+            parse("[clusters.lab]\nbootstrap = 'h:1'")
+                .unwrap_err()
+                .contains("embedded")
+        );
+        assert!(
+            parse("[clusters.'../x']\nbootstrap = 'h:1'")
+                .unwrap_err()
+                .contains("../x")
+        );
+        assert!(parse("[cluster.a]").unwrap_err().contains("cluster"));
+        let array = "[clusters.a]\nbootstrap = 'h:1'\n[clusters.a.properties]\nx = []";
+        assert!(parse(array).unwrap_err().contains("`x`"));
+    }
+
+    #[test]
+    fn no_file_is_no_cluster() {
+        let config = Config::read(Path::new("/no/such/config.toml")).unwrap();
+        let error = config.cluster("a").unwrap_err().to_string();
+        assert!(error.contains("[clusters.NAME]"), "{error}");
+    }
+}

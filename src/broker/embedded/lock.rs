@@ -1,0 +1,109 @@
+//! The lock on the data directory: one process serves it, the others find in the lock file where.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::error::EmbeddedError;
+
+/// Who serves the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub pid: u32,
+    pub address: SocketAddr,
+}
+
+/// The held lock; the system gives it back when this is dropped, and when the process dies.
+#[derive(Debug)]
+pub(crate) struct Held {
+    file: File,
+}
+
+/// What taking the lock came to.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    Held(Held),
+    /// Another process has it, and says where it serves once it does.
+    By(Option<Holder>),
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("lock")
+}
+
+/// Takes the lock of `dir`, or reads who has it.
+pub(crate) fn take(dir: &Path) -> Result<Taken, EmbeddedError> {
+    let failed = |cause| EmbeddedError::Directory {
+        path: dir.to_path_buf(),
+        cause,
+    };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path(dir))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).map_err(failed)?;
+            Ok(Taken::Held(Held { file }))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            file.read_to_string(&mut text).map_err(failed)?;
+            Ok(Taken::By(parse(&text)))
+        }
+        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    }
+}
+
+fn parse(text: &str) -> Option<Holder> {
+    let (pid, address) = text.strip_suffix('\n')?.split_once(' ')?;
+    Some(Holder {
+        pid: pid.parse().ok()?,
+        address: address.parse().ok()?,
+    })
+}
+
+impl Held {
+    /// Tells the others where this process serves.
+    pub fn announce(&mut self, address: SocketAddr) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.set_len(0)?;
+        // One write, so that nobody reads half of it; the line end says that it is whole.
+        self.file
+            .write_all(format!("{} {address}\n", std::process::id()).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_learns_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let Taken::Held(mut held) = take(dir.path()).unwrap() else {
+            panic!("nobody holds it")
+        };
+        assert!(matches!(take(dir.path()).unwrap(), Taken::By(None)));
+        let address = "127.0.0.1:9092".parse().unwrap();
+        held.announce(address).unwrap();
+        let Taken::By(Some(holder)) = take(dir.path()).unwrap() else {
+            panic!("it is held")
+        };
+        assert_eq!((holder.pid, holder.address), (std::process::id(), address));
+        drop(held);
+        assert!(matches!(take(dir.path()).unwrap(), Taken::Held(_)));
+    }
+
+    #[test]
+    fn half_a_line_names_nobody() {
+        assert_eq!(parse("123 127.0.0.1:90"), None);
+        assert_eq!(parse(""), None);
+        assert_eq!(parse("x 127.0.0.1:90\n"), None);
+    }
+}

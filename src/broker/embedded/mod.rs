@@ -1,0 +1,143 @@
+//! The embedded broker: one node on loopback that speaks Kafka's own protocol, for one machine, one person and lessons.
+//!
+//! Whoever outgrows it points Foldlog at Apache Kafka; the client cannot tell the difference.
+//!
+//! How a request travels: [`server`] reads a frame ([`frame`]), `api` finds its line in the table, [`guard`] checks its shape,
+//! the handler asks the [`store`] for a topic and its [`partition`], and the partition's [`log`] reads or appends batches.
+//! Requests of consumer groups go to their coordinator ([`groups`]). What is in flight, and how many are connected, is bounded
+//! by [`limits`].
+
+mod api;
+mod attach;
+mod config;
+pub mod error;
+mod frame;
+mod groups;
+mod guard;
+mod housekeeping;
+mod limits;
+mod lock;
+mod log;
+mod partition;
+mod running;
+mod schema;
+mod server;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::BrokerError;
+use super::profile::{Access, Profile};
+use attach::{Attached, Opened};
+use error::EmbeddedError;
+use groups::Coordinator;
+use limits::Limits;
+use running::Running;
+use store::Store;
+
+/// What every request works on.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    store: Arc<Store>,
+    groups: Coordinator,
+    limits: Limits,
+}
+
+/// A broker of a data directory: started here, or attached to where another process runs it already.
+///
+/// Dropping it stops a broker that was started here. Where another process ran it and ends, this process takes over on the
+/// same port, so that a studio does not lose its broker because a command finished.
+#[derive(Debug)]
+pub struct Embedded {
+    address: SocketAddr,
+    owner: Arc<AtomicBool>,
+    _role: Role,
+}
+
+/// What keeps the broker, or the connection to it, alive.
+#[derive(Debug)]
+enum Role {
+    Owner(#[allow(dead_code, reason = "held for its drop")] Running),
+    Attached(#[allow(dead_code, reason = "held for its drop")] Attached),
+}
+
+impl Embedded {
+    /// Opens the broker of `data`, starting it on `listen` (an ephemeral loopback port when `None`) unless it runs already.
+    ///
+    /// Where it runs at another address than `listen`, that is an error which says where.
+    pub fn open(data: &Path, listen: Option<SocketAddr>) -> Result<Self, BrokerError> {
+        let dir = data.join("broker");
+        let opened = attach::open(&dir, listen)?;
+        Ok(match opened {
+            Opened::Running(running) => Self {
+                address: running.address(),
+                owner: Arc::new(AtomicBool::new(true)),
+                _role: Role::Owner(running),
+            },
+            Opened::Elsewhere(holder) => {
+                let wrong = listen.is_some_and(|asked| asked.port() != 0 && asked != holder.address);
+                if wrong {
+                    return Err(locked(&dir, holder).into());
+                }
+                let owner = Arc::new(AtomicBool::new(false));
+                Self {
+                    address: holder.address,
+                    _role: Role::Attached(Attached::watch(dir, holder.address, Arc::clone(&owner))?),
+                    owner,
+                }
+            }
+        })
+    }
+
+    /// Starts the broker of `data` on `listen`; where another process runs it, that is an error which says which and where.
+    pub fn start(data: &Path, listen: SocketAddr) -> Result<Self, BrokerError> {
+        let dir = data.join("broker");
+        match attach::open(&dir, Some(listen))? {
+            Opened::Running(running) => Ok(Self {
+                address: running.address(),
+                owner: Arc::new(AtomicBool::new(true)),
+                _role: Role::Owner(running),
+            }),
+            Opened::Elsewhere(holder) => Err(locked(&dir, holder).into()),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether this process runs it now: it started it, or took over when the process that had started it ended.
+    pub fn is_owner(&self) -> bool {
+        self.owner.load(Ordering::Acquire)
+    }
+
+    /// The profile that a client connects with; its name is `lab`.
+    pub fn profile(&self) -> Profile {
+        Profile {
+            name: "lab".to_owned(),
+            bootstrap: self.address.to_string(),
+            properties: BTreeMap::new(),
+            access: Access::ReadWrite,
+        }
+    }
+}
+
+fn locked(dir: &Path, holder: lock::Holder) -> EmbeddedError {
+    EmbeddedError::Locked {
+        path: dir.to_path_buf(),
+        pid: holder.pid,
+        address: holder.address,
+    }
+}
+
+/// Any free port of this machine alone.
+fn ephemeral() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}

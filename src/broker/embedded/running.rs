@@ -1,0 +1,111 @@
+//! A broker that runs in this process: its state, its listener and the threads that serve it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::broker::error::BrokerError;
+
+use super::Broker;
+use super::error::EmbeddedError;
+use super::groups::{Coordinator, Topics};
+use super::housekeeping::Housekeeper;
+use super::limits::Limits;
+use super::lock::Held;
+use super::server;
+use super::store::Store;
+
+/// Two serve a producer beside a consumer; requests never wait for each other except on a partition's lock.
+const THREADS: usize = 2;
+/// How long a stop waits for a request that is being answered; the log is consistent without waiting.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Stops the broker when it is dropped: connections first, then the log is synced, then the lock is given back.
+#[derive(Debug)]
+pub(crate) struct Running {
+    address: SocketAddr,
+    runtime: Option<Runtime>,
+    housekeeper: Option<Housekeeper>,
+    broker: Arc<Broker>,
+    _lock: Held,
+}
+
+impl Running {
+    /// Starts serving `dir`, whose lock is held, on `listen`.
+    pub fn start(dir: &Path, listen: SocketAddr, mut lock: Held) -> Result<Self, BrokerError> {
+        if !listen.ip().is_loopback() {
+            return Err(EmbeddedError::NotLoopback(listen).into());
+        }
+        let broker = Arc::new(open(dir)?);
+        let cannot_listen = |cause| EmbeddedError::Listen { address: listen, cause };
+        let listener = TcpListener::bind(listen).map_err(cannot_listen)?;
+        listener.set_nonblocking(true).map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("foldlog-broker")
+            .enable_all()
+            .build()
+            .map_err(EmbeddedError::System)?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(cannot_listen)?
+        };
+        runtime.spawn(server::serve(listener, Arc::clone(&broker)));
+        let housekeeper = Housekeeper::start(Arc::clone(&broker)).map_err(EmbeddedError::System)?;
+        lock.announce(address).map_err(|cause| EmbeddedError::Directory {
+            path: dir.to_path_buf(),
+            cause,
+        })?;
+        tracing::info!(%address, dir = %dir.display(), "the embedded broker serves");
+        Ok(Self {
+            address,
+            runtime: Some(runtime),
+            housekeeper: Some(housekeeper),
+            broker,
+            _lock: lock,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+fn open(dir: &Path) -> Result<Broker, BrokerError> {
+    let store = Arc::new(Store::open(dir)?);
+    let groups = Coordinator::open(dir, Arc::clone(&store) as Arc<dyn Topics>)?;
+    Ok(Broker {
+        store,
+        groups,
+        limits: Limits::default(),
+    })
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A runtime may not be dropped by a thread that another runtime runs on, and nobody can know who drops this.
+            let stop = std::thread::spawn(move || runtime.shutdown_timeout(STOP));
+            if stop.join().is_err() {
+                tracing::error!("a thread of the broker panicked while it stopped");
+            }
+        }
+        self.housekeeper.take();
+        if let Err(error) = self.broker.groups.sync() {
+            tracing::warn!(%error, "the committed offsets were not synced");
+        }
+        for topic in self.broker.store.topics() {
+            for (number, partition) in topic.partitions().iter().enumerate() {
+                if let Err(error) = partition.close() {
+                    // Nothing is lost: the log is verified when it is opened again.
+                    tracing::warn!(topic = topic.name, number, %error, "a partition was not closed cleanly");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Foldlog: an event-sourcing studio for Kafka in the terminal. State is a fold of the log.
+//!
+//! The map, from the ground up; a module never imports one that stands below it in this list
+//! (`tests/house.rs` holds every `use crate::` against it):
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`record`] | a record, its position, its time |
+//! | [`broker`] | Kafka: the client over librdkafka, and the embedded broker |
+//! | [`decode`] | bytes to fields and to what people read |
+//! | [`projection`] | the `.sql` file: parsed and checked |
+//! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
+//! | [`replay`] | the fold: log through projection into read model |
+//! | [`demo`] | use cases as data: manifest, generator, runner |
+//! | [`app`] | the studio's state and what every key does; pure |
+//! | [`ui`] | draws that state |
+//! | [`runtime`] | terminal, event loop, tasks |
+//! | [`cli`] | one file per subcommand |
+//!
+//! How a record becomes a row and a key becomes an action is told in `ARCHITECTURE.md`.
+
+pub mod broker;
+pub mod record;
