@@ -20,4 +20,8 @@
 //! How a record becomes a row and a key becomes an action is told in `ARCHITECTURE.md`.
 
 pub mod broker;
+pub mod decode;
+pub mod projection;
+pub mod readmodel;
 pub mod record;
+pub mod replay;

@@ -1,0 +1,248 @@
+//! One record through the handlers: decode the bound fields, find the handlers, bind, step.
+//!
+//! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
+//! statement are put into a savepoint, and only those, because a savepoint costs.
+
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, Statement};
+
+use crate::decode::fields::Scalar;
+use crate::projection::{Binding, Meta};
+use crate::record::{Header, RecordRef};
+
+use super::bookkeeping::hex;
+use super::compile::Definition;
+use super::error::ReadModelError;
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its handlers ran.
+    Applied,
+    /// No handler is for it.
+    Ignored,
+    /// It could not be applied, and left nothing behind.
+    Poison(Poison),
+}
+
+/// Why a record could not be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poison {
+    /// The reason, for people.
+    pub reason: String,
+    /// The line of the statement that failed; `None` where the value could not be decoded.
+    pub line: Option<usize>,
+}
+
+impl Poison {
+    fn value(reason: impl Into<String>) -> Outcome {
+        Outcome::Poison(Self {
+            reason: reason.into(),
+            line: None,
+        })
+    }
+}
+
+/// The prepared handlers of a projection on one connection.
+pub(super) struct Applier<'c> {
+    definition: &'c Definition,
+    steps: Vec<Statement<'c>>,
+    savepoint: Statement<'c>,
+    release: Statement<'c>,
+    rollback: Statement<'c>,
+}
+
+impl<'c> Applier<'c> {
+    /// Prepares every handler. The tables must be there.
+    pub(super) fn new(connection: &'c Connection, definition: &'c Definition) -> rusqlite::Result<Self> {
+        Ok(Self {
+            definition,
+            steps: definition
+                .steps()
+                .iter()
+                .map(|step| connection.prepare(&step.sql))
+                .collect::<Result<_, _>>()?,
+            savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
+            release: connection.prepare("RELEASE foldlog_event")?,
+            rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
+        })
+    }
+
+    /// Applies one record. `slots` is room for the fields, to be used again for the next record. An error is not the record's
+    /// fault: the transaction must be given up.
+    pub(super) fn apply<'r>(
+        &mut self,
+        record: &RecordRef<'r>,
+        slots: &mut Vec<Scalar<'r>>,
+    ) -> Result<Outcome, ReadModelError> {
+        let definition = self.definition;
+        let program = match record.value {
+            None => {
+                slots.clear();
+                slots.resize(definition.fields().len(), Scalar::Null);
+                definition.tombstone()
+            }
+            Some([]) => return Ok(Poison::value("the value is empty: neither JSON nor a tombstone")),
+            Some(value) => {
+                if let Err(error) = definition.fields().extract(value, slots) {
+                    return Ok(Poison::value(error.to_string()));
+                }
+                match slots.first() {
+                    Some(Scalar::Text(event)) => definition.program(event),
+                    Some(Scalar::Integer(event)) => definition.program(&event.to_string()),
+                    Some(Scalar::Real(event)) => definition.program(&event.to_string()),
+                    Some(Scalar::Null | Scalar::Blob(_)) | None => match definition.other() {
+                        Some(other) => Some(other),
+                        None => {
+                            let path = definition.projection().type_path.0.join(".");
+                            return Ok(Poison::value(format!("no event type: `$.{path}` is missing or null")));
+                        }
+                    },
+                }
+            }
+        };
+        let Some(program) = program else {
+            return Ok(Outcome::Ignored);
+        };
+        match program.steps.as_slice() {
+            [] => Ok(Outcome::Applied),
+            [step] => self.step(*step, record, slots),
+            steps => self.steps(steps, record, slots),
+        }
+    }
+
+    /// Several statements, of which all or none take effect.
+    fn steps(
+        &mut self,
+        steps: &[usize],
+        record: &RecordRef<'_>,
+        slots: &[Scalar<'_>],
+    ) -> Result<Outcome, ReadModelError> {
+        run(&mut self.savepoint)?;
+        for step in steps {
+            let outcome = self.step(*step, record, slots)?;
+            if outcome != Outcome::Applied {
+                run(&mut self.rollback)?;
+                run(&mut self.release)?;
+                return Ok(outcome);
+            }
+        }
+        run(&mut self.release)?;
+        Ok(Outcome::Applied)
+    }
+
+    fn step(&mut self, number: usize, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> Result<Outcome, ReadModelError> {
+        let (Some(step), Some(statement)) = (self.definition.steps().get(number), self.steps.get_mut(number)) else {
+            return Ok(Outcome::Ignored);
+        };
+        for (at, binding) in step.bindings.iter().enumerate() {
+            bind(statement, at + 1, binding, record, slots)?;
+        }
+        match statement.raw_execute() {
+            Ok(_) => Ok(Outcome::Applied),
+            Err(error) => match poison_reason(&error) {
+                Some(reason) => Ok(Outcome::Poison(Poison {
+                    reason,
+                    line: Some(step.line),
+                })),
+                None => Err(ReadModelError::sqlite(
+                    format!(
+                        "cannot apply the record at {}[{}] offset {}",
+                        record.topic, record.partition, record.offset
+                    ),
+                    error,
+                )),
+            },
+        }
+    }
+}
+
+fn run(statement: &mut Statement<'_>) -> Result<(), ReadModelError> {
+    statement
+        .raw_execute()
+        .map(drop)
+        .map_err(|error| ReadModelError::sqlite("cannot mark the beginning or end of an event", error))
+}
+
+/// A value on its way into SQLite, which copies it while it is bound.
+struct Bound<'a>(ValueRef<'a>);
+
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.0))
+    }
+}
+
+fn bind(
+    statement: &mut Statement<'_>,
+    number: usize,
+    binding: &Binding,
+    record: &RecordRef<'_>,
+    slots: &[Scalar<'_>],
+) -> Result<(), ReadModelError> {
+    let value = match binding {
+        Binding::Field(slot) => match slots.get(*slot) {
+            None | Some(Scalar::Null) => ValueRef::Null,
+            Some(Scalar::Integer(value)) => ValueRef::Integer(*value),
+            Some(Scalar::Real(value)) => ValueRef::Real(*value),
+            Some(Scalar::Text(value)) => ValueRef::Text(value.as_bytes()),
+            Some(Scalar::Blob(value)) => ValueRef::Blob(value),
+        },
+        Binding::Meta(Meta::Topic) => ValueRef::Text(record.topic.as_bytes()),
+        Binding::Meta(Meta::Partition) => ValueRef::Integer(record.partition.into()),
+        Binding::Meta(Meta::Offset) => ValueRef::Integer(record.offset),
+        Binding::Meta(Meta::Timestamp) => record
+            .timestamp
+            .map_or(ValueRef::Null, |time| ValueRef::Integer(time.0)),
+        Binding::Meta(Meta::Key) => whole(record.key),
+        Binding::Meta(Meta::Value) => whole(record.value),
+        Binding::Meta(Meta::Headers) => {
+            let text = headers_json(record.headers);
+            return bound(statement.raw_bind_parameter(number, text));
+        }
+    };
+    bound(statement.raw_bind_parameter(number, Bound(value)))
+}
+
+fn bound(result: rusqlite::Result<()>) -> Result<(), ReadModelError> {
+    result.map_err(|error| ReadModelError::sqlite("cannot bind a value", error))
+}
+
+/// A key or value bound whole: text where it is UTF-8, bytes where not.
+fn whole(bytes: Option<&[u8]>) -> ValueRef<'_> {
+    match bytes {
+        None => ValueRef::Null,
+        Some(bytes) if std::str::from_utf8(bytes).is_ok() => ValueRef::Text(bytes),
+        Some(bytes) => ValueRef::Blob(bytes),
+    }
+}
+
+/// Headers as a JSON array of `[key, value]`; a value that is not UTF-8 is `{"hex": "..."}`.
+fn headers_json(headers: &[Header]) -> String {
+    let list: Vec<serde_json::Value> = headers
+        .iter()
+        .map(|header| {
+            let value = header.value.as_deref().map(|bytes| match std::str::from_utf8(bytes) {
+                Ok(text) => serde_json::Value::from(text),
+                Err(_) => serde_json::json!({ "hex": hex(bytes) }),
+            });
+            serde_json::json!([header.key, value])
+        })
+        .collect();
+    serde_json::Value::Array(list).to_string()
+}
+
+/// What SQLite has against a record; `None` where the failure is not the record's: disk, memory, a lock, a damaged file.
+fn poison_reason(error: &rusqlite::Error) -> Option<String> {
+    let rusqlite::Error::SqliteFailure(failure, message) = error else {
+        return None;
+    };
+    match failure.code {
+        ErrorCode::ConstraintViolation
+        | ErrorCode::TypeMismatch
+        | ErrorCode::TooBig
+        | ErrorCode::ParameterOutOfRange
+        | ErrorCode::Unknown => Some(message.clone().unwrap_or_else(|| failure.to_string())),
+        _ => None,
+    }
+}

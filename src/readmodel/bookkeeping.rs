@@ -1,0 +1,291 @@
+//! The tables in which a read model remembers what it is and how far it has come, beside the rows of the projection.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::record::{Header, Position, Record, Timestamp, TopicPartition};
+
+use super::store::{Counts, DeadLetter, ReadModelInfo, State};
+
+/// The layout of these tables; a file with another number is not read.
+pub(super) const VERSION: i64 = 1;
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE _foldlog_model (
+  id         INTEGER PRIMARY KEY CHECK (id = 1),
+  version    INTEGER NOT NULL,
+  name       TEXT NOT NULL,
+  file       TEXT NOT NULL,
+  hash       TEXT NOT NULL,
+  source     TEXT NOT NULL,
+  cluster_id TEXT NOT NULL,
+  built_at   INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  applied    INTEGER NOT NULL,
+  ignored    INTEGER NOT NULL,
+  skipped    INTEGER NOT NULL,
+  poisoned   INTEGER NOT NULL,
+  paused     TEXT
+) STRICT;
+CREATE TABLE _foldlog_topic (
+  topic    TEXT PRIMARY KEY,
+  topic_id TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _foldlog_position (
+  topic       TEXT NOT NULL,
+  partition   INTEGER NOT NULL,
+  next_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE _foldlog_dead_letter (
+  id        INTEGER PRIMARY KEY,
+  topic     TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  \"offset\"  INTEGER NOT NULL,
+  timestamp INTEGER,
+  key       BLOB,
+  value     BLOB,
+  headers   TEXT NOT NULL,
+  reason    TEXT NOT NULL,
+  line      INTEGER,
+  held      INTEGER NOT NULL
+) STRICT;
+";
+
+/// What a read model is, as it is written down when it is made.
+#[derive(Debug, Clone)]
+pub(super) struct Identity<'a> {
+    pub(super) name: &'a str,
+    pub(super) file: &'a str,
+    pub(super) hash: &'a str,
+    pub(super) source: &'a str,
+    pub(super) cluster_id: &'a str,
+}
+
+pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Timestamp) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)?;
+    connection.execute(
+        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL)",
+        params![
+            VERSION,
+            identity.name,
+            identity.file,
+            identity.hash,
+            identity.source,
+            identity.cluster_id,
+            now.0,
+            now.0
+        ],
+    )?;
+    Ok(())
+}
+
+/// Writes counts, state and time.
+pub(super) fn write_state(
+    connection: &Connection,
+    counts: &Counts,
+    state: &State,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let paused = match state {
+        State::Paused { reason } => Some(reason.as_str()),
+        State::Ready | State::Unreadable { .. } => None,
+    };
+    connection
+        .prepare_cached(
+            "UPDATE _foldlog_model SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?",
+        )?
+        .execute(params![
+            now.0,
+            stored(counts.applied),
+            stored(counts.ignored),
+            stored(counts.skipped),
+            stored(counts.poisoned),
+            paused
+        ])?;
+    Ok(())
+}
+
+/// Writes the next offset of each partition.
+pub(super) fn write_position(connection: &Connection, position: &Position) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO _foldlog_position VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset WHERE next_offset <> excluded.next_offset",
+    )?;
+    for (partition, next) in position.iter() {
+        statement.execute(params![&*partition.topic, partition.partition, next])?;
+    }
+    Ok(())
+}
+
+/// Writes the topics with their ids, where the cluster gives topics an id.
+pub(super) fn write_topics(connection: &Connection, topics: &[(String, Option<String>)]) -> rusqlite::Result<()> {
+    for (topic, id) in topics {
+        connection.execute(
+            "INSERT INTO _foldlog_topic VALUES (?, ?) ON CONFLICT DO UPDATE SET topic_id = excluded.topic_id",
+            params![topic, id],
+        )?;
+    }
+    Ok(())
+}
+
+/// Lists a record that could not be applied. `held` marks the one that a paused read model stands before.
+pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter, held: bool) -> rusqlite::Result<()> {
+    let record = &letter.record;
+    connection
+        .prepare_cached(
+            "INSERT INTO _foldlog_dead_letter
+               (topic, partition, \"offset\", timestamp, key, value, headers, reason, line, held)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            &*record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp.map(|t| t.0),
+            record.key,
+            record.value,
+            headers_to_text(&record.headers),
+            letter.reason,
+            letter.line.map(|line| i64::try_from(line).unwrap_or(i64::MAX)),
+            held
+        ])?;
+    Ok(())
+}
+
+/// Takes the record that a paused read model stood before off the list: it is about to be tried again.
+pub(super) fn release_held(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.execute("DELETE FROM _foldlog_dead_letter WHERE held", [])
+}
+
+/// Reads what a read model is. `None` where the file holds none, or one of another layout.
+pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<ReadModelInfo>> {
+    let known = connection
+        .prepare("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_model'")?
+        .exists([])?;
+    if !known {
+        return Ok(None);
+    }
+    let info = connection
+        .query_row(
+            "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused
+             FROM _foldlog_model WHERE version = ?",
+            [VERSION],
+            |row| {
+                Ok(ReadModelInfo {
+                    name: row.get(0)?,
+                    file: row.get(1)?,
+                    hash: row.get(2)?,
+                    cluster_id: row.get(3)?,
+                    topics: Vec::new(),
+                    position: Position::new(),
+                    counts: Counts {
+                        applied: counted(row.get(5)?),
+                        ignored: counted(row.get(6)?),
+                        skipped: counted(row.get(7)?),
+                        poisoned: counted(row.get(8)?),
+                    },
+                    state: match row.get(9)? {
+                        Some(reason) => State::Paused { reason },
+                        None => State::Ready,
+                    },
+                    updated_at: Timestamp(row.get(4)?),
+                })
+            },
+        )
+        .optional()?;
+    let Some(mut info) = info else { return Ok(None) };
+    info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
+    let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let partition = TopicPartition::new(row.get::<_, String>(0)?, row.get(1)?);
+        info.position.set(partition, row.get(2)?);
+    }
+    Ok(Some(info))
+}
+
+/// Reads the topics with their ids.
+pub(super) fn read_topics(connection: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    connection
+        .prepare("SELECT topic, topic_id FROM _foldlog_topic ORDER BY topic")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// Reads the text of the file that the read model was built from.
+pub(super) fn read_source(connection: &Connection) -> rusqlite::Result<String> {
+    connection.query_row("SELECT source FROM _foldlog_model", [], |row| row.get(0))
+}
+
+/// Reads the dead letters in the order they were met.
+pub(super) fn read_dead_letters(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {
+    connection
+        .prepare(
+            "SELECT topic, partition, \"offset\", timestamp, key, value, headers, reason, line
+             FROM _foldlog_dead_letter ORDER BY id LIMIT ?",
+        )?
+        .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+            Ok(DeadLetter {
+                record: Record {
+                    topic: row.get::<_, String>(0)?.into(),
+                    partition: row.get(1)?,
+                    offset: row.get(2)?,
+                    timestamp: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                    key: row.get(4)?,
+                    value: row.get(5)?,
+                    headers: headers_from_text(&row.get::<_, String>(6)?),
+                },
+                reason: row.get(7)?,
+                line: row
+                    .get::<_, Option<i64>>(8)?
+                    .and_then(|line| usize::try_from(line).ok()),
+            })
+        })?
+        .collect()
+}
+
+fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn counted(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}
+
+/// Headers as a JSON array of `[key, value in hex or null]`, so that any bytes survive.
+fn headers_to_text(headers: &[Header]) -> String {
+    let list: Vec<_> = headers
+        .iter()
+        .map(|header| (&header.key, header.value.as_deref().map(hex)))
+        .collect();
+    serde_json::to_string(&list).unwrap_or_default()
+}
+
+fn headers_from_text(text: &str) -> Vec<Header> {
+    let list: Vec<(String, Option<String>)> = serde_json::from_str(text).unwrap_or_default();
+    list.into_iter()
+        .map(|(key, value)| Header {
+            key,
+            value: value.map(|value| unhex(&value)),
+        })
+        .collect()
+}
+
+/// Bytes as lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)] as char);
+        text.push(DIGITS[usize::from(byte & 15)] as char);
+    }
+    text
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
+}

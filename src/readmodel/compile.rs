@@ -1,0 +1,515 @@
+//! A projection checked against SQLite: its schema is run and every handler prepared in a database in memory, so that
+//! whatever is wrong is said before a record is read, with the place in the file.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use crate::decode::fields::FieldSet;
+use crate::projection::error::ProjectionError;
+use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
+
+use super::guard::{self, Guard, Stage};
+use super::words::words;
+
+/// A projection that SQLite accepted, ready to be applied. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Definition(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    projection: Projection,
+    fields: FieldSet,
+    schema: Vec<SchemaStep>,
+    steps: Vec<Step>,
+    by_type: HashMap<String, Program>,
+    other: Option<Program>,
+    tombstone: Option<Program>,
+}
+
+/// A statement that makes a table, view or index.
+#[derive(Debug)]
+pub(super) struct SchemaStep {
+    pub(super) sql: String,
+    /// An index that no handler needs and that is therefore built once, after the load.
+    pub(super) after_load: bool,
+}
+
+/// A handler's statement.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) sql: String,
+    pub(super) bindings: Vec<Binding>,
+    /// The statement's line in the file.
+    pub(super) line: usize,
+}
+
+/// What is run for a record: steps in order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Program {
+    pub(super) steps: Vec<usize>,
+}
+
+impl Definition {
+    /// The projection that was compiled.
+    pub fn projection(&self) -> &Projection {
+        &self.0.projection
+    }
+
+    pub(super) fn fields(&self) -> &FieldSet {
+        &self.0.fields
+    }
+
+    pub(super) fn schema(&self) -> &[SchemaStep] {
+        &self.0.schema
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.0.steps
+    }
+
+    /// What is run for an event of this type; `None` where no handler is for it.
+    pub(super) fn program(&self, event: &str) -> Option<&Program> {
+        // Without types the event's type is its whole value, which need not be looked up.
+        let own = if self.0.by_type.is_empty() {
+            None
+        } else {
+            self.0.by_type.get(event)
+        };
+        own.or(self.0.other.as_ref())
+    }
+
+    /// What is run for an event without a type.
+    pub(super) fn other(&self) -> Option<&Program> {
+        self.0.other.as_ref()
+    }
+
+    /// What is run for a null value.
+    pub(super) fn tombstone(&self) -> Option<&Program> {
+        self.0.tombstone.as_ref()
+    }
+}
+
+/// Checks a projection against SQLite.
+pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionError>> {
+    let compiler = Compiler::new(projection)?;
+    let mut schema = compiler.schema()?;
+    let steps = compiler.handlers()?;
+    compiler.choose_late_indexes(&mut schema, &steps)?;
+    let (by_type, other, tombstone) = programs(&projection.handlers);
+    Ok(Definition(Arc::new(Inner {
+        fields: FieldSet::new(&projection.fields),
+        schema: schema
+            .into_iter()
+            .map(|made| SchemaStep {
+                sql: made.sql,
+                after_load: made.after_load,
+            })
+            .collect(),
+        steps,
+        by_type,
+        other,
+        tombstone,
+        projection: projection.clone(),
+    })))
+}
+
+/// Which steps run for which record; handlers of one type run in file order, one after the other.
+fn programs(handlers: &[Handler]) -> (HashMap<String, Program>, Option<Program>, Option<Program>) {
+    let mut by_type: HashMap<String, Program> = HashMap::new();
+    let (mut other, mut tombstone) = (None, None);
+    let mut next = 0;
+    for handler in handlers {
+        let program = match &handler.on {
+            On::Type(event) => by_type.entry(event.clone()).or_default(),
+            On::Other => other.get_or_insert_with(Program::default),
+            On::Tombstone => tombstone.get_or_insert_with(Program::default),
+        };
+        program.steps.extend(next..next + handler.statements.len());
+        next += handler.statements.len();
+    }
+    (by_type, other, tombstone)
+}
+
+/// What a schema statement made.
+struct Made {
+    sql: String,
+    tables: Vec<String>,
+    indexes: Vec<String>,
+    span: Range<usize>,
+    after_load: bool,
+}
+
+struct Compiler<'p> {
+    projection: &'p Projection,
+    connection: Connection,
+    guard: Guard,
+}
+
+impl<'p> Compiler<'p> {
+    fn new(projection: &'p Projection) -> Result<Self, Box<ProjectionError>> {
+        let guard = Guard::new();
+        let connection = Connection::open_in_memory().and_then(|mut connection| {
+            super::dates::install(&connection)?;
+            guard.install(&mut connection)?;
+            Ok(connection)
+        });
+        let compiler = |connection| Self {
+            projection,
+            connection,
+            guard,
+        };
+        match connection {
+            Ok(connection) => Ok(compiler(connection)),
+            Err(error) => Err(projection.error_at(0..0, format!("SQLite cannot start: {error}"), "here")),
+        }
+    }
+
+    fn fail<T>(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: &str,
+        help: impl Into<Option<String>>,
+    ) -> Result<T, Box<ProjectionError>> {
+        let error = self.projection.error_at(span, message, label);
+        Err(match help.into() {
+            Some(help) => error.with_help(help),
+            None => error,
+        })
+    }
+
+    /// A statement that SQLite or the guard refused, at the place that SQLite names.
+    fn refused<T>(&self, statement: &Statement, error: &rusqlite::Error) -> Result<T, Box<ProjectionError>> {
+        if let Some(refusal) = self.guard.refusal() {
+            return self.fail(
+                statement.span.clone(),
+                refusal.message,
+                "refused",
+                refusal.help.to_owned(),
+            );
+        }
+        let (message, offset) = match error {
+            rusqlite::Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
+            rusqlite::Error::SqliteFailure(_, Some(message)) => (message.clone(), None),
+            rusqlite::Error::MultipleStatement => ("one statement is expected here".to_owned(), None),
+            other => (other.to_string(), None),
+        };
+        // SQLite names a table that is missing without saying where it stands.
+        let offset = offset.or_else(|| {
+            let (_, name) = message.split_once(": ")?;
+            let word = words(&statement.sql).into_iter().find(|word| word.is(name))?;
+            Some(word.span.start)
+        });
+        Err(self.projection.error_in(statement, offset, message, "here"))
+    }
+
+    /// An error of a statement of our own, which says nothing about the file.
+    fn own<T>(&self, result: rusqlite::Result<T>) -> Result<T, Box<ProjectionError>> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => self.fail(0..0, format!("SQLite failed while checking: {error}"), "here", None),
+        }
+    }
+
+    fn schema(&self) -> Result<Vec<Made>, Box<ProjectionError>> {
+        let mut known = BTreeSet::new();
+        let mut all = Vec::new();
+        for statement in &self.projection.schema {
+            self.check_words(statement)?;
+            self.guard.enter(Stage::Schema);
+            let done = self.connection.prepare(&statement.sql).and_then(|mut prepared| {
+                if prepared.parameter_count() > 0 {
+                    return Ok(false);
+                }
+                prepared.raw_execute()?;
+                Ok(true)
+            });
+            match done {
+                Ok(true) => {}
+                Ok(false) => {
+                    return self.fail(
+                        statement.span.clone(),
+                        "only handlers can bind fields",
+                        "there is no event yet when this runs",
+                        None,
+                    );
+                }
+                Err(error) => return self.refused(statement, &error),
+            }
+            self.guard.enter(Stage::Own);
+            let mut made = Made {
+                sql: statement.sql.clone(),
+                tables: Vec::new(),
+                indexes: Vec::new(),
+                span: statement.span.clone(),
+                after_load: false,
+            };
+            let objects: Vec<(String, String)> = self.own(
+                self.connection
+                    .prepare("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+                    .and_then(|mut list| list.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()),
+            )?;
+            for (kind, name) in objects {
+                if known.insert((kind.clone(), name.clone())) {
+                    match kind.as_str() {
+                        "table" => made.tables.push(name),
+                        "index" => made.indexes.push(name),
+                        _ => {}
+                    }
+                }
+            }
+            for table in &made.tables {
+                self.check_table(table, &made.span)?;
+            }
+            all.push(made);
+        }
+        if known.iter().all(|(kind, _)| kind != "table") {
+            return self.fail(
+                0..0,
+                "the projection has no table",
+                "here",
+                "write CREATE TABLE before the first `-- on:`".to_owned(),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Words that SQLite accepts and that would break the promise that an event applies as a whole or not at all.
+    fn check_words(&self, statement: &Statement) -> Result<(), Box<ProjectionError>> {
+        let list = words(&statement.sql);
+        for (at, pair) in list.windows(2).enumerate() {
+            let span = statement.span.start + pair[0].span.start..statement.span.start + pair[1].span.end;
+            let breaks = pair[1].is("FAIL") || pair[1].is("ROLLBACK");
+            let clause = (pair[0].is("OR") && at > 0 && (list[at - 1].is("INSERT") || list[at - 1].is("UPDATE")))
+                || (pair[0].is("CONFLICT") && at > 0 && list[at - 1].is("ON"));
+            if breaks && clause {
+                return self.fail(
+                    span,
+                    "FAIL and ROLLBACK are refused as conflict clauses",
+                    "leaves half an event behind, or takes others with it",
+                    "use ABORT (the default), IGNORE, REPLACE or ON CONFLICT ... DO UPDATE".to_owned(),
+                );
+            }
+            if pair[0].is("INITIALLY") && pair[1].is("DEFERRED") {
+                return self.fail(
+                    span,
+                    "deferred constraints are refused",
+                    "checked at commit, when it is not known which event broke it",
+                    "leave out DEFERRABLE INITIALLY DEFERRED".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A table needs a key by which each row is found again, is compared, and is dumped in one order.
+    fn check_table(&self, table: &str, span: &Range<usize>) -> Result<(), Box<ProjectionError>> {
+        let columns = self.own(columns(&self.connection, "main", table))?;
+        let key: Vec<_> = columns.iter().filter(|column| column.key > 0).collect();
+        if key.is_empty() {
+            return self.fail(
+                span.clone(),
+                format!("the table `{table}` has no primary key"),
+                "this table",
+                "add PRIMARY KEY to the column that identifies a row, or PRIMARY KEY (a, b) for several; to keep every \
+                 event as a row, take PRIMARY KEY (partition, offset) and bind @partition and @offset"
+                    .to_owned(),
+            );
+        }
+        let strict_or_without_rowid: bool = self.own(self.connection.query_row(
+            "SELECT wr OR strict FROM pragma_table_list WHERE schema = 'main' AND name = ?",
+            [table],
+            |row| row.get(0),
+        ))?;
+        let key_index: bool = self.own(self.connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')",
+            [table],
+            |row| row.get(0),
+        ))?;
+        // A rowid alias is never NULL; in any other key of an ordinary table SQLite allows NULL, for the sake of old files.
+        let rowid_alias = key.len() == 1 && key[0].declared.eq_ignore_ascii_case("INTEGER") && !key_index;
+        let loose = key.iter().find(|column| !column.not_null);
+        if let (Some(column), false, false) = (loose, rowid_alias, strict_or_without_rowid) {
+            return self.fail(
+                span.clone(),
+                format!(
+                    "the primary key of `{table}` can be NULL: `{}` is not NOT NULL",
+                    column.name
+                ),
+                "rows with a NULL key are never equal and could not be found again",
+                format!(
+                    "write `{} {} NOT NULL`, or end the table with `) STRICT;`, which implies it",
+                    column.name, column.declared
+                ),
+            );
+        }
+        for column in &columns {
+            let default = column.default.as_deref().unwrap_or_default();
+            if let Some(word) = words(default).iter().find(|word| guard::varies(word.text)) {
+                return self.fail(
+                    span.clone(),
+                    format!(
+                        "the default of `{table}.{}` gives another result at every replay",
+                        column.name
+                    ),
+                    "this table",
+                    format!("leave out `{}` and bind @timestamp in the handlers", word.text),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn handlers(&self) -> Result<Vec<Step>, Box<ProjectionError>> {
+        let mut steps = Vec::new();
+        for handler in &self.projection.handlers {
+            for statement in &handler.statements {
+                steps.push(self.handler(statement)?);
+            }
+        }
+        Ok(steps)
+    }
+
+    fn handler(&self, statement: &Statement) -> Result<Step, Box<ProjectionError>> {
+        self.check_words(statement)?;
+        self.guard.enter(Stage::Handler);
+        let prepared = match self.connection.prepare(&statement.sql) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.refused(statement, &error),
+        };
+        if prepared.column_count() > 0 {
+            return self.fail(
+                statement.span.clone(),
+                "a handler returns no rows",
+                "its rows would be read by nobody",
+                "write INSERT, UPDATE or DELETE without RETURNING".to_owned(),
+            );
+        }
+        let names: Vec<_> = (1..=prepared.parameter_count())
+            .map(|number| prepared.parameter_name(number).unwrap_or("?"))
+            .collect();
+        if names.len() != statement.bindings.len()
+            || !names.iter().zip(&statement.bindings).all(|(n, b)| self.fits(n, b))
+        {
+            return self.fail(
+                statement.span.clone(),
+                format!("the parameters of this statement cannot be bound: {}", names.join(", ")),
+                "here",
+                "write :field, $field::inner or @topic @partition @offset @timestamp @key @value @headers".to_owned(),
+            );
+        }
+        Ok(Step {
+            sql: statement.sql.clone(),
+            bindings: statement.bindings.clone(),
+            line: statement.line,
+        })
+    }
+
+    /// Whether what SQLite calls a parameter is what the parser took it for.
+    fn fits(&self, name: &str, binding: &Binding) -> bool {
+        match binding {
+            Binding::Meta(meta) => name == meta_name(*meta),
+            Binding::Field(slot) => match self.projection.fields.get(*slot) {
+                Some(path) => name
+                    .strip_prefix([':', '$'])
+                    .is_some_and(|rest| rest == path.0.join("::")),
+                None => false,
+            },
+        }
+    }
+
+    /// An index that no handler's plan names is cheaper to build once after the load. One that checks something, or whose
+    /// expression could fail, must see each record: it decides which records are poison.
+    fn choose_late_indexes(&self, schema: &mut [Made], steps: &[Step]) -> Result<(), Box<ProjectionError>> {
+        self.guard.enter(Stage::Own);
+        let mut plain: BTreeMap<String, bool> = BTreeMap::new();
+        for made in schema.iter() {
+            for index in &made.indexes {
+                plain.insert(
+                    index.to_ascii_lowercase(),
+                    self.own(is_plain_index(&self.connection, index))?,
+                );
+            }
+        }
+        for step in steps {
+            let plan: rusqlite::Result<Vec<String>> = self
+                .connection
+                .prepare(&format!("EXPLAIN QUERY PLAN {}", step.sql))
+                .and_then(|mut explain| explain.raw_query().mapped(|row| row.get(3)).collect());
+            for detail in self.own(plan)? {
+                for word in words(&detail) {
+                    if let Some(late) = plain.get_mut(&word.text.to_ascii_lowercase()) {
+                        *late = false;
+                    }
+                }
+            }
+        }
+        for made in schema {
+            made.after_load = !made.indexes.is_empty()
+                && made
+                    .indexes
+                    .iter()
+                    .all(|index| plain.get(&index.to_ascii_lowercase()) == Some(&true));
+        }
+        Ok(())
+    }
+}
+
+fn meta_name(meta: Meta) -> &'static str {
+    match meta {
+        Meta::Topic => "@topic",
+        Meta::Partition => "@partition",
+        Meta::Offset => "@offset",
+        Meta::Timestamp => "@timestamp",
+        Meta::Key => "@key",
+        Meta::Value => "@value",
+        Meta::Headers => "@headers",
+    }
+}
+
+/// A column as SQLite describes it.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) declared: String,
+    pub(super) not_null: bool,
+    pub(super) default: Option<String>,
+    /// Its place in the primary key, from 1; 0 where it has none.
+    pub(super) key: i64,
+}
+
+/// The columns of a table in their order, generated ones included.
+pub(super) fn columns(connection: &Connection, schema: &str, table: &str) -> rusqlite::Result<Vec<Column>> {
+    connection
+        .prepare("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid")?
+        .query_map([table, schema], |row| {
+            Ok(Column {
+                name: row.get(0)?,
+                declared: row.get(1)?,
+                not_null: row.get(2)?,
+                default: row.get(3)?,
+                key: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+/// Whether an index only speeds up reading: not unique, of plain columns, of a table without foreign keys, every row in it.
+fn is_plain_index(connection: &Connection, index: &str) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT l.\"unique\" AND NOT l.partial
+            AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) x WHERE x.cid = -2)
+            AND NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(s.tbl_name))
+         FROM sqlite_schema s JOIN pragma_index_list(s.tbl_name) l ON l.name = s.name
+         WHERE s.type = 'index' AND s.name = ?",
+        [index],
+        |row| row.get(0),
+    )
+}
+
+#[cfg(test)]
+#[path = "compile_tests.rs"]
+mod tests;

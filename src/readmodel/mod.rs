@@ -1,0 +1,26 @@
+//! The only folder that knows SQLite: read models, one database file each, where rows and position commit together.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`compile`] | a projection checked against SQLite, with what its statements may do |
+//! | [`apply`] | one record through the handlers |
+//! | [`store`] | where read models lie, what is known of each |
+//! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
+//! | [`query`] | SQL over read models |
+//! | [`dump`] | a read model as text, to compare |
+
+pub mod apply;
+mod bookkeeping;
+pub mod compile;
+mod dates;
+pub mod dump;
+pub mod error;
+mod guard;
+mod lock;
+pub mod query;
+pub mod store;
+mod words;
+pub mod writer;
+
+/// How long a connection waits for another one's lock: commits and checkpoints take milliseconds.
+const BUSY: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,0 +1,296 @@
+//! SQL over read models: each is a schema of its projection's name, opened read-only.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, InterruptHandle, OpenFlags};
+
+use super::compile::columns;
+use super::dump::{key_of, quoted, tables};
+use super::error::ReadModelError;
+use super::guard::{Guard, Stage};
+use super::store::{Build, Store};
+use super::words::words;
+
+/// How many databases SQLite attaches to one connection as it is built.
+const ATTACHED: usize = 10;
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// NULL.
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A double.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// The answer to a query.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rows {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Vec<Cell>>,
+    /// Whether more rows were there than the limit let through.
+    pub truncated: bool,
+}
+
+/// A table of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableInfo {
+    /// The table's name.
+    pub name: String,
+    /// Column names with the declared type.
+    pub columns: Vec<(String, String)>,
+    /// The columns of the primary key, in its order.
+    pub primary_key: Vec<String>,
+    /// How many rows.
+    pub rows: u64,
+}
+
+/// Takes the column names and a row, or at first the column names alone; says whether it wants more.
+pub type TakeRow<'a> = dyn FnMut(&[String], Option<Vec<Cell>>) -> bool + 'a;
+
+/// A read-only connection with the read models of a store attached. Belongs to one thread.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    guard: Guard,
+    builds: Vec<Build>,
+    attached: RefCell<Vec<String>>,
+}
+
+/// Stops a running query from another thread.
+#[derive(Clone)]
+pub struct Interrupt(Arc<InterruptHandle>);
+
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Interrupt")
+    }
+}
+
+impl Interrupt {
+    /// Stops the query that runs, if one does; it ends with [`ReadModelError::Cancelled`].
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+}
+
+impl Session {
+    /// Opens the read models of `store`; those swapped in later are seen by the next session.
+    pub fn open(store: &Store) -> Result<Self, ReadModelError> {
+        let builds = store.current_builds()?;
+        let guard = Guard::new();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_in_memory_with_flags(flags)
+            .and_then(|mut connection| {
+                connection.busy_timeout(super::BUSY)?;
+                guard.install(&mut connection)?;
+                Ok(connection)
+            })
+            .map_err(|error| ReadModelError::sqlite("cannot open a session", error))?;
+        Ok(Self {
+            connection,
+            guard,
+            builds,
+            attached: RefCell::default(),
+        })
+    }
+
+    /// What interrupts this session's query.
+    pub fn interrupt_handle(&self) -> Interrupt {
+        Interrupt(Arc::new(self.connection.get_interrupt_handle()))
+    }
+
+    /// Runs one SELECT and returns at most `limit` rows. Anything that would write is refused.
+    pub fn query(&self, sql: &str, limit: usize) -> Result<Rows, ReadModelError> {
+        let mut answer = Rows::default();
+        self.each(sql, &mut |columns, row| {
+            match row {
+                None => answer.columns = columns.to_vec(),
+                Some(_) if answer.rows.len() == limit => answer.truncated = true,
+                Some(row) => answer.rows.push(row),
+            }
+            !answer.truncated
+        })?;
+        Ok(answer)
+    }
+
+    /// Runs one SELECT and hands out its rows one by one, until `take` says that it has enough. The first call has the columns
+    /// alone, so that an answer without rows has them too. Memory is bounded however many rows there are.
+    pub fn each(&self, sql: &str, take: &mut TakeRow<'_>) -> Result<(), ReadModelError> {
+        self.attach_for(sql)?;
+        self.guard.enter(Stage::Query);
+        let result = self.run(sql, take);
+        let refusal = self.guard.refusal();
+        self.guard.enter(Stage::Own);
+        match (result, refusal) {
+            (Ok(()), _) => Ok(()),
+            (Err(_), Some(refusal)) => Err(ReadModelError::Query {
+                message: refusal.message,
+                sql: sql.to_owned(),
+                at: None,
+                help: Some(refusal.help.to_owned()),
+            }),
+            (Err(error), None) => Err(self.explain(sql, error)),
+        }
+    }
+
+    fn run(&self, sql: &str, take: &mut TakeRow<'_>) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(sql)?;
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        if columns.is_empty() {
+            // Nothing at all, or a comment: SQLite takes it for a statement that does nothing.
+            return Err(rusqlite::Error::InvalidQuery);
+        }
+        let mut more = take(&columns, None);
+        let mut rows = statement.query([])?;
+        while more && let Some(row) = rows.next()? {
+            let cells = (0..columns.len())
+                .map(|at| row.get_ref(at).map(cell))
+                .collect::<Result<_, _>>()?;
+            more = take(&columns, Some(cells));
+        }
+        Ok(())
+    }
+
+    /// The tables of a read model, its own bookkeeping left out.
+    pub fn tables(&self, read_model: &str) -> Result<Vec<TableInfo>, ReadModelError> {
+        let schema = read_model.to_ascii_lowercase();
+        self.attach_for(&quoted(&schema))?;
+        let read = || -> rusqlite::Result<Vec<TableInfo>> {
+            tables(&self.connection, &schema)?
+                .into_iter()
+                .map(|name| {
+                    let columns = columns(&self.connection, &schema, &name)?;
+                    let count = format!("SELECT count(*) FROM {}.{}", quoted(&schema), quoted(&name));
+                    let rows: i64 = self.connection.query_row(&count, [], |row| row.get(0))?;
+                    Ok(TableInfo {
+                        primary_key: key_of(&columns),
+                        columns: columns
+                            .into_iter()
+                            .map(|column| (column.name, column.declared))
+                            .collect(),
+                        rows: u64::try_from(rows).unwrap_or(0),
+                        name,
+                    })
+                })
+                .collect()
+        };
+        read().map_err(|error| ReadModelError::sqlite(format!("cannot read the tables of {read_model}"), error))
+    }
+
+    /// Attaches what a query may need: every read model while they are few, those that it names where they are many.
+    fn attach_for(&self, sql: &str) -> Result<(), ReadModelError> {
+        let named = |build: &Build| words(sql).iter().any(|word| word.is(&build.stem));
+        let few = self.builds.len() <= ATTACHED;
+        let wanted: Vec<_> = self.builds.iter().filter(|build| few || named(build)).collect();
+        if wanted.len() > ATTACHED {
+            return Err(ReadModelError::Query {
+                message: format!("a query can name {ATTACHED} read models at most"),
+                sql: sql.to_owned(),
+                at: None,
+                help: Some("join fewer of them at a time".to_owned()),
+            });
+        }
+        let mut attached = self.attached.borrow_mut();
+        attached.retain(|stem| {
+            let keep = wanted.iter().any(|build| build.stem == *stem);
+            keep || self
+                .connection
+                .execute_batch(&format!("DETACH DATABASE {}", quoted(stem)))
+                .is_err()
+        });
+        for build in wanted {
+            if attached.contains(&build.stem) {
+                continue;
+            }
+            let attach = format!("ATTACH DATABASE ? AS {}", quoted(&build.stem));
+            match self.connection.execute(&attach, [read_only_uri(&build.path)]) {
+                Ok(_) => attached.push(build.stem.clone()),
+                Err(error) if named(build) => {
+                    return Err(ReadModelError::sqlite(
+                        format!("cannot open {}", build.path.display()),
+                        error,
+                    ));
+                }
+                // Others can still be asked; the list of read models says what is wrong with this one.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn explain(&self, sql: &str, error: rusqlite::Error) -> ReadModelError {
+        let (message, at) = match &error {
+            rusqlite::Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
+            rusqlite::Error::InvalidQuery => ("there is no SELECT in this".to_owned(), None),
+            rusqlite::Error::MultipleStatement => ("one statement at a time".to_owned(), None),
+            rusqlite::Error::SqliteFailure(failure, Some(message)) if failure.code == rusqlite::ErrorCode::Unknown => {
+                (message.clone(), None)
+            }
+            _ => return ReadModelError::sqlite("the query failed", error),
+        };
+        let help = message.starts_with("no such table").then(|| {
+            let stems: Vec<_> = self.builds.iter().map(|build| build.stem.as_str()).collect();
+            match stems.as_slice() {
+                [] => "there are no read models yet: `foldlog rebuild FILE.sql` builds one".to_owned(),
+                stems => format!(
+                    "a table is written READ_MODEL.TABLE; the read models are: {}",
+                    stems.join(", ")
+                ),
+            }
+        });
+        ReadModelError::Query {
+            message,
+            at: at.map(|at| (at, word_length(sql, at)).into()),
+            sql: sql.to_owned(),
+            help,
+        }
+    }
+}
+
+fn word_length(sql: &str, at: usize) -> usize {
+    let rest = sql.get(at..).unwrap_or_default();
+    let word = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_');
+    word.map(char::len_utf8).sum::<usize>().max(1).min(rest.len())
+}
+
+fn cell(value: ValueRef<'_>) -> Cell {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Integer(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Cell::Text(text.to_owned()),
+            Err(_) => Cell::Blob(bytes.to_vec()),
+        },
+        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
+    }
+}
+
+/// A file's address as SQLite takes it, any byte of the path escaped that means something in one.
+fn read_only_uri(path: &Path) -> String {
+    let mut uri = "file:".to_owned();
+    for byte in path.to_string_lossy().bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(byte as char),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?mode=ro");
+    uri
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;

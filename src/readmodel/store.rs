@@ -1,0 +1,346 @@
+//! Where the read models of a cluster lie, what is known of each, and how a new one takes the place of an old one.
+//!
+//! Each build of a read model is a file of its own, `NAME.3.db`; the highest number is the one in use. A build is made as
+//! `NAME.4.building.db` and renamed when it is whole, so that the swap is one atomic step, and nobody who has the old file
+//! open notices: a database and its write-ahead log share a name, and two builds never share one. The build before is kept
+//! until the next, or until it is dropped.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::record::{Position, Timestamp};
+
+use super::bookkeeping;
+use super::error::ReadModelError;
+
+/// The read models of one cluster: a folder with the builds of each projection.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// What became of the records that a projection has seen. Every record is in exactly one of `applied`, `ignored`, `skipped`
+/// and `poisoned`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records whose handlers ran.
+    pub applied: u64,
+    /// Records of a type that no handler is for.
+    pub ignored: u64,
+    /// Poison records that somebody chose to skip; each is in the dead-letter list.
+    pub skipped: u64,
+    /// Poison records that stopped the replay; each is in the dead-letter list.
+    pub poisoned: u64,
+}
+
+impl Counts {
+    /// All records together.
+    pub fn total(&self) -> u64 {
+        self.applied + self.ignored + self.skipped + self.poisoned
+    }
+}
+
+/// A record that could not be applied: where it is, why, and its raw bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The record, with its position and raw bytes.
+    pub record: crate::record::Record,
+    /// Why, such as `cannot store TEXT value in INTEGER column account.balance`.
+    pub reason: String,
+    /// The line of the statement that failed; `None` where the value could not be decoded.
+    pub line: Option<usize>,
+}
+
+/// Whether a read model can be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Built, at its position.
+    Ready,
+    /// A live follow stopped at a poison record.
+    Paused {
+        /// Why.
+        reason: String,
+    },
+    /// Its file cannot be read; a rebuild makes a new one.
+    Unreadable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is known of a read model without opening its tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadModelInfo {
+    /// The projection's name, which is also the schema's name in queries.
+    pub name: String,
+    /// The projection file that it was built from, as it was given.
+    pub file: String,
+    /// The definition hash that it was built with.
+    pub hash: String,
+    /// The id of the cluster whose log it folds.
+    pub cluster_id: String,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// How far it has come.
+    pub position: Position,
+    /// What became of the records.
+    pub counts: Counts,
+    /// Whether it can be relied on.
+    pub state: State,
+    /// When its last transaction committed.
+    pub updated_at: Timestamp,
+}
+
+/// A build on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Build {
+    pub(super) stem: String,
+    pub(super) number: u64,
+    pub(super) path: PathBuf,
+}
+
+impl Store {
+    /// The read models of the cluster named `cluster` under the data directory. Nothing is created before something is built.
+    pub fn open(data: &Path, cluster: &str) -> Result<Self, ReadModelError> {
+        Ok(Self {
+            root: data.join("read-models").join(folder_name(cluster)),
+        })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every read model, by name. One whose file cannot be read is listed as such.
+    pub fn list(&self) -> Result<Vec<ReadModelInfo>, ReadModelError> {
+        self.current_builds()?
+            .into_iter()
+            .map(|build| {
+                Ok(read_info(&build.path).unwrap_or_else(|error| ReadModelInfo {
+                    name: build.stem,
+                    file: String::new(),
+                    hash: String::new(),
+                    cluster_id: String::new(),
+                    topics: Vec::new(),
+                    position: Position::new(),
+                    counts: Counts::default(),
+                    state: State::Unreadable {
+                        reason: error.to_string(),
+                    },
+                    updated_at: Timestamp(0),
+                }))
+            })
+            .collect()
+    }
+
+    /// One read model; one that is not there is an error that names those that are.
+    pub fn info(&self, name: &str) -> Result<ReadModelInfo, ReadModelError> {
+        read_info(&self.current(name)?.path)
+    }
+
+    /// One read model, if there is one of this name.
+    pub fn find(&self, name: &str) -> Result<Option<ReadModelInfo>, ReadModelError> {
+        match self.current(name) {
+            Ok(build) => read_info(&build.path).map(Some),
+            Err(ReadModelError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The text of the file that a read model was built from.
+    pub fn source(&self, name: &str) -> Result<String, ReadModelError> {
+        let connection = open_read_only(&self.current(name)?.path)?;
+        bookkeeping::read_source(&connection)
+            .map_err(|error| ReadModelError::sqlite("cannot read the definition", error))
+    }
+
+    /// The dead letters of a read model, oldest first, at most `limit`.
+    pub fn dead_letters(&self, name: &str, limit: usize) -> Result<Vec<DeadLetter>, ReadModelError> {
+        let connection = open_read_only(&self.current(name)?.path)?;
+        bookkeeping::read_dead_letters(&connection, limit)
+            .map_err(|error| ReadModelError::sqlite("cannot read the dead letters", error))
+    }
+
+    /// Whether the build before the one in use is still there.
+    pub fn has_previous(&self, name: &str) -> Result<bool, ReadModelError> {
+        Ok(self.builds()?.iter().filter(|build| build.stem == stem(name)).count() > 1)
+    }
+
+    /// Deletes the build before the one in use.
+    pub fn drop_previous(&self, name: &str) -> Result<(), ReadModelError> {
+        let current = self.current(name)?;
+        for build in self.builds()? {
+            if build.stem == current.stem && build.number < current.number {
+                remove(&build.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The build in use of every read model, by name.
+    pub(super) fn current_builds(&self) -> Result<Vec<Build>, ReadModelError> {
+        let mut builds = self.builds()?;
+        builds.sort_by(|a, b| (&a.stem, b.number).cmp(&(&b.stem, a.number)));
+        builds.dedup_by(|later, first| later.stem == first.stem);
+        Ok(builds)
+    }
+
+    /// The build in use of one read model.
+    pub(super) fn current(&self, name: &str) -> Result<Build, ReadModelError> {
+        let builds = self.current_builds()?;
+        let names: Vec<_> = builds.iter().map(|build| build.stem.clone()).collect();
+        builds
+            .into_iter()
+            .find(|build| build.stem == stem(name))
+            .ok_or_else(|| {
+                let help = if names.is_empty() {
+                    "there are none yet: `foldlog rebuild FILE.sql` builds one".to_owned()
+                } else {
+                    format!("there are: {}", names.join(", "))
+                };
+                ReadModelError::NotFound {
+                    name: name.to_owned(),
+                    help,
+                }
+            })
+    }
+
+    /// Every build of every read model that is whole.
+    pub(super) fn builds(&self) -> Result<Vec<Build>, ReadModelError> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(ReadModelError::io("cannot read", &self.root, error)),
+        };
+        let mut builds = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| ReadModelError::io("cannot read", &self.root, error))?;
+            let name = entry.file_name();
+            let parsed = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".db")?.rsplit_once('.'));
+            if let Some((stem, number)) = parsed
+                && let Ok(number) = number.parse()
+            {
+                builds.push(Build {
+                    stem: stem.to_owned(),
+                    number,
+                    path: entry.path(),
+                });
+            }
+        }
+        Ok(builds)
+    }
+
+    pub(super) fn lock_path(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{}.lock", stem(name)))
+    }
+
+    pub(super) fn build_path(&self, name: &str, number: u64) -> PathBuf {
+        self.root.join(format!("{}.{number}.db", stem(name)))
+    }
+
+    pub(super) fn building_path(&self, name: &str, number: u64) -> PathBuf {
+        self.root.join(format!("{}.{number}.building.db", stem(name)))
+    }
+
+    /// Deletes what a killed rebuild left behind. Only the holder of the lock may do so.
+    pub(super) fn clean(&self, name: &str) -> Result<(), ReadModelError> {
+        let prefix = format!("{}.", stem(name));
+        let Ok(entries) = fs::read_dir(&self.root) else {
+            return Ok(());
+        };
+        for entry in entries.flatten() {
+            let file = entry.file_name();
+            let left = file
+                .to_str()
+                .and_then(|file| file.strip_prefix(&prefix))
+                .is_some_and(|rest| rest.contains(".building.db"));
+            if left {
+                remove_file(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names of schemas are compared without regard to case, so two files must not differ in case alone.
+fn stem(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// A cluster's name as a folder: `localhost:9092` must not become a path of its own.
+fn folder_name(cluster: &str) -> String {
+    let name: String = cluster
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    if name.trim_matches('.').is_empty() {
+        format!("_{name}")
+    } else {
+        name
+    }
+}
+
+/// Deletes a build with its write-ahead log.
+pub(super) fn remove(path: &Path) -> Result<(), ReadModelError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        remove_file(Path::new(&name))?;
+    }
+    Ok(())
+}
+
+fn remove_file(path: &Path) -> Result<(), ReadModelError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(ReadModelError::io("cannot delete", path, error)),
+    }
+}
+
+/// Opens a build for reading.
+pub(super) fn open_read_only(path: &Path) -> Result<Connection, ReadModelError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|connection| {
+            connection.busy_timeout(super::BUSY)?;
+            Ok(connection)
+        })
+        .map_err(|error| ReadModelError::sqlite(format!("cannot open {}", path.display()), error))
+}
+
+fn read_info(path: &Path) -> Result<ReadModelInfo, ReadModelError> {
+    let connection = open_read_only(path)?;
+    info_of(&connection, path)
+}
+
+/// What a read model says of itself.
+pub(super) fn info_of(connection: &Connection, path: &Path) -> Result<ReadModelInfo, ReadModelError> {
+    // One transaction: a writer may commit between two of its statements.
+    let read = || {
+        let transaction = connection.is_autocommit().then(|| connection.unchecked_transaction());
+        let info = bookkeeping::read_info(connection);
+        if let Some(transaction) = transaction {
+            transaction?.commit()?;
+        }
+        info
+    };
+    read()
+        .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?
+        .ok_or_else(|| ReadModelError::Format {
+            path: path.to_owned(),
+            reason: "its bookkeeping is missing or of another version".to_owned(),
+        })
+}

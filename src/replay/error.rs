@@ -1,0 +1,149 @@
+//! Why a replay stopped.
+
+use std::fmt::Write as _;
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use crate::broker::error::BrokerError;
+use crate::decode::printable::printable;
+use crate::projection::error::ProjectionError;
+use crate::readmodel::error::ReadModelError;
+use crate::readmodel::store::DeadLetter;
+
+/// An error of the replay layer: what happened, why, and what to do.
+#[derive(Debug, Error, Diagnostic)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The broker failed.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The read model failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    ReadModel(ReadModelError),
+    /// The projection's file cannot be used.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Projection(#[from] Box<ProjectionError>),
+    /// Records that cannot be applied; the read model in use was not touched.
+    #[error("{}", poison_list(.name, .letters, *.all))]
+    #[diagnostic(help(
+        "mend the handler or its table and rebuild, or go on past these records with --skip-poison, which lists each \
+         of them in the read model"
+    ))]
+    Poison {
+        /// The projection.
+        name: String,
+        /// The records, with the reason of each.
+        letters: Vec<DeadLetter>,
+        /// Whether the log was read to its end, so that these are all there are.
+        all: bool,
+    },
+    /// `--until` names a place that the log does not have.
+    #[error("{message}")]
+    Until {
+        /// What is wrong.
+        message: String,
+        /// What there is.
+        #[help]
+        help: String,
+    },
+    /// The read model was built by another version of its file.
+    #[error("the read model `{name}` was built by another version of {file}")]
+    #[diagnostic(help("what the file says now was never applied to the events before: `foldlog rebuild {file}`"))]
+    DefinitionChanged {
+        /// The read model.
+        name: String,
+        /// The file.
+        file: String,
+    },
+    /// The read model was built from another cluster's log.
+    #[error("the read model `{name}` was built from the cluster {built}, and this is the cluster {here}")]
+    #[diagnostic(help(
+        "its position means nothing here: connect to the other cluster, or rebuild {file} from this one"
+    ))]
+    OtherCluster {
+        /// The read model.
+        name: String,
+        /// The file.
+        file: String,
+        /// The id of the cluster that it was built from.
+        built: String,
+        /// The id of the cluster that answers.
+        here: String,
+    },
+    /// The log no longer has records that the read model has not seen.
+    #[error("{topic}[{partition}] begins at offset {low}, and the read model `{name}` is at {next}: the {} records between are gone", .low - .next)]
+    #[diagnostic(help(
+        "retention or a deletion removed them before they were applied; `foldlog rebuild {file}` starts from what the log \
+         still has"
+    ))]
+    LostRecords {
+        /// The read model.
+        name: String,
+        /// The file.
+        file: String,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The next offset that the read model needs.
+        next: i64,
+        /// The first offset that the log still has.
+        low: i64,
+    },
+    /// The topic is not the one that the read model was built from.
+    #[error("the topic {topic} was deleted and created again since the read model `{name}` was built: {evidence}")]
+    #[diagnostic(help("its offsets mean other records now: `foldlog rebuild {file}`"))]
+    TopicRecreated {
+        /// The read model.
+        name: String,
+        /// The file.
+        file: String,
+        /// The topic.
+        topic: String,
+        /// What shows it.
+        evidence: String,
+    },
+    /// It was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// A defect of this program: a thread of the replay ended in a panic.
+    #[error("the replay ended unexpectedly: {0}")]
+    #[diagnostic(help("what was committed is safe; please report this"))]
+    Crashed(String),
+}
+
+impl From<ReadModelError> for ReplayError {
+    fn from(error: ReadModelError) -> Self {
+        match error {
+            ReadModelError::Cancelled => Self::Cancelled,
+            error => Self::ReadModel(error),
+        }
+    }
+}
+
+fn poison_list(name: &str, letters: &[DeadLetter], all: bool) -> String {
+    let count = letters.len();
+    let (what, more) = match (count, all) {
+        (1, true) => ("1 record".to_owned(), ""),
+        (_, true) => (format!("{count} records"), ""),
+        (_, false) => (
+            format!("{count} records and perhaps more"),
+            ", at which reading was given up",
+        ),
+    };
+    let mut text = format!("{what} cannot be applied by `{name}`{more}; the read model was not replaced");
+    for letter in letters {
+        let record = &letter.record;
+        let at = format!("{}[{}] offset {}", record.topic, record.partition, record.offset);
+        let line = letter.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+        let _ = write!(
+            text,
+            "\n  {at}{line}: {}",
+            printable(letter.reason.as_bytes(), 500).text
+        );
+    }
+    text
+}

@@ -1,0 +1,422 @@
+//! Follow: from the read model's position on, live, until cancelled.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, channel, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::broker::client::Client;
+use crate::broker::reader::{Order, Range, ReadPlan};
+use crate::projection::Projection;
+use crate::readmodel::compile::compile;
+use crate::readmodel::error::ReadModelError;
+use crate::readmodel::store::{ReadModelInfo, State, Store};
+use crate::readmodel::writer::{Fold, Folded, Live, OnPoison};
+use crate::record::{Position, TopicPartition};
+
+use super::error::ReplayError;
+use super::log::{self, Log, Span};
+use super::progress::{Meter, Phase};
+use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
+use super::source::{AHEAD, Fed, Records, Source, feed};
+use super::task::{Control, Task, crashed};
+
+/// Records in one transaction at most: beyond this a commit costs nothing per record.
+const COMMIT_RECORDS: u64 = 20_000;
+/// Age of a transaction at most, so that what is read is fresh while records keep coming. When none wait, it commits at once.
+const COMMIT_AFTER: Duration = Duration::from_millis(200);
+/// How often the log is looked at for partitions that were added and for how far it reaches.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// How to follow.
+#[derive(Debug, Clone, Default)]
+pub struct FollowOptions {
+    /// Go on past poison records, listing them, instead of pausing at the first.
+    pub skip_poison: bool,
+}
+
+/// Starts following; builds the read model first where there is none. A read model that was built by another version of the
+/// file, from another cluster, or from a log that has since lost records it needs, is an error that says so.
+///
+/// A poison record pauses it: the task ends, the read model's state says where and why, and the next follow tries the record
+/// again.
+pub fn follow(client: Client, store: Store, projection: Projection, options: FollowOptions) -> Task<ReadModelInfo> {
+    Task::start("follow", move |control| {
+        run(&client, &store, &projection, &options, control)
+    })
+}
+
+fn run(
+    client: &Client,
+    store: &Store,
+    projection: &Projection,
+    options: &FollowOptions,
+    control: &mut Control,
+) -> Result<ReadModelInfo, ReplayError> {
+    let definition = compile(projection)?;
+    if store.find(&projection.name)?.is_none() {
+        let first = RebuildOptions {
+            skip_poison: options.skip_poison,
+            until: None,
+        };
+        rebuild::run(client, store, &definition, &first, control)?;
+    }
+    let mut live = Live::open(store, &definition)?;
+    let cancel = control.cancel.clone();
+    live.interrupt_when(move || cancel.is_cancelled())?;
+    loop {
+        let log = Log::survey(client, &projection.topics)?;
+        let start = start(projection, &live.read_info()?, live.topics(), &log)?;
+        for notice in start.notices {
+            control.meter.notice(notice);
+        }
+        let open = |ranges| {
+            let order = Order::Arrival;
+            Ok(client.reader(ReadPlan { ranges, order })?)
+        };
+        let known = log.ends();
+        let seen = Mutex::new(log);
+        let ended = thread::scope(|scope| {
+            // Closed when the fold ends, which ends the look-out.
+            let (over, is_over) = channel::<()>();
+            scope.spawn(|| watch(client, &projection.topics, &seen, is_over));
+            let look = || {
+                let ends = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).ends();
+                let grown = ends.len() > known.len();
+                (ends, grown)
+            };
+            let ended = go_on(&live, &start.ranges, open, &look, options.skip_poison, control);
+            drop(over);
+            ended
+        })?;
+        if ended != Ended::Grown {
+            return Ok(live.read_info()?);
+        }
+    }
+}
+
+/// Keeps asking how far the log reaches. Errors are the reader's to report, which meets them too.
+fn watch(client: &Client, topics: &[String], seen: &Mutex<Log>, is_over: Receiver<()>) {
+    while is_over.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        if let Ok(log) = Log::survey(client, topics) {
+            *seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = log;
+        }
+    }
+}
+
+/// Where to go on, and what must be said first.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    pub(super) ranges: Vec<Range>,
+    pub(super) notices: Vec<String>,
+}
+
+/// Whether the log is still the one that the read model was built from, and still has what it needs.
+pub(super) fn start(
+    projection: &Projection,
+    info: &ReadModelInfo,
+    built_from: &[(String, Option<String>)],
+    log: &Log,
+) -> Result<Start, ReplayError> {
+    let name = || info.name.clone();
+    let file = || projection.file.clone();
+    if info.hash != projection.hash {
+        return Err(ReplayError::DefinitionChanged {
+            name: name(),
+            file: file(),
+        });
+    }
+    if info.cluster_id != log.cluster_id {
+        return Err(ReplayError::OtherCluster {
+            name: name(),
+            file: file(),
+            built: info.cluster_id.clone(),
+            here: log.cluster_id.clone(),
+        });
+    }
+    let mut start = Start {
+        ranges: Vec::new(),
+        notices: Vec::new(),
+    };
+    for topic in &log.topics {
+        let recreated = |evidence: String| ReplayError::TopicRecreated {
+            name: name(),
+            file: file(),
+            topic: topic.name.to_string(),
+            evidence,
+        };
+        let then = built_from.iter().find(|(built, _)| **built == *topic.name);
+        if let (Some((_, Some(then))), Some(now)) = (then, &topic.id)
+            && then != now
+        {
+            return Err(recreated(format!("its id was {then} and is {now}")));
+        }
+        let gone = info
+            .position
+            .iter()
+            .filter(|(known, _)| known.topic == topic.name)
+            .find(|(known, _)| topic.partitions.iter().all(|marks| marks.partition != known.partition));
+        if let Some((gone, _)) = gone {
+            return Err(recreated(format!("it no longer has partition {}", gone.partition)));
+        }
+        let mut added = Vec::new();
+        for marks in &topic.partitions {
+            let next = info
+                .position
+                .next(&TopicPartition::new(topic.name.clone(), marks.partition));
+            if let Some(next) = next {
+                if next > marks.high {
+                    let partition = marks.partition;
+                    return Err(recreated(format!(
+                        "partition {partition} ends at offset {}, and the read model is at {next}",
+                        marks.high
+                    )));
+                }
+                if next < marks.low {
+                    return Err(ReplayError::LostRecords {
+                        name: name(),
+                        file: file(),
+                        topic: topic.name.to_string(),
+                        partition: marks.partition,
+                        next,
+                        low: marks.low,
+                    });
+                }
+            } else {
+                added.push(marks.partition.to_string());
+            }
+            start.ranges.push(Range {
+                topic: topic.name.clone(),
+                partition: marks.partition,
+                start: next.unwrap_or(marks.low),
+                end: None,
+            });
+        }
+        if !added.is_empty() {
+            start.notices.push(format!(
+                "partitions were added to {} since `{}` was built: {}; they are read from their beginning",
+                topic.name,
+                info.name,
+                added.join(", ")
+            ));
+        }
+    }
+    Ok(start)
+}
+
+/// Why following ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was cancelled.
+    Cancelled,
+    /// A poison record.
+    Paused,
+    /// The log has partitions that are not read yet.
+    Grown,
+    /// The source had an end; a log in memory has one.
+    End,
+}
+
+/// Goes on from a position, from any source. `look` says how far the log reaches, and whether it has grown new partitions.
+pub(super) fn go_on<S: Source>(
+    live: &Live,
+    ranges: &[Range],
+    open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
+    look: &dyn Fn() -> (Position, bool),
+    skip_poison: bool,
+    control: &mut Control,
+) -> Result<Ended, ReplayError> {
+    let on_poison = if skip_poison { OnPoison::Skip } else { OnPoison::Pause };
+    let mut fold = live.fold(on_poison)?;
+    let starts = log::starts(ranges);
+    if starts.len() > fold.position().len() {
+        // A partition that was added is known from here on, whether or not it has records.
+        fold.advance(&starts);
+        fold.commit()?;
+    }
+    control.meter.phase(Phase::Live);
+    let span = Span::of(ranges);
+    let cancel = control.cancel.clone();
+    let stop = move || cancel.is_cancelled();
+    let ranges = ranges.to_vec();
+    let mut following = Following {
+        committed: fold.position(),
+        fold,
+        span,
+        look,
+        meter: &mut control.meter,
+        stop: &stop,
+        since: None,
+        troubled: false,
+    };
+    following.say();
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let (done, used) = sync_channel(AHEAD);
+        let reading = {
+            let stop = stop.clone();
+            scope.spawn(move || feed(|| open(ranges), &sender, &used, &stop))
+        };
+        let result = following.run(&receiver, &done);
+        drop(receiver);
+        match reading.join() {
+            Ok(()) => result,
+            Err(panic) => Err(crashed(&*panic)),
+        }
+    })
+}
+
+/// The applying side of a follow.
+struct Following<'a, 'c> {
+    fold: Fold<'c>,
+    span: Span,
+    look: &'a dyn Fn() -> (Position, bool),
+    meter: &'a mut Meter,
+    stop: &'a dyn Fn() -> bool,
+    /// When the open transaction began.
+    since: Option<Instant>,
+    /// The position of the last commit.
+    committed: Position,
+    /// Whether it was said that records cannot come.
+    troubled: bool,
+}
+
+impl Following<'_, '_> {
+    fn run<B: Records>(&mut self, from: &Receiver<Fed<B>>, done: &SyncSender<B>) -> Result<Ended, ReplayError> {
+        loop {
+            if (self.stop)() {
+                self.commit()?;
+                return Ok(Ended::Cancelled);
+            }
+            let fed = match from.try_recv() {
+                Ok(fed) => fed,
+                Err(TryRecvError::Empty) => {
+                    // Nothing waits: what was applied becomes visible now.
+                    self.commit()?;
+                    match from.recv_timeout(WAIT) {
+                        Ok(fed) => fed,
+                        Err(RecvTimeoutError::Timeout) => continue,
+                        Err(RecvTimeoutError::Disconnected) => return self.alone(),
+                    }
+                }
+                Err(TryRecvError::Disconnected) => return self.alone(),
+            };
+            match fed {
+                Fed::Batch(batch, position) => match self.batch(&batch, &position) {
+                    Ok(None) => {
+                        let _ = done.try_send(batch);
+                    }
+                    Ok(Some(ended)) => return Ok(ended),
+                    // Interrupted within a statement: the transaction is gone, the next start does it again.
+                    Err(ReadModelError::Cancelled) => return Ok(Ended::Cancelled),
+                    Err(error) => return Err(error.into()),
+                },
+                Fed::Idle(position, trouble) => {
+                    self.fold.advance(&position);
+                    self.tell(trouble);
+                    self.commit()?;
+                    self.say();
+                    if (self.look)().1 {
+                        return Ok(Ended::Grown);
+                    }
+                }
+                Fed::End(position) => {
+                    self.fold.advance(&position);
+                    self.commit()?;
+                    self.say();
+                    return Ok(Ended::End);
+                }
+                Fed::Failed(error) => {
+                    self.commit()?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The reading thread has gone without a word, which it does when it was told to stop.
+    fn alone(&mut self) -> Result<Ended, ReplayError> {
+        self.commit()?;
+        if (self.stop)() {
+            Ok(Ended::Cancelled)
+        } else {
+            Err(ReplayError::Crashed("the reading thread ended".to_owned()))
+        }
+    }
+
+    fn batch<B: Records>(&mut self, batch: &B, position: &Position) -> Result<Option<Ended>, ReadModelError> {
+        let mut records = batch.records();
+        let mut left = batch.len();
+        while left > 0 {
+            let chunk = left.min(CHUNK);
+            self.since.get_or_insert_with(Instant::now);
+            match self.fold.apply(records.by_ref().take(chunk), self.stop)? {
+                Folded::All => left -= chunk,
+                Folded::Stopped => {
+                    self.commit()?;
+                    return Ok(Some(Ended::Cancelled));
+                }
+                Folded::Poisoned => {
+                    self.fold.commit()?;
+                    self.say();
+                    self.meter.phase(Phase::Paused);
+                    return Ok(Some(Ended::Paused));
+                }
+            }
+            let old = self.since.is_some_and(|since| since.elapsed() >= COMMIT_AFTER);
+            if old || self.fold.uncommitted() >= COMMIT_RECORDS {
+                self.commit()?;
+            }
+            if self.meter.is_due() {
+                self.say();
+            }
+        }
+        drop(records);
+        self.fold.advance(position);
+        if (self.look)().1 {
+            self.commit()?;
+            return Ok(Some(Ended::Grown));
+        }
+        Ok(None)
+    }
+
+    /// Says once that records cannot come, and once that they can again.
+    fn tell(&mut self, trouble: Option<String>) {
+        match (&trouble, self.troubled) {
+            (Some(reason), false) => self.meter.notice(format!("{reason}; trying on")),
+            (None, true) => self.meter.notice("the broker answers again".to_owned()),
+            _ => {}
+        }
+        self.troubled = trouble.is_some();
+    }
+
+    /// Commits if there is anything to commit.
+    fn commit(&mut self) -> Result<(), ReadModelError> {
+        let position = self.fold.position();
+        if self.fold.uncommitted() > 0 || position != self.committed {
+            self.fold.commit()?;
+            self.committed = position;
+        }
+        self.since = None;
+        Ok(())
+    }
+
+    fn say(&mut self) {
+        let position = self.fold.position();
+        let done = self.span.covered(&position);
+        let total = self.span.covered(&(self.look)().0);
+        self.meter.say(done, total, self.fold.counts(), position);
+    }
+}
+
+/// Why a read model stands still, if it does.
+pub fn paused(info: &ReadModelInfo) -> Option<&str> {
+    match &info.state {
+        State::Paused { reason } => Some(reason),
+        State::Ready | State::Unreadable { .. } => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

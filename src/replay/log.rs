@@ -1,0 +1,211 @@
+//! The log as it is at the start of a replay: the cluster, its topics, how far each partition reaches.
+
+use std::sync::Arc;
+
+use crate::broker::client::Client;
+use crate::broker::reader::Range;
+use crate::broker::topics::Watermarks;
+use crate::readmodel::writer::Origin;
+use crate::record::{Position, TopicPartition};
+
+use super::error::ReplayError;
+use super::rebuild::Until;
+
+/// The topics of a projection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Log {
+    pub(super) cluster_id: String,
+    pub(super) topics: Vec<Topic>,
+}
+
+/// A topic with its partitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Topic {
+    pub(super) name: Arc<str>,
+    pub(super) id: Option<String>,
+    pub(super) partitions: Vec<Watermarks>,
+}
+
+impl Log {
+    /// Asks the cluster.
+    pub(super) fn survey(client: &Client, topics: &[String]) -> Result<Self, ReplayError> {
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        // Whether the topics exist is asked first: its error names those that are like them.
+        let mut topics = topics
+            .iter()
+            .map(|name| {
+                let info = client.topic(name)?;
+                Ok(Topic {
+                    name: name.as_str().into(),
+                    id: None,
+                    partitions: client.watermarks(&info)?,
+                })
+            })
+            .collect::<Result<Vec<_>, ReplayError>>()?;
+        let mut ids = client.topic_ids(&names)?;
+        for topic in &mut topics {
+            topic.id = ids.remove(&*topic.name);
+        }
+        Ok(Self {
+            cluster_id: client.cluster()?.id,
+            topics,
+        })
+    }
+
+    /// Which log this is, as a read model remembers it.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            cluster_id: self.cluster_id.clone(),
+            topics: self
+                .topics
+                .iter()
+                .map(|topic| (topic.name.to_string(), topic.id.clone()))
+                .collect(),
+        }
+    }
+
+    /// Where each partition ends.
+    pub(super) fn ends(&self) -> Position {
+        let ends = self.topics.iter().flat_map(|topic| {
+            let partition = |marks: &Watermarks| TopicPartition::new(topic.name.clone(), marks.partition);
+            topic.partitions.iter().map(move |marks| (partition(marks), marks.high))
+        });
+        ends.collect()
+    }
+
+    /// Everything that the log holds, up to `until`.
+    pub(super) fn ranges(&self, client: &Client, until: Option<&Until>) -> Result<Vec<Range>, ReplayError> {
+        match until {
+            None => Ok(self.ranges_to(|_, marks| marks.high)),
+            Some(Until::Offsets(offsets)) => {
+                for (partition, offset) in offsets {
+                    self.check_offset(*partition, *offset)?;
+                }
+                Ok(self.ranges_to(|_, marks| {
+                    let named = offsets.iter().find(|(partition, _)| *partition == marks.partition);
+                    named.map_or(marks.high, |(_, offset)| *offset)
+                }))
+            }
+            Some(Until::Time(time)) => {
+                let mut ends = Position::new();
+                for topic in &self.topics {
+                    let info = client.topic(&topic.name)?;
+                    for (partition, offset) in client.offsets_at(&info, *time)? {
+                        ends.set(TopicPartition::new(topic.name.clone(), partition), offset);
+                    }
+                }
+                Ok(self.ranges_to(|topic, marks| {
+                    let found = ends.next(&TopicPartition::new(topic.name.clone(), marks.partition));
+                    // A record that came in between the two questions may lie past the end that this replay goes to.
+                    found.map_or(marks.high, |offset| offset.clamp(marks.low, marks.high))
+                }))
+            }
+        }
+    }
+
+    fn ranges_to(&self, end: impl Fn(&Topic, &Watermarks) -> i64) -> Vec<Range> {
+        let mut ranges = Vec::new();
+        for topic in &self.topics {
+            for marks in &topic.partitions {
+                ranges.push(Range {
+                    topic: topic.name.clone(),
+                    partition: marks.partition,
+                    start: marks.low,
+                    end: Some(end(topic, marks)),
+                });
+            }
+        }
+        ranges
+    }
+
+    /// Whether `--until P:OFFSET` names a place that the log has, in every topic that has the partition.
+    fn check_offset(&self, partition: i32, offset: i64) -> Result<(), ReplayError> {
+        let found: Vec<_> = self
+            .topics
+            .iter()
+            .flat_map(|topic| topic.partitions.iter().map(move |marks| (topic, marks)))
+            .filter(|(_, marks)| marks.partition == partition)
+            .collect();
+        if found.is_empty() {
+            let list: Vec<_> = self
+                .topics
+                .iter()
+                .map(|topic| format!("{} has {}", topic.name, topic.partitions.len()))
+                .collect();
+            return Err(ReplayError::Until {
+                message: format!("there is no partition {partition}"),
+                help: format!("partitions count from 0; {}", list.join(", ")),
+            });
+        }
+        match found
+            .iter()
+            .find(|(_, marks)| offset < marks.low || offset > marks.high)
+        {
+            None => Ok(()),
+            Some((topic, marks)) => Err(ReplayError::Until {
+                message: format!("{}[{partition}] has no offset {offset}", topic.name),
+                help: format!("it holds {} to {}; give a number between them", marks.low, marks.high),
+            }),
+        }
+    }
+}
+
+/// The offsets that a replay covers, to say how far it is.
+#[derive(Debug)]
+pub(super) struct Span {
+    starts: Position,
+    total: u64,
+}
+
+impl Span {
+    pub(super) fn of(ranges: &[Range]) -> Self {
+        let total = ranges
+            .iter()
+            .map(|range| range.end.map_or(0, |end| distance(range.start, end)))
+            .sum();
+        Self {
+            starts: starts(ranges),
+            total,
+        }
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Offsets between the start and `position`.
+    pub(super) fn covered(&self, position: &Position) -> u64 {
+        let covered = self.starts.iter().map(|(partition, start)| {
+            let next = position.next(partition).unwrap_or(start);
+            distance(start, next)
+        });
+        covered.sum()
+    }
+}
+
+fn distance(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
+
+/// Where ranges begin.
+pub(super) fn starts(ranges: &[Range]) -> Position {
+    ranges
+        .iter()
+        .map(|range| (TopicPartition::new(range.topic.clone(), range.partition), range.start))
+        .collect()
+}
+
+/// Where ranges end; those without an end are left out.
+pub(super) fn ends(ranges: &[Range]) -> Position {
+    ranges
+        .iter()
+        .filter_map(|range| {
+            let end = range.end?;
+            // A topic that holds nothing begins and ends at the same offset.
+            Some((
+                TopicPartition::new(range.topic.clone(), range.partition),
+                end.max(range.start),
+            ))
+        })
+        .collect()
+}

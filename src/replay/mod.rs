@@ -1,0 +1,16 @@
+//! The fold: records from a reader through a projection's handlers into a read model.
+//!
+//! A replay runs on two threads: one reads, one applies. Between them stands a bounded channel, so that memory is bounded
+//! whatever the topic's size. What is applied in which order depends on the log alone, never on how it was batched.
+
+#[cfg(test)]
+mod cases;
+pub mod error;
+pub mod follow;
+mod log;
+#[cfg(test)]
+mod memory;
+pub mod progress;
+pub mod rebuild;
+mod source;
+pub mod task;

@@ -1,0 +1,141 @@
+//! How far a replay has come, as a snapshot that a screen or a command line shows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::readmodel::store::Counts;
+use crate::record::Position;
+
+/// A snapshot at most this often: ten a second are smooth to the eye and cost nothing.
+const EVERY: Duration = Duration::from_millis(100);
+/// The rate is that of this long.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// What a replay is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// Asking the broker for watermarks, opening files.
+    #[default]
+    Starting,
+    /// Folding the log up to the end that was there at the start.
+    Rebuilding,
+    /// Building indexes, making the file durable, putting it in place.
+    Finishing,
+    /// Applying records as they arrive.
+    Live,
+    /// Stopped at a poison record.
+    Paused,
+    /// Over.
+    Done,
+}
+
+/// A snapshot of a replay.
+#[derive(Debug, Clone, Default)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Offsets covered so far, transaction markers and compaction gaps included.
+    pub done: u64,
+    /// Offsets to cover in all; grows when live.
+    pub total: u64,
+    /// What became of the records.
+    pub counts: Counts,
+    /// Records a second over the last second or so.
+    pub rate: f64,
+    /// Time left at that rate; `None` when live or not yet known.
+    pub eta: Option<Duration>,
+    /// Where it stands.
+    pub position: Position,
+    /// What must be said out loud, such as partitions that were added; oldest first.
+    pub notices: Arc<Vec<String>>,
+}
+
+impl Progress {
+    /// Offsets that are left.
+    pub fn lag(&self) -> u64 {
+        self.total.saturating_sub(self.done)
+    }
+}
+
+/// Makes snapshots out of counts, at a rate that nobody drowns in.
+#[derive(Debug)]
+pub(super) struct Meter {
+    sender: watch::Sender<Progress>,
+    /// When it was, how many records and offsets were done.
+    samples: VecDeque<(Instant, u64, u64)>,
+    sent: Option<Instant>,
+}
+
+impl Meter {
+    pub(super) fn new() -> (Self, watch::Receiver<Progress>) {
+        let (sender, receiver) = watch::channel(Progress::default());
+        let meter = Self {
+            sender,
+            samples: VecDeque::new(),
+            sent: None,
+        };
+        (meter, receiver)
+    }
+
+    /// Whether a snapshot is due; making one costs more than asking.
+    pub(super) fn is_due(&self) -> bool {
+        self.sent.is_none_or(|sent| sent.elapsed() >= EVERY)
+    }
+
+    /// Says what is done now, at once.
+    pub(super) fn phase(&mut self, phase: Phase) {
+        self.sender.send_modify(|progress| progress.phase = phase);
+    }
+
+    /// Says something out loud, at once.
+    pub(super) fn notice(&mut self, notice: String) {
+        tracing::warn!("{notice}");
+        self.sender
+            .send_modify(|progress| Arc::make_mut(&mut progress.notices).push(notice));
+    }
+
+    /// Says how far it is, at once.
+    pub(super) fn say(&mut self, done: u64, total: u64, counts: Counts, position: Position) {
+        let now = Instant::now();
+        self.sent = Some(now);
+        let records = counts.total();
+        self.samples.push_back((now, records, done));
+        // The oldest sample that is kept is at least a window old, so that the rate is over a whole one.
+        while self.samples.get(1).is_some_and(|(at, ..)| now - *at >= WINDOW) {
+            self.samples.pop_front();
+        }
+        let (rate, pace) = match self.samples.front() {
+            Some((at, then, done_then)) if now > *at => {
+                let seconds = (now - *at).as_secs_f64();
+                let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+                (per_second(records, *then), per_second(done, *done_then))
+            }
+            _ => (0.0, 0.0),
+        };
+        self.sender.send_modify(|progress| {
+            progress.done = done;
+            progress.total = total.max(done);
+            progress.counts = counts;
+            progress.position = position;
+            progress.rate = rate;
+            let left = progress.lag();
+            progress.eta = (progress.phase == Phase::Rebuilding && pace > 0.0)
+                .then(|| Duration::try_from_secs_f64(left as f64 / pace).ok())
+                .flatten();
+        });
+    }
+
+    /// Says that it is over, unless it is paused, which is also an end.
+    pub(super) fn finish(&mut self) {
+        self.sender.send_modify(|progress| {
+            progress.rate = 0.0;
+            progress.eta = None;
+            if progress.phase != Phase::Paused {
+                progress.phase = Phase::Done;
+            }
+        });
+    }
+}

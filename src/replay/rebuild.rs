@@ -1,0 +1,248 @@
+//! Rebuild: the whole log through the projection into a new file beside the old one, then swapped in.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::broker::client::Client;
+use crate::broker::reader::{Order, Range, ReadPlan};
+use crate::projection::Projection;
+use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::store::{ReadModelInfo, Store};
+use crate::readmodel::writer::{Building, Fold, Folded, OnPoison, Origin};
+use crate::record::Timestamp;
+
+use super::error::ReplayError;
+use super::log::{self, Log, Span};
+use super::progress::{Meter, Phase};
+use super::source::{AHEAD, Fed, Records, Source, feed};
+use super::task::{Control, Task, crashed};
+
+/// Poison records that are listed before a rebuild gives up: enough to see what is wrong with a log in one go.
+const LISTED: usize = 100;
+/// Records between two looks at the clock; also bounds how long a cancel waits for slow handlers.
+pub(super) const CHUNK: usize = 256;
+/// How long the applying thread waits before it looks whether it was cancelled.
+pub(super) const WAIT: Duration = Duration::from_millis(50);
+
+/// Where a rebuild stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// Before the first record at or after this time, in each partition.
+    Time(Timestamp),
+    /// Before these offsets; partitions that are not named are read to their end. With several topics, offsets count for each.
+    Offsets(Vec<(i32, i64)>),
+}
+
+/// How to rebuild.
+#[derive(Debug, Clone, Default)]
+pub struct RebuildOptions {
+    /// Where to stop; `None` for the end of the log as it is at the start.
+    pub until: Option<Until>,
+    /// Go on past poison records, listing them, instead of stopping with the list.
+    pub skip_poison: bool,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone)]
+pub struct RebuildReport {
+    /// The read model that is now in place.
+    pub info: ReadModelInfo,
+    /// Records read.
+    pub records: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Starts a rebuild.
+pub fn rebuild(client: Client, store: Store, projection: Projection, options: RebuildOptions) -> Task<RebuildReport> {
+    Task::start("rebuild", move |control| {
+        let definition = compile(&projection)?;
+        run(&client, &store, &definition, &options, control)
+    })
+}
+
+/// Rebuilds from a cluster, on this thread.
+pub(super) fn run(
+    client: &Client,
+    store: &Store,
+    definition: &Definition,
+    options: &RebuildOptions,
+    control: &mut Control,
+) -> Result<RebuildReport, ReplayError> {
+    let log = Log::survey(client, &definition.projection().topics)?;
+    let ranges = log.ranges(client, options.until.as_ref())?;
+    let open = |ranges| {
+        let order = Order::Merged;
+        Ok(client.reader(ReadPlan { ranges, order })?)
+    };
+    build(
+        store,
+        definition,
+        &log.origin(),
+        &ranges,
+        open,
+        options.skip_poison,
+        control,
+    )
+}
+
+/// Rebuilds from any source.
+pub(super) fn build<S: Source>(
+    store: &Store,
+    definition: &Definition,
+    origin: &Origin,
+    ranges: &[Range],
+    open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
+    skip_poison: bool,
+    control: &mut Control,
+) -> Result<RebuildReport, ReplayError> {
+    let started = Instant::now();
+    let mut building = Building::start(store, definition, origin)?;
+    let cancel = control.cancel.clone();
+    building.interrupt_when(move || cancel.is_cancelled())?;
+    let on_poison = if skip_poison {
+        OnPoison::Skip
+    } else {
+        OnPoison::Collect(LISTED)
+    };
+    let mut fold = building.fold(on_poison)?;
+    control.meter.phase(Phase::Rebuilding);
+    let span = Span::of(ranges);
+    control.meter.say(0, span.total(), fold.counts(), log::starts(ranges));
+    let filled: Vec<Range> = ranges
+        .iter()
+        .filter(|range| range.end.is_none_or(|end| end > range.start))
+        .cloned()
+        .collect();
+    let mut ended = Ended::End;
+    if !filled.is_empty() {
+        ended = read(&mut fold, || open(filled), &span, control)?;
+    }
+    control.meter.say(
+        span.covered(&fold.position()),
+        span.total(),
+        fold.counts(),
+        fold.position(),
+    );
+    if !fold.letters().is_empty() {
+        return Err(ReplayError::Poison {
+            name: definition.projection().name.clone(),
+            letters: fold.take_letters(),
+            all: matches!(ended, Ended::End),
+        });
+    }
+    let ends = log::ends(ranges);
+    let reached = fold.position();
+    if let Some((partition, end)) = ends
+        .iter()
+        .find(|(partition, end)| reached.next(partition).is_some_and(|next| next < *end))
+    {
+        return Err(ReplayError::Crashed(format!(
+            "the reader ended before offset {end} of {partition}"
+        )));
+    }
+    let counts = fold.counts();
+    drop(fold);
+    control.meter.phase(Phase::Finishing);
+    let info = building.finish(counts, &ends)?;
+    Ok(RebuildReport {
+        info,
+        records: counts.total(),
+        took: started.elapsed(),
+    })
+}
+
+/// Why a fold of ranges ended.
+enum Ended {
+    /// Everything was read.
+    End,
+    /// Too many poison records.
+    GaveUp,
+}
+
+/// Reads on one thread and applies on this one.
+fn read<S: Source>(
+    fold: &mut Fold<'_>,
+    open: impl FnOnce() -> Result<S, ReplayError> + Send,
+    span: &Span,
+    control: &mut Control,
+) -> Result<Ended, ReplayError> {
+    let cancel = control.cancel.clone();
+    let stop = move || cancel.is_cancelled();
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        let (done, used) = sync_channel(AHEAD);
+        let reading = {
+            let stop = stop.clone();
+            scope.spawn(move || feed(open, &sender, &used, &stop))
+        };
+        let result = apply(&receiver, &done, fold, span, &mut control.meter, &stop);
+        // The reading thread ends when it finds that nobody listens.
+        drop(receiver);
+        match reading.join() {
+            Ok(()) => result,
+            Err(panic) => Err(crashed(&*panic)),
+        }
+    })
+}
+
+fn apply<B: Records>(
+    from: &Receiver<Fed<B>>,
+    done: &SyncSender<B>,
+    fold: &mut Fold<'_>,
+    span: &Span,
+    meter: &mut Meter,
+    stop: &dyn Fn() -> bool,
+) -> Result<Ended, ReplayError> {
+    while !stop() {
+        match from.recv_timeout(WAIT) {
+            Ok(Fed::Batch(batch, position)) => {
+                let mut records = batch.records();
+                let mut left = batch.len();
+                while left > 0 {
+                    let chunk = left.min(CHUNK);
+                    match fold.apply(records.by_ref().take(chunk), stop)? {
+                        Folded::All => left -= chunk,
+                        Folded::Stopped => return Err(ReplayError::Cancelled),
+                        Folded::Poisoned => return Ok(Ended::GaveUp),
+                    }
+                    if meter.is_due() {
+                        let position = fold.position();
+                        meter.say(span.covered(&position), span.total(), fold.counts(), position);
+                    }
+                }
+                drop(records);
+                // Where the reading thread is busy it is freed here.
+                let _ = done.try_send(batch);
+                fold.advance(&position);
+            }
+            Ok(Fed::Idle(position, _)) => {
+                fold.advance(&position);
+                meter.say(span.covered(&position), span.total(), fold.counts(), fold.position());
+            }
+            Ok(Fed::End(position)) => {
+                fold.advance(&position);
+                return Ok(Ended::End);
+            }
+            Ok(Fed::Failed(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => {
+                if meter.is_due() {
+                    let position = fold.position();
+                    meter.say(span.covered(&position), span.total(), fold.counts(), position);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                if stop() {
+                    break;
+                }
+                return Err(ReplayError::Crashed("the reading thread ended".to_owned()));
+            }
+        }
+    }
+    Err(ReplayError::Cancelled)
+}
+
+#[cfg(test)]
+#[path = "rebuild_tests.rs"]
+pub(in crate::replay) mod tests;

@@ -1,0 +1,104 @@
+//! A running replay: whoever holds the task can watch it, cancel it and wait for it; dropping it cancels.
+
+use std::any::Any;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::error::ReplayError;
+use super::progress::{Meter, Progress};
+
+/// A replay that runs on threads of its own.
+#[derive(Debug)]
+pub struct Task<T> {
+    progress: watch::Receiver<Progress>,
+    cancel: CancellationToken,
+    thread: Option<JoinHandle<Result<T, ReplayError>>>,
+}
+
+/// What the thread of a task works with.
+pub(super) struct Control {
+    /// Cancelled when somebody wants it to stop.
+    pub(super) cancel: CancellationToken,
+    /// Where it says how far it is.
+    pub(super) meter: Meter,
+}
+
+impl<T: Send + 'static> Task<T> {
+    /// Starts `work` on a thread named `name`.
+    pub(super) fn start(
+        name: &str,
+        work: impl FnOnce(&mut Control) -> Result<T, ReplayError> + Send + 'static,
+    ) -> Self {
+        let (meter, progress) = Meter::new();
+        let cancel = CancellationToken::new();
+        let mut control = Control {
+            cancel: cancel.clone(),
+            meter,
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let result = work(&mut control);
+            control.meter.finish();
+            result
+        });
+        let thread = match thread {
+            Ok(thread) => Some(thread),
+            Err(error) => {
+                tracing::error!(%error, "no thread for a replay");
+                None
+            }
+        };
+        Self {
+            progress,
+            cancel,
+            thread,
+        }
+    }
+}
+
+impl<T> Task<T> {
+    /// Snapshots of how far it is; the newest replaces the one before. The sender is gone when the task is over.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Asks it to stop; it does so within 200 ms, leaving what was committed.
+    pub fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// A token that cancels it, to be handed to a signal handler.
+    pub fn token(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Whether it is over, so that [`Task::wait`] returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Waits for its end on this thread.
+    pub fn wait(mut self) -> Result<T, ReplayError> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => Err(crashed(&*panic)),
+            None => Err(ReplayError::Crashed("the system gave no thread".to_owned())),
+        }
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+/// What a thread's panic said.
+pub(super) fn crashed(panic: &(dyn Any + Send)) -> ReplayError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    ReplayError::Crashed(text.unwrap_or_else(|| "no reason given".to_owned()))
+}

@@ -1,0 +1,2 @@
+-- projection: a
+-- projection: b

@@ -1,0 +1,5 @@
+-- projection: p
+-- type: $.type
+CREATE TABLE a (id TEXT PRIMARY KEY);
+-- on: A
+DELETE FROM a;

@@ -1,0 +1,8 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- on: A
+INSERT INTO a (id, n) VALUES (:id, 1));

@@ -1,0 +1,2 @@
+-- projection: a
+-- topic: orders, a b

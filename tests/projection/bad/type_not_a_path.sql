@@ -1,0 +1,3 @@
+-- projection: a
+-- topic: orders
+-- type: type

@@ -1,0 +1,4 @@
+-- projection: a
+-- topic: orders
+-- type: $.type
+-- type: $.kind

@@ -1,0 +1,9 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE account (id TEXT PRIMARY KEY) STRICT;
+
+-- on: X
+INSERT INTO acount (id)
+VALUES (:id);

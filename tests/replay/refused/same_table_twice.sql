@@ -1,0 +1,9 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE account (id TEXT PRIMARY KEY) STRICT;
+CREATE TABLE account (id TEXT PRIMARY KEY) STRICT;
+
+-- on: X
+INSERT INTO account VALUES (:id);

@@ -1,0 +1,8 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE account (id TEXT PRIMARY KEY, balance INTEGER) STRICT;
+
+-- on: X
+UPDATE account SET balance + 5 WHERE id = :id;
