@@ -21,6 +21,7 @@
 
 pub mod broker;
 pub mod decode;
+pub mod demo;
 pub mod projection;
 pub mod readmodel;
 pub mod record;

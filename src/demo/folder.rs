@@ -1,0 +1,145 @@
+//! A demo's folder: compiled in, or on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+
+use super::error::DemoError;
+
+static DEMOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/demo-data");
+static SCHEMAS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
+
+/// Where a demo's files are.
+#[derive(Debug, Clone)]
+pub(super) enum Folder {
+    BuiltIn(&'static Dir<'static>),
+    Disk(PathBuf),
+}
+
+impl Folder {
+    /// The folders of the demos that are compiled in.
+    pub(super) fn built_in() -> impl Iterator<Item = Self> {
+        DEMOS.dirs().map(Self::BuiltIn)
+    }
+
+    /// The demos below `dir`, or `dir` itself where it is one.
+    pub(super) fn below(dir: &Path) -> Result<Vec<Self>, DemoError> {
+        if dir.join("demo.toml").is_file() {
+            return Ok(vec![Self::Disk(dir.to_owned())]);
+        }
+        let unreadable = |reason: String| DemoError::File {
+            file: dir.display().to_string(),
+            reason,
+            help: "--demos takes a folder of demos, or one demo's own folder with its demo.toml".to_owned(),
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).map_err(|error| unreadable(error.to_string()))? {
+            let path = entry.map_err(|error| unreadable(error.to_string()))?.path();
+            if path.join("demo.toml").is_file() {
+                found.push(path);
+            }
+        }
+        if found.is_empty() {
+            return Err(unreadable("no demo.toml is in it or in a folder below it".to_owned()));
+        }
+        found.sort();
+        Ok(found.into_iter().map(Self::Disk).collect())
+    }
+
+    /// The folder's own name, which is the demo's id.
+    pub(super) fn id(&self) -> String {
+        let path = match self {
+            Self::BuiltIn(dir) => dir.path(),
+            Self::Disk(path) => path,
+        };
+        path.file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// How a file of it is called in messages.
+    pub(super) fn name_of(&self, file: &str) -> String {
+        match self {
+            Self::BuiltIn(dir) => format!("demo:{}/{file}", dir.path().display()),
+            Self::Disk(path) => path.join(file).display().to_string(),
+        }
+    }
+
+    /// A file's text, or `None` where there is no such file.
+    pub(super) fn find(&self, file: &str) -> Result<Option<String>, DemoError> {
+        match self {
+            Self::BuiltIn(dir) => {
+                let file = dir.get_file(dir.path().join(file));
+                Ok(file.and_then(|file| file.contents_utf8()).map(str::to_owned))
+            }
+            Self::Disk(path) => match fs::read_to_string(path.join(file)) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(self.unreadable(file, &error.to_string())),
+            },
+        }
+    }
+
+    /// A file's text.
+    pub(super) fn read(&self, file: &str) -> Result<String, DemoError> {
+        self.find(file)?.ok_or_else(|| self.unreadable(file, "it is not there"))
+    }
+
+    fn unreadable(&self, file: &str, reason: &str) -> DemoError {
+        DemoError::File {
+            file: self.name_of(file),
+            reason: reason.to_owned(),
+            help:
+                "a demo has demo.toml, lesson.en.md or lesson.zh.md, and every file that its demo.toml names, as UTF-8"
+                    .to_owned(),
+        }
+    }
+
+    /// The schema of a topic's event type: the demo's own, or else one that is compiled in.
+    pub(super) fn schema(&self, topic: &str, kind: &str) -> Result<Option<(String, String)>, DemoError> {
+        let file = format!("schemas/{topic}/{kind}.json");
+        if let Some(text) = self.find(&file)? {
+            return Ok(Some((self.name_of(&file), text)));
+        }
+        let built_in = SCHEMAS.get_file(format!("{topic}/{kind}.json"));
+        let text = built_in.and_then(|file| file.contents_utf8());
+        Ok(text.map(|text| (file, text.to_owned())))
+    }
+
+    /// Every file of the folder with its path in it.
+    pub(super) fn files(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, DemoError> {
+        match self {
+            Self::BuiltIn(dir) => {
+                let mut out = Vec::new();
+                let mut left = vec![*dir];
+                while let Some(next) = left.pop() {
+                    left.extend(next.dirs());
+                    for file in next.files() {
+                        let path = file.path().strip_prefix(dir.path()).unwrap_or(file.path());
+                        out.push((path.to_owned(), file.contents().to_vec()));
+                    }
+                }
+                Ok(out)
+            }
+            Self::Disk(root) => {
+                let mut out = Vec::new();
+                let mut left = vec![root.clone()];
+                let fail = |error: std::io::Error| self.unreadable("", &error.to_string());
+                while let Some(next) = left.pop() {
+                    for entry in fs::read_dir(&next).map_err(fail)? {
+                        let path = entry.map_err(fail)?.path();
+                        if path.is_dir() {
+                            left.push(path);
+                        } else {
+                            let bytes = fs::read(&path).map_err(fail)?;
+                            out.push((path.strip_prefix(root).unwrap_or(&path).to_owned(), bytes));
+                        }
+                    }
+                }
+                Ok(out)
+            }
+        }
+    }
+}

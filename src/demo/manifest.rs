@@ -1,0 +1,152 @@
+//! `demo.toml`, as it is written.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::text::Text;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub(super) title: Spanned<Text>,
+    pub(super) summary: Text,
+    /// Where it stands in the list; demos without one come last, by id.
+    pub(super) order: Option<u32>,
+    pub(super) topics: Vec<Topic>,
+    pub(super) events: Vec<Events>,
+    #[serde(default)]
+    pub(super) projections: Vec<Projection>,
+    #[serde(default)]
+    pub(super) steps: Vec<Step>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Topic {
+    pub(super) name: Spanned<String>,
+    pub(super) partitions: Spanned<i32>,
+    #[serde(default)]
+    pub(super) config: BTreeMap<String, String>,
+    /// Where an event's type stands, which names its schema; `$.type` where it is not given.
+    #[serde(rename = "type")]
+    pub(super) type_path: Option<Spanned<String>>,
+}
+
+/// Events to write: a recorded file, or a generator's specification.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Events {
+    pub(super) topic: Spanned<String>,
+    /// NDJSON of `{key, timestamp, value}`.
+    pub(super) file: Option<Spanned<String>>,
+    pub(super) generate: Option<Spanned<Generate>>,
+}
+
+/// A generator: events that happen to entities, one after the other.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Generate {
+    pub(super) seed: u64,
+    /// How many events, those that begin an entity's life included.
+    pub(super) count: usize,
+    /// When the first event may happen, as RFC 3339.
+    pub(super) start: Spanned<String>,
+    /// The least and the most milliseconds between two events.
+    pub(super) gap_ms: [u64; 2],
+    /// The record's key.
+    pub(super) key: Option<Spanned<String>>,
+    pub(super) entity: Entity,
+    pub(super) kinds: Vec<EventKind>,
+}
+
+/// Whom the events happen to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entity {
+    /// What its id is called in templates.
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) prefix: String,
+    /// How many digits its number has at least.
+    #[serde(default)]
+    pub(super) digits: usize,
+    /// The first number.
+    #[serde(default)]
+    pub(super) first: u64,
+    pub(super) count: Spanned<u64>,
+    /// How unevenly events are spread: 1 is evenly, with 2 and more the first entities get most.
+    #[serde(default = "one")]
+    pub(super) skew: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A kind of event.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventKind {
+    /// Whether every entity's first event is of this kind, and no other is.
+    #[serde(default)]
+    pub(super) first: bool,
+    /// How often it comes, compared with the other kinds.
+    #[serde(default)]
+    pub(super) weight: u32,
+    /// What is drawn for it, by the name that its template uses.
+    #[serde(default)]
+    pub(super) draw: BTreeMap<String, Spanned<Draw>>,
+    /// The draw that is added to what the entity holds.
+    pub(super) gains: Option<Spanned<String>>,
+    /// The draw that is taken from what the entity holds, and is never more than that.
+    pub(super) spends: Option<Spanned<String>>,
+    /// The value: JSON with `${name}` where something drawn belongs. Left out, it is a tombstone.
+    pub(super) value: Option<Spanned<String>>,
+}
+
+/// Something drawn at random.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Draw {
+    pub(super) from: Option<i64>,
+    pub(super) to: Option<i64>,
+    pub(super) step: Option<i64>,
+    /// Digits after the point: 1250 with 2 is `12.50`.
+    pub(super) decimals: Option<usize>,
+    pub(super) pick: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Projection {
+    pub(super) file: Spanned<String>,
+}
+
+/// A step of the lesson: what to look at, and what must hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Step {
+    pub(super) title: Text,
+    #[serde(default)]
+    pub(super) checks: Vec<Check>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    pub(super) title: Text,
+    pub(super) sql: String,
+    pub(super) expect: Vec<Vec<Expected>>,
+}
+
+/// A value that a check expects in a cell.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Expected {
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}

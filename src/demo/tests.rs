@@ -1,0 +1,209 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::catalog::Catalog;
+use super::error::DemoError;
+use super::events::Event;
+use super::text::Language;
+
+fn event_sourcing() -> Vec<Event> {
+    Catalog::load(&[])
+        .unwrap()
+        .get("event-sourcing")
+        .unwrap()
+        .events()
+        .unwrap()
+}
+
+fn digest(events: &[Event]) -> String {
+    let mut hash = Sha256::new();
+    for event in events {
+        hash.update(format!(
+            "{} {:?} {:?} {}\n",
+            event.topic, event.key, event.value, event.timestamp.0
+        ));
+    }
+    hash.finalize().iter().fold(String::new(), |mut out, byte| {
+        write!(out, "{byte:02x}").unwrap();
+        out
+    })
+}
+
+#[test]
+fn every_demo_loads_and_writes_what_its_schemas_describe() {
+    let catalog = Catalog::load(&[]).unwrap();
+    assert!(!catalog.demos().is_empty());
+    for demo in catalog.demos() {
+        let events = demo.events().unwrap();
+        assert!(!events.is_empty(), "{}", demo.id);
+        demo.check_events(&events).unwrap();
+        for language in [Language::English, Language::Chinese] {
+            assert!(demo.lesson(language).starts_with("# "), "{} {language:?}", demo.id);
+            assert!(!demo.title.get(language).is_empty() && !demo.summary.get(language).is_empty());
+        }
+        assert_ne!(demo.lesson(Language::English), demo.lesson(Language::Chinese));
+        assert!(demo.title.en.is_some() && demo.title.zh.is_some());
+    }
+}
+
+#[test]
+fn what_is_compiled_in_is_what_is_on_disk() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo-data");
+    let on_disk = Catalog::load(std::slice::from_ref(&root)).unwrap();
+    let folders = fs::read_dir(root)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+        .count();
+    let compiled = Catalog::load(&[]).unwrap();
+    assert_eq!(compiled.demos().len(), folders);
+    for (a, b) in compiled.demos().iter().zip(on_disk.demos()) {
+        assert_eq!((&a.id, a.events().unwrap()), (&b.id, b.events().unwrap()));
+        assert_eq!(a.lesson(Language::Chinese), b.lesson(Language::Chinese));
+        assert_eq!(a.origin(), "built in");
+        assert_ne!(b.origin(), "built in");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let events = event_sourcing();
+    assert_eq!(events.len(), 5004);
+    assert_eq!(digest(&events), digest(&event_sourcing()));
+    // Lessons state exact numbers: whoever changes this line has changed them.
+    assert_eq!(
+        digest(&events),
+        "b4cb0018e0135f356c0c2de0264f31d75019c6e067687c3e7af36403a670568c"
+    );
+}
+
+#[test]
+fn accounts_are_opened_first_and_never_overdrawn() {
+    let mut balances: BTreeMap<String, i64> = BTreeMap::new();
+    let mut kinds = BTreeSet::new();
+    let mut last = 0;
+    for event in event_sourcing() {
+        let value: serde_json::Value = serde_json::from_slice(event.value.as_ref().unwrap()).unwrap();
+        let account = value["accountId"].as_str().unwrap().to_owned();
+        assert_eq!(event.key.as_deref(), Some(account.as_bytes()));
+        assert!(event.timestamp.0 > last, "time goes on");
+        last = event.timestamp.0;
+        let at: jiff::Timestamp = value["at"].as_str().unwrap().parse().unwrap();
+        assert_eq!(at.as_millisecond(), last);
+        let kind = value["type"].as_str().unwrap();
+        kinds.insert(kind.to_owned());
+        let amount = value["amount"].as_i64();
+        if kind == "AccountOpened" {
+            assert_eq!(balances.insert(account, 0), None);
+            continue;
+        }
+        let balance = balances.get_mut(&account).expect("opened before anything else");
+        match kind {
+            "Deposited" => *balance += amount.unwrap(),
+            "Withdrawn" => *balance -= amount.unwrap(),
+            _ => assert_eq!(amount, None),
+        }
+        assert!(*balance >= 0);
+    }
+    assert_eq!(kinds.len(), 4);
+    assert_eq!(balances["account-001"], 1000);
+    assert_eq!((balances.len(), balances.values().sum::<i64>()), (147, 949_960));
+}
+
+#[test]
+fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
+    let base =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo-data/event-sourcing/demo.toml")).unwrap();
+    for (from, to, message, place) in [
+        ("order = 7", "order = 7\ncolour = 1", "unknown field `colour`", "colour"),
+        ("partitions = 3", "partitions = 0", "1 to 1000 partitions", "0"),
+        ("seed = 7", "seed = \"x\"", "invalid type", "\"x\""),
+        ("2024-03-04T09:00:00Z", "yesterday", "not a time", "\"yesterday\""),
+        (
+            "${pages}",
+            "${page}",
+            "nothing is called `page`",
+            "'{\"type\":\"StatementSent\"",
+        ),
+        ("to = 12", "to = 0", "nothing can be drawn", "{ from = 1, to = 0 }"),
+        (
+            "spends = \"amount\"",
+            "spends = \"channel\"",
+            "no number that is drawn",
+            "\"channel\"",
+        ),
+        (
+            "file = \"events/first-account.ndjson\"",
+            "",
+            "where do these events come from",
+            "\"account-events\"",
+        ),
+        (
+            "topic = \"account-events\"\nfile",
+            "topic = \"accounts\"\nfile",
+            "no such topic",
+            "\"accounts\"",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let demo = Catalog::load(&[]).unwrap();
+        demo.get("event-sourcing").unwrap().export(dir.path()).unwrap();
+        let changed = base.replacen(from, to, 1);
+        assert_ne!(changed, base, "{from}");
+        fs::write(dir.path().join("demo.toml"), &changed).unwrap();
+        match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
+            DemoError::Invalid(wrong) => {
+                let (said, span) = (wrong.message, wrong.span);
+                assert!(said.contains(message), "{said}");
+                let marked = &changed[span.offset()..span.offset() + span.len()];
+                assert!(marked.starts_with(place), "{said}: {marked}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn an_event_that_its_schema_does_not_allow_is_refused() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let demo = catalog.get("event-sourcing").unwrap();
+    let mut events = demo.events().unwrap();
+    events.truncate(3);
+    for (value, reason) in [
+        (
+            "{\"type\":\"Deposited\",\"accountId\":\"account-001\",\"amount\":-5,\"channel\":\"app\",\"at\":\"x\"}",
+            "/amount: -5",
+        ),
+        ("{\"type\":\"Deposited\",\"accountId\":\"account-001\"}", "required"),
+        ("{\"type\":\"Stolen\"}", "there is no such schema"),
+        ("{}", "it has no type there"),
+        ("{", "not JSON"),
+    ] {
+        events[2].value = Some(value.as_bytes().to_vec());
+        let error = demo.check_events(&events).unwrap_err().to_string();
+        assert!(
+            error.starts_with("event 3 of account-events") && error.contains(reason),
+            "{error}"
+        );
+    }
+    events[2].value = None;
+    demo.check_events(&events).unwrap();
+}
+
+#[test]
+fn a_demo_is_found_by_its_id_or_the_others_are_named() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let error = catalog.get("event-sorcery").unwrap_err();
+    let help = miette::Diagnostic::help(&error).unwrap().to_string();
+    assert!(help.contains("event-sourcing"), "{help}");
+    let nowhere = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        Catalog::load(&[nowhere.path().to_owned()]),
+        Err(DemoError::File { .. })
+    ));
+}
