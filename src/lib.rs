@@ -19,6 +19,7 @@
 //!
 //! How a record becomes a row and a key becomes an action is told in `ARCHITECTURE.md`.
 
+pub mod app;
 pub mod broker;
 pub mod decode;
 pub mod demo;
@@ -26,3 +27,5 @@ pub mod projection;
 pub mod readmodel;
 pub mod record;
 pub mod replay;
+pub mod runtime;
+pub mod ui;

@@ -1,0 +1,149 @@
+//! What jobs bring: answers to whoever still waits for them, and failures to where they are shown.
+
+use super::job::{Event, Failure, TaskId};
+use super::message::Effect;
+use super::model::{Level, Model, Screen};
+use super::screens::{groups, projections, readmodel, records, topics};
+use super::update::{ask_demo, go};
+use super::work::Kind;
+
+/// Takes what a job says, where somebody still waits for it.
+pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Effect>) {
+    match event {
+        Event::Connected(view) if model.cluster.expects(id) => {
+            model.cluster.answer(view);
+            topics::ask(model, fx);
+            projections::ask(model, fx);
+            if let Some(id) = model.demos.first.take() {
+                go(model, Screen::Demos, fx);
+                ask_demo(model, &id, fx);
+            }
+        }
+        Event::Topics(rows, at) if model.topics.remote.expects(id) => topics::answer(model, rows, at, fx),
+        Event::TopicConfig(config) if model.topics.config.expects(id) => model.topics.config.answer(config),
+        Event::Page(page) if model.records.as_ref().is_some_and(|r| r.page.expects(id)) => {
+            records::page(model, page, fx);
+        }
+        Event::Arrivals(arrivals) if tails(model, id) => records::arrive(model, arrivals),
+        Event::Groups(rows) if model.groups.remote.expects(id) => groups::answer(model, rows, fx),
+        Event::Group(group) if model.groups.group.expects(id) => model.groups.group.answer(group),
+        Event::Projections(rows) if model.projections.remote.expects(id) => projections::answer(model, rows, fx),
+        Event::Tables(tables) if model.readmodel.tables.expects(id) => readmodel::answer(model, tables, fx),
+        Event::Rows(rows) if model.readmodel.rows.expects(id) => readmodel::rows(model, rows),
+        Event::Demos(rows) if model.demos.remote.expects(id) => {
+            model.demos.remote.answer(rows);
+            model.demos.refresh();
+        }
+        Event::Progress(progress) => {
+            if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
+                let said = work.progress.notices.len();
+                let new: Vec<String> = progress.notices.iter().skip(said).cloned().collect();
+                let name = work.name.clone();
+                work.progress = progress;
+                for notice in new {
+                    model.tell(Level::Warning, format!("{name}: {notice}"));
+                }
+            }
+        }
+        Event::Steps(steps) => {
+            if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
+                work.steps.clone_from(&steps);
+                model.demos.last_run = Some((work.name.clone(), steps));
+                // What happens is at the end; drawing stops at the last line.
+                if model.screen == Screen::Demos {
+                    model.detail = usize::MAX;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn tails(model: &Model, id: TaskId) -> bool {
+    let tail = model.records.as_ref().and_then(|r| r.tail.as_ref());
+    tail.is_some_and(|t| t.task == id)
+}
+
+/// Ends what a job was for: work says how it went, and what failed says so where it is shown.
+pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failure>, fx: &mut Vec<Effect>) {
+    if let Some(at) = model.works.iter().position(|w| w.id == id) {
+        let work = model.works.remove(at);
+        let what = format!("{} {}", work.kind.verb(), work.name);
+        match outcome {
+            Ok(line) => model.tell(Level::Done, line),
+            Err(_) if work.cancelling => model.tell(Level::Done, format!("{what}: cancelled")),
+            Err(failure) => {
+                model.tell_failure(&what, &failure);
+                if work.kind != Kind::Demo {
+                    model.projections.failed.insert(work.name, (work.kind, failure));
+                }
+            }
+        }
+        projections::ask(model, fx);
+        topics::ask(model, fx);
+        if model.screen == Screen::ReadModel {
+            readmodel::ask(model, fx);
+        }
+        return;
+    }
+    if let Some(at) = model.deleting.iter().position(|(task, _)| *task == id) {
+        let (_, name) = model.deleting.remove(at);
+        match outcome {
+            Ok(_) => model.tell(Level::Done, format!("topic {name} is deleted")),
+            Err(failure) => model.tell_failure(&format!("delete {name}"), &failure),
+        }
+        topics::ask(model, fx);
+        return;
+    }
+    match outcome {
+        Err(failure) => failed(model, id, failure),
+        Ok(_) if tails(model, id) => {
+            if let Some(records) = &mut model.records {
+                records.tail = None;
+            }
+        }
+        Ok(_) => {}
+    }
+}
+
+fn failed(model: &mut Model, id: TaskId, failure: Failure) {
+    let mut told = None;
+    if model.cluster.expects(id) {
+        told = Some("connect");
+        model.cluster.fail(failure.clone());
+    } else if model.topics.remote.expects(id) {
+        // What is asked again and again is told once an outage; the header says how it stands.
+        told = model.topics.remote.error.is_none().then_some("topics");
+        model.topics.remote.fail(failure.clone());
+    } else if model.topics.config.expects(id) {
+        model.topics.config.fail(failure.clone());
+    } else if model.projections.remote.expects(id) {
+        told = model.projections.remote.error.is_none().then_some("projections");
+        model.projections.remote.fail(failure.clone());
+    } else if model.groups.remote.expects(id) {
+        told = model.groups.remote.error.is_none().then_some("groups");
+        model.groups.remote.fail(failure.clone());
+    } else if model.groups.group.expects(id) {
+        model.groups.group.fail(failure.clone());
+    } else if model.readmodel.tables.expects(id) {
+        told = Some("read models");
+        model.readmodel.tables.fail(failure.clone());
+    } else if model.readmodel.rows.expects(id) {
+        model.readmodel.rows.fail(failure.clone());
+    } else if model.demos.remote.expects(id) {
+        told = Some("demos");
+        model.demos.remote.fail(failure.clone());
+    } else if tails(model, id) {
+        told = Some("live tail");
+        if let Some(records) = &mut model.records {
+            records.tail = None;
+        }
+    } else if let Some(records) = model.records.as_mut().filter(|r| r.page.expects(id)) {
+        told = Some("records");
+        records.tail_wanted = false;
+        records.page.fail(failure.clone());
+    }
+    if let Some(what) = told {
+        model.tell_failure(what, &failure);
+    }
+}

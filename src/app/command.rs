@@ -1,0 +1,260 @@
+//! Every command once: its name, its keys, where it works, what it does. Help, palette, footer and keymap read this table.
+
+use super::key::{Code, Key};
+
+/// What a command does; `update` gives it meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(
+    missing_docs,
+    reason = "each is explained by its line in COMMANDS, which is also what the user reads"
+)]
+pub enum Action {
+    Open,
+    OpenRow,
+    Back,
+    NextPane,
+    PreviousPane,
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Filter,
+    Place,
+    Order,
+    Tail,
+    Pause,
+    Partitions,
+    Internal,
+    DeleteTopic,
+    Rebuild,
+    RebuildSkipping,
+    Follow,
+    DeadLetter,
+    Sql,
+    RunDemo,
+    RunFirstDemo,
+    Cancel,
+    Copy,
+    Zoom,
+    Clock,
+    Refresh,
+    GoTopics,
+    GoProjections,
+    GoReadModels,
+    GoDemos,
+    GoGroups,
+    Messages,
+    Palette,
+    Help,
+    Quit,
+    QuitNow,
+    #[cfg(debug_assertions)]
+    DebugPanic,
+}
+
+/// Where a command works. What is in view decides which of these hold at once; see [`super::model::Model::contexts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Context {
+    /// Everywhere, even while typing.
+    Always,
+    /// On every screen, unless something is typed or asked.
+    Browse,
+    /// Where something moves or scrolls.
+    Motion,
+    /// While a list has the focus.
+    List,
+    /// The welcome, on the topics screen of an embedded broker that holds nothing yet.
+    Welcome,
+    /// The topics screen.
+    Topics,
+    /// The records screen.
+    Records,
+    /// The projections screen.
+    Projections,
+    /// The read-model screen.
+    ReadModel,
+    /// The rows of the read-model screen, while they have the focus.
+    Rows,
+    /// The demos screen.
+    Demos,
+    /// The groups screen.
+    Groups,
+    /// An overlay that shows text.
+    Overlay,
+}
+
+impl Context {
+    /// The heading of the context in the help.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Always => "Anywhere",
+            Self::Browse => "On every screen",
+            Self::Motion => "Moving",
+            Self::List => "Lists",
+            Self::Welcome => "Welcome",
+            Self::Topics => "Topics",
+            Self::Records => "Records",
+            Self::Projections => "Projections",
+            Self::ReadModel => "Read models",
+            Self::Rows => "Rows",
+            Self::Demos => "Demos",
+            Self::Groups => "Groups",
+            Self::Overlay => "This window",
+        }
+    }
+}
+
+/// A command as the user meets it.
+#[derive(Debug)]
+pub struct Command {
+    /// What it does.
+    pub action: Action,
+    /// What it is called in the palette.
+    pub name: &'static str,
+    /// The keys that run it; the first is the one shown.
+    pub keys: &'static [Key],
+    /// Where it works.
+    pub contexts: &'static [Context],
+    /// One line of help.
+    pub help: &'static str,
+    /// What the footer calls it; empty where the footer leaves it out.
+    pub hint: &'static str,
+}
+
+const fn command(
+    action: Action,
+    name: &'static str,
+    keys: &'static [Key],
+    contexts: &'static [Context],
+    help: &'static str,
+    hint: &'static str,
+) -> Command {
+    Command {
+        action,
+        name,
+        keys,
+        contexts,
+        help,
+        hint,
+    }
+}
+
+use Context::{Always, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Topics, Welcome};
+
+/// The table. The order is the order of footer, help and palette.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    command(Action::Tail, "live tail", &[Key::ch('f')], &[Records], "show records as they arrive; again to stop", "live"),
+    command(Action::Pause, "pause tail", &[Key::ch(' ')], &[Records], "hold the live tail still; again to go on", "pause"),
+    command(Action::Place, "go to place", &[Key::ch('t')], &[Records], "go to begin, end, -N, an offset, P:OFFSET or a time", "place"),
+    command(Action::Order, "order", &[Key::ch('o')], &[Records], "newest first or oldest first", "order"),
+    command(Action::Partitions, "partitions", &[Key::ch('p')], &[Records], "show some partitions only", "partitions"),
+    command(Action::Rebuild, "rebuild", &[Key::ch('r')], &[Projections], "fold the whole log again beside the old read model, then swap", "rebuild"),
+    command(Action::RebuildSkipping, "rebuild, skip poison", &[Key::ch('S')], &[Projections], "rebuild, listing poison records instead of stopping at them", ""),
+    command(Action::Follow, "follow", &[Key::ch('f')], &[Projections], "keep the read model up to date as records arrive", "follow"),
+    command(Action::DeadLetter, "open dead letter", &[Key::ch('d')], &[Projections], "go to the record of the newest dead letter", "dead letter"),
+    command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
+    command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
+    command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
+    command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running work; what was there before stays", "cancel"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List], "show only what contains a text", "filter"),
+    command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
+    command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
+    command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),
+    command(Action::Back, "close", &[Key::ch('q')], &[Overlay], "close this window", ""),
+    command(Action::NextPane, "next pane", &[Key::of(Code::Tab)], &[Browse], "move the focus to the next pane", "pane"),
+    command(Action::PreviousPane, "previous pane", &[Key::of(Code::BackTab)], &[Browse], "move the focus to the previous pane", ""),
+    command(Action::Zoom, "zoom", &[Key::ch('z')], &[Browse], "give the focused pane the whole body; again to undo", ""),
+    command(Action::Copy, "copy", &[Key::ch('y')], &[Browse], "copy what the cursor is on to the clipboard (OSC 52)", ""),
+    command(Action::Internal, "internal topics", &[Key::ch('i')], &[Topics], "show or hide Kafka's own topics", ""),
+    command(Action::DeleteTopic, "delete topic", &[Key::ch('D')], &[Topics], "delete the topic; asks for its name", ""),
+    command(Action::GoTopics, "topics", &[Key::ch('1')], &[Browse], "topics and their records", ""),
+    command(Action::GoProjections, "projections", &[Key::ch('2')], &[Browse], "projection files: rebuild, follow, dead letters", ""),
+    command(Action::GoReadModels, "read models", &[Key::ch('3')], &[Browse], "tables that projections built, and SQL over them", ""),
+    command(Action::GoDemos, "demos", &[Key::ch('4')], &[Browse], "use cases that run on this machine", ""),
+    command(Action::GoGroups, "groups", &[Key::ch('5')], &[Browse], "consumer groups and their lag", ""),
+    command(Action::Clock, "utc or local", &[Key::ch('u')], &[Browse], "show times in UTC or in local time", ""),
+    command(Action::Refresh, "refresh", &[Key::ctrl('r')], &[Browse], "ask the cluster again now", ""),
+    command(Action::Messages, "messages", &[Key::ch('!')], &[Browse], "every message and error of this session, in full", ""),
+    command(Action::Palette, "commands", &[Key::ch(':')], &[Browse], "find a command, a topic or a projection by name", ""),
+    command(Action::Up, "up", &[Key::ch('k'), Key::of(Code::Up), Key::ctrl('p')], &[Motion], "one up", ""),
+    command(Action::Down, "down", &[Key::ch('j'), Key::of(Code::Down), Key::ctrl('n')], &[Motion], "one down", ""),
+    command(Action::Left, "left", &[Key::ch('h'), Key::of(Code::Left)], &[Motion], "to the left", ""),
+    command(Action::Right, "right", &[Key::ch('l'), Key::of(Code::Right)], &[Motion], "to the right", ""),
+    command(Action::PageUp, "page up", &[Key::of(Code::PageUp), Key::ctrl('b'), Key::ctrl('u')], &[Motion], "one page up", ""),
+    command(Action::PageDown, "page down", &[Key::of(Code::PageDown), Key::ctrl('f'), Key::ctrl('d')], &[Motion], "one page down", ""),
+    command(Action::First, "first", &[Key::ch('g'), Key::of(Code::Home)], &[Motion], "to the first", ""),
+    command(Action::Last, "last", &[Key::ch('G'), Key::of(Code::End)], &[Motion], "to the last", ""),
+    command(Action::Help, "keys", &[Key::ch('?')], &[Browse, Overlay], "the keys that work here", "keys"),
+    command(Action::Quit, "quit", &[Key::ch('q')], &[Browse], "leave; asks while a rebuild runs", ""),
+    command(Action::QuitNow, "quit now", &[Key::ctrl('c')], &[Always], "leave at once; running work is cancelled", ""),
+    #[cfg(debug_assertions)]
+    command(Action::DebugPanic, "debug panic", &[], &[], "break on purpose, to see that the terminal is put back", ""),
+];
+
+/// The command that `key` runs where `contexts` hold.
+pub fn resolve(key: Key, contexts: &[Context]) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .find(|c| c.keys.contains(&key) && c.contexts.iter().any(|at| contexts.contains(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Pane, Screen, contexts_of};
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        let mut clashes = Vec::new();
+        for screen in Screen::ALL {
+            for pane in [Pane::List, Pane::Detail] {
+                let mut contexts = contexts_of(*screen, pane);
+                if *screen == Screen::Topics {
+                    contexts.push(Context::Welcome);
+                }
+                let mut seen: Vec<(Key, &str)> = Vec::new();
+                for c in COMMANDS
+                    .iter()
+                    .filter(|c| c.contexts.iter().any(|at| contexts.contains(at)))
+                {
+                    for key in c.keys {
+                        if let Some((_, other)) = seen.iter().find(|(k, _)| k == key) {
+                            clashes.push(format!("{screen:?} {pane:?}: {key} is {other} and {}", c.name));
+                        }
+                        seen.push((*key, c.name));
+                    }
+                }
+            }
+        }
+        assert!(clashes.is_empty(), "{}", clashes.join("\n"));
+    }
+
+    #[test]
+    fn every_name_and_help_line_is_there_and_no_name_twice() {
+        let mut names: Vec<_> = COMMANDS.iter().map(|c| c.name).collect();
+        assert!(COMMANDS.iter().all(|c| !c.name.is_empty() && !c.help.is_empty()));
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn every_command_can_be_reached_from_some_screen() {
+        for c in COMMANDS.iter().filter(|c| !c.keys.is_empty()) {
+            let reached = Screen::ALL.iter().any(|screen| {
+                [Pane::List, Pane::Detail]
+                    .iter()
+                    .any(|pane| c.contexts.iter().any(|at| contexts_of(*screen, *pane).contains(at)))
+            }) || [Context::Welcome, Context::Overlay]
+                .iter()
+                .any(|at| c.contexts.contains(at));
+            assert!(reached, "{} works nowhere", c.name);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What the studio asks of the world, and what it hears back. The one trait behind which Kafka, SQLite and threads hide.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::broker::groups::{GroupDetail, GroupSummary};
+use crate::broker::profile::Access;
+use crate::broker::topics::{ConfigEntry, Watermarks};
+use crate::demo::run::StepView;
+use crate::readmodel::query::{Rows, TableInfo};
+use crate::readmodel::store::{DeadLetter, ReadModelInfo};
+use crate::record::{Record, Timestamp};
+use crate::replay::progress::Progress;
+
+use super::place::Place;
+
+/// Names a job that was started, so that its answers find whoever asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(pub u64);
+
+/// What went wrong: a line for the place where it happened, and the whole of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// One line.
+    pub summary: String,
+    /// Everything that is known, over as many lines as it takes.
+    pub full: String,
+}
+
+impl Failure {
+    /// A failure told by its text; the first line is the summary.
+    pub fn new(text: impl Into<String>) -> Self {
+        let full: String = text.into();
+        let summary = full
+            .lines()
+            .map(str::trim)
+            .find(|l| !l.is_empty())
+            .unwrap_or("unknown error");
+        Self {
+            summary: summary.to_owned(),
+            full,
+        }
+    }
+}
+
+/// In which direction a page of records extends the window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageFrom {
+    /// Fresh, from a place on.
+    Place(Place),
+    /// The records before these offsets, which is where each partition of the window begins.
+    Before(BTreeMap<i32, i64>),
+    /// The records from these offsets on, which is where each partition of the window ends.
+    After(BTreeMap<i32, i64>),
+}
+
+/// A page of records to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The topic.
+    pub topic: String,
+    /// The partitions; `None` for all.
+    pub partitions: Option<BTreeSet<i32>>,
+    /// Where.
+    pub from: PageFrom,
+    /// About how many records.
+    pub limit: usize,
+}
+
+/// Records that lie side by side in the log, merged by time with each partition in its own order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The records, oldest first.
+    pub records: Vec<Record>,
+    /// For each partition the offset at which the page begins.
+    pub start: BTreeMap<i32, i64>,
+    /// For each partition the offset before which the page ends.
+    pub end: BTreeMap<i32, i64>,
+    /// How far each partition reached when it was read.
+    pub watermarks: Vec<Watermarks>,
+}
+
+/// Records that arrived since the last such batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// The newest of them, as they came.
+    pub records: Vec<Record>,
+    /// For each partition the offset at which `records` begins, where it does not follow the batch before.
+    pub gap: Option<BTreeMap<i32, i64>>,
+    /// For each partition the next offset.
+    pub end: BTreeMap<i32, i64>,
+    /// How many arrived since the tail began, shown or not.
+    pub seen: u64,
+}
+
+/// The cluster as the header shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterView {
+    /// The profile's name.
+    pub name: String,
+    /// Where it is.
+    pub bootstrap: String,
+    /// What may be done there.
+    pub access: Access,
+    /// Whether it is the embedded broker.
+    pub embedded: bool,
+    /// Whether another process runs the embedded broker and this one is attached to it.
+    pub attached: bool,
+}
+
+/// A topic in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicRow {
+    /// Its name.
+    pub name: String,
+    /// How many replicas each partition has.
+    pub replication: i32,
+    /// Whether it is Kafka's own.
+    pub internal: bool,
+    /// How far each partition reaches, by number.
+    pub watermarks: Vec<Watermarks>,
+}
+
+impl TopicRow {
+    /// Offsets that the topic holds; what compaction removed and transaction markers count as well.
+    pub fn held(&self) -> u64 {
+        self.watermarks.iter().map(|w| (w.high - w.low).max(0) as u64).sum()
+    }
+
+    /// Offsets that were ever given out.
+    pub fn written(&self) -> u64 {
+        self.watermarks.iter().map(|w| w.high.max(0) as u64).sum()
+    }
+}
+
+/// A projection in the list: a file, a read model, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProjectionRow {
+    /// Its name; the file's where the file cannot be read.
+    pub name: String,
+    /// The file, where there is one.
+    pub file: Option<String>,
+    /// Where the file comes from: the working directory, a demo, the read model's memory.
+    pub origin: String,
+    /// What is wrong with the file, as a report of several lines.
+    pub broken: Option<String>,
+    /// The topics that it folds.
+    pub topics: Vec<String>,
+    /// Topics that the cluster does not have.
+    pub missing_topics: Vec<String>,
+    /// The read model, where one was built.
+    pub built: Option<ReadModelInfo>,
+    /// Whether the read model was built by another version of the file.
+    pub changed: bool,
+    /// Records between the read model's position and the log's end; `None` where that cannot be told.
+    pub lag: Option<u64>,
+    /// The newest dead letters.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// A table of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRow {
+    /// The read model, which is the schema's name.
+    pub read_model: String,
+    /// The table.
+    pub table: TableInfo,
+}
+
+/// A demo in the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DemoRow {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What it shows, in a paragraph.
+    pub summary: String,
+    /// The topics that it writes.
+    pub topics: Vec<String>,
+    /// The projections that it brings.
+    pub projections: Vec<String>,
+    /// Its steps, by title.
+    pub steps: Vec<String>,
+}
+
+/// A job for the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Start or attach to the embedded broker, or reach the cluster.
+    Connect,
+    /// Every topic with its watermarks.
+    Topics,
+    /// A topic's configuration.
+    TopicConfig(String),
+    /// Delete a topic.
+    DeleteTopic(String),
+    /// A page of records.
+    Page(PageRequest),
+    /// Records as they arrive, from these offsets on.
+    Tail {
+        /// The topic.
+        topic: String,
+        /// Where each partition begins.
+        from: BTreeMap<i32, i64>,
+    },
+    /// Every consumer group.
+    Groups,
+    /// One consumer group.
+    Group(String),
+    /// Every projection.
+    Projections,
+    /// Rebuild a projection.
+    Rebuild {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: String,
+        /// Whether to go on past poison records.
+        skip_poison: bool,
+    },
+    /// Follow a projection.
+    Follow {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: String,
+    },
+    /// Every table of every read model.
+    Tables,
+    /// A query over the read models.
+    Query {
+        /// The SQL.
+        sql: String,
+        /// The most rows to return.
+        limit: usize,
+    },
+    /// Every demo.
+    Demos,
+    /// Run a demo.
+    RunDemo(String),
+}
+
+/// What a job says while it runs and when it is over.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The cluster answers.
+    Connected(ClusterView),
+    /// The topics, and when they were asked for.
+    Topics(Vec<TopicRow>, Timestamp),
+    /// A topic's configuration.
+    TopicConfig(Vec<ConfigEntry>),
+    /// A page of records.
+    Page(Page),
+    /// Records that arrived.
+    Arrivals(Arrivals),
+    /// The groups.
+    Groups(Vec<GroupSummary>),
+    /// A group.
+    Group(GroupDetail),
+    /// The projections.
+    Projections(Vec<ProjectionRow>),
+    /// How far a replay is.
+    Progress(Progress),
+    /// The tables.
+    Tables(Vec<TableRow>),
+    /// The answer to a query.
+    Rows(Rows),
+    /// The demos.
+    Demos(Vec<DemoRow>),
+    /// The steps of a running demo as they stand.
+    Steps(Vec<StepView>),
+    /// The job is over, with a line that says what it did.
+    Done(String),
+}
+
+/// Where a job puts what it has to say before it is over.
+pub trait Outlet: Sync {
+    /// Says it; waits while the studio is behind. False once nobody listens any more, and the job should end.
+    fn send(&self, event: Event) -> bool;
+    /// Whether the job was cancelled and should end.
+    fn cancelled(&self) -> bool;
+}
+
+/// Kafka, SQLite, files and time's passing, as the studio needs them.
+pub trait World: Send + Sync + 'static {
+    /// Performs a job on the calling thread, which it may block. Returns its last word.
+    fn perform(&self, job: Job, out: &dyn Outlet) -> Result<Event, Failure>;
+}

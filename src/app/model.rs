@@ -1,0 +1,367 @@
+//! Everything that the studio knows.
+
+use std::collections::VecDeque;
+
+use jiff::tz::TimeZone;
+
+use crate::broker::profile::Access;
+use crate::record::Timestamp;
+
+use super::command::{Action, COMMANDS, Command, Context};
+use super::job::{ClusterView, Failure, Job, TaskId};
+use super::layout::Layout;
+use super::list::List;
+use super::message::Effect;
+use super::overlay::Overlay;
+use super::remote::Remote;
+use super::screens::{demos, groups, projections, readmodel, records, topics};
+use super::work::Work;
+
+/// The smallest terminal that a screen is drawn for.
+pub const SMALLEST: (u16, u16) = (60, 16);
+/// How many messages are kept.
+const MESSAGES: usize = 200;
+
+/// A screen: each answers one question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Screen {
+    /// What is there?
+    Topics,
+    /// What is in this topic?
+    Records,
+    /// What can be built, and how far is it?
+    Projections,
+    /// What came out?
+    ReadModel,
+    /// What can I learn from?
+    Demos,
+    /// Who reads, and how far behind?
+    Groups,
+}
+
+impl Screen {
+    /// Every screen.
+    pub const ALL: &'static [Self] = &[
+        Self::Topics,
+        Self::Records,
+        Self::Projections,
+        Self::ReadModel,
+        Self::Demos,
+        Self::Groups,
+    ];
+
+    /// What the header calls it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Topics => "topics",
+            Self::Records => "records",
+            Self::Projections => "projections",
+            Self::ReadModel => "read models",
+            Self::Demos => "demos",
+            Self::Groups => "groups",
+        }
+    }
+}
+
+/// One of the two panes of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pane {
+    /// What there is.
+    #[default]
+    List,
+    /// The one under the cursor.
+    Detail,
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Something was done.
+    Done,
+    /// Something cannot be done now.
+    Hint,
+    /// Something is not as one would expect.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// A message to the user, kept for the session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// When.
+    pub at: Timestamp,
+    /// How much it matters.
+    pub level: Level,
+    /// One line.
+    pub line: String,
+    /// The whole of it; empty where the line is all.
+    pub full: String,
+}
+
+/// Everything that the studio knows.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The time, as of the last tick.
+    pub now: Timestamp,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// The zone of the machine.
+    pub local: TimeZone,
+    /// Whether times are shown in UTC instead.
+    pub utc: bool,
+    /// The cluster.
+    pub cluster: Remote<ClusterView>,
+    /// The screen in view.
+    pub screen: Screen,
+    /// The screens that Esc goes back to, newest last.
+    pub back: Vec<Screen>,
+    /// Which pane has the focus.
+    pub pane: Pane,
+    /// Whether the focused pane has the whole body.
+    pub zoom: bool,
+    /// The first line of the detail in view.
+    pub detail: usize,
+    /// What lies over the screen.
+    pub overlay: Option<Overlay>,
+    /// The topics.
+    pub topics: topics::Topics,
+    /// The records of the topic that is open.
+    pub records: Option<records::Records>,
+    /// The projections.
+    pub projections: projections::Projections,
+    /// The read models.
+    pub readmodel: readmodel::ReadModel,
+    /// The demos.
+    pub demos: demos::Demos,
+    /// The groups.
+    pub groups: groups::Groups,
+    /// Running work, oldest first.
+    pub works: Vec<Work>,
+    /// Deletions under way.
+    pub deleting: Vec<(TaskId, String)>,
+    /// Every message of the session, oldest first.
+    pub messages: VecDeque<Note>,
+    /// The message that the footer shows until the next key.
+    pub notice: Option<Note>,
+    /// Where the last frame put things.
+    pub layout: Layout,
+    last_task: u64,
+}
+
+impl Model {
+    /// A studio before anything happened.
+    pub fn new(now: Timestamp, local: TimeZone, size: (u16, u16)) -> Self {
+        Self {
+            now,
+            size,
+            local,
+            utc: true,
+            cluster: Remote::default(),
+            screen: Screen::Topics,
+            back: Vec::new(),
+            pane: Pane::List,
+            zoom: false,
+            detail: 0,
+            overlay: None,
+            topics: topics::Topics::default(),
+            records: None,
+            projections: projections::Projections::default(),
+            readmodel: readmodel::ReadModel::default(),
+            demos: demos::Demos::default(),
+            groups: groups::Groups::default(),
+            works: Vec::new(),
+            deleting: Vec::new(),
+            messages: VecDeque::new(),
+            notice: None,
+            layout: Layout::default(),
+            last_task: 0,
+        }
+    }
+
+    /// Starts a job and names it.
+    pub fn start(&mut self, job: Job, fx: &mut Vec<Effect>) -> TaskId {
+        self.last_task += 1;
+        let id = TaskId(self.last_task);
+        fx.push(Effect::Start(id, job));
+        id
+    }
+
+    /// Tells the user something.
+    pub fn tell(&mut self, level: Level, line: impl Into<String>) {
+        self.note(level, line.into(), String::new());
+    }
+
+    /// Tells the user what failed.
+    pub fn tell_failure(&mut self, what: &str, failure: &Failure) {
+        self.note(
+            Level::Error,
+            format!("{what}: {}", failure.summary),
+            failure.full.clone(),
+        );
+    }
+
+    fn note(&mut self, level: Level, line: String, full: String) {
+        let note = Note {
+            at: self.now,
+            level,
+            line,
+            full,
+        };
+        // What is asked again and again must not push out of the list what was said before.
+        let repeated = self
+            .messages
+            .back()
+            .is_some_and(|last| last.line == note.line && last.full == note.full);
+        if level != Level::Hint && !repeated {
+            self.messages.push_back(note.clone());
+            if self.messages.len() > MESSAGES {
+                self.messages.pop_front();
+            }
+        }
+        self.notice = Some(note);
+    }
+
+    /// Whether the terminal is too small for a screen.
+    pub fn too_small(&self) -> bool {
+        self.size.0 < SMALLEST.0 || self.size.1 < SMALLEST.1
+    }
+
+    /// Whether the welcome is in view: the embedded broker answers and holds nothing yet.
+    pub fn welcome(&self) -> bool {
+        self.screen == Screen::Topics
+            && self.topics.none()
+            && self.cluster.value.as_ref().is_some_and(|c| c.embedded)
+            && self.topics.list.filter().is_empty()
+    }
+
+    /// The zone that times are shown in.
+    pub fn zone(&self) -> TimeZone {
+        if self.utc { TimeZone::UTC } else { self.local.clone() }
+    }
+
+    /// Which commands work now, by context.
+    pub fn contexts(&self) -> Vec<Context> {
+        match &self.overlay {
+            Some(Overlay::Help { .. } | Overlay::Messages { .. }) => {
+                vec![Context::Always, Context::Overlay, Context::Motion]
+            }
+            Some(_) => vec![Context::Always],
+            None => {
+                let mut contexts = contexts_of(self.screen, self.pane);
+                if self.welcome() {
+                    contexts.push(Context::Welcome);
+                }
+                contexts
+            }
+        }
+    }
+
+    /// Why an action cannot be done now; `None` if it can.
+    pub fn refusal(&self, action: Action) -> Option<&'static str> {
+        let records = self.records.as_ref();
+        let projection = self.projections.selected();
+        let read_only = self
+            .cluster
+            .value
+            .as_ref()
+            .is_some_and(|c| c.access == Access::ReadOnly);
+        let no = |ok: bool, why: &'static str| (!ok).then_some(why);
+        match action {
+            Action::Open => no(self.can_open(), "there is nothing under the cursor"),
+            Action::OpenRow => no(!self.readmodel.is_empty(), "there is no row under the cursor"),
+            Action::Tail | Action::Order => no(records.is_some(), "open a topic first"),
+            Action::Pause => no(
+                records.is_some_and(|r| r.tail.is_some()),
+                "no tail is live: f starts one",
+            ),
+            Action::Partitions => no(
+                records.is_some_and(|r| r.window.watermarks.len() > 1 || r.partitions.is_some()),
+                "the topic has one partition",
+            ),
+            Action::DeleteTopic if read_only => Some("this cluster is read-only here"),
+            Action::DeleteTopic => no(self.topics.selected().is_some(), "there is no topic under the cursor"),
+            Action::Rebuild | Action::RebuildSkipping | Action::Follow => match projection {
+                None => Some("there is no projection under the cursor"),
+                Some(p) if p.broken.is_some() => Some("the file must be mended first: the detail says where"),
+                Some(p) if p.file.is_none() => Some("the file that it was built from is not here"),
+                Some(p) => no(
+                    projections::work(self, &p.name).is_none(),
+                    "it is being worked on: x cancels that",
+                ),
+            },
+            Action::DeadLetter => no(
+                projection.is_some_and(|p| !p.dead_letters.is_empty()),
+                "the projection has no dead letters",
+            ),
+            Action::RunFirstDemo | Action::RunDemo if read_only => {
+                Some("this cluster is read-only here, and a demo writes")
+            }
+            Action::RunDemo => match self.demos.selected() {
+                None => Some("there is no demo under the cursor"),
+                Some(_) if self.cluster.value.is_none() => Some("the cluster does not answer yet"),
+                Some(d) => no(
+                    !self.works.iter().any(|w| w.name == d.id),
+                    "it is running: x cancels it",
+                ),
+            },
+            Action::NextPane | Action::PreviousPane | Action::Zoom => no(!self.welcome(), "there is one pane here"),
+            Action::Filter => no(self.list().is_some_and(|l| l.total() > 0), "there is nothing to filter"),
+            Action::Cancel => no(self.works.iter().any(|w| !w.cancelling), "nothing is running"),
+            _ => None,
+        }
+    }
+
+    /// The list of the screen in view.
+    pub fn list(&self) -> Option<&List> {
+        Some(match self.screen {
+            Screen::Topics => &self.topics.list,
+            Screen::Records => &self.records.as_ref()?.list,
+            Screen::Projections => &self.projections.list,
+            Screen::ReadModel => &self.readmodel.list,
+            Screen::Demos => &self.demos.list,
+            Screen::Groups => &self.groups.list,
+        })
+    }
+
+    fn can_open(&self) -> bool {
+        match self.screen {
+            Screen::Topics => self.topics.selected().is_some(),
+            Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
+            Screen::Projections => self.projections.selected().is_some(),
+            Screen::ReadModel => self.readmodel.selected().is_some(),
+            Screen::Demos => self.demos.selected().is_some(),
+            Screen::Groups => self.groups.selected().is_some(),
+        }
+    }
+
+    /// The commands that the footer names, in the table's order.
+    pub fn hints(&self) -> Vec<&'static Command> {
+        let contexts = self.contexts();
+        COMMANDS
+            .iter()
+            .filter(|c| !c.hint.is_empty())
+            .filter(|c| c.contexts.iter().any(|at| contexts.contains(at)))
+            .filter(|c| self.refusal(c.action).is_none())
+            .collect()
+    }
+}
+
+/// Which contexts hold on a screen with the focus on a pane, with nothing over it.
+pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
+    let own = match screen {
+        Screen::Topics => Context::Topics,
+        Screen::Records => Context::Records,
+        Screen::Projections => Context::Projections,
+        Screen::ReadModel => Context::ReadModel,
+        Screen::Demos => Context::Demos,
+        Screen::Groups => Context::Groups,
+    };
+    let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
+    if pane == Pane::List {
+        contexts.push(Context::List);
+    } else if screen == Screen::ReadModel {
+        contexts.push(Context::Rows);
+    }
+    contexts
+}

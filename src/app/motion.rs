@@ -1,0 +1,157 @@
+//! Moving: one table of motions for lists, details, rows and overlays.
+
+use super::command::Action;
+use super::layout::Viewport;
+use super::message::{Effect, Mouse};
+use super::model::{Model, Pane, Screen};
+use super::overlay::Overlay;
+use super::screens::{groups, readmodel, records, topics};
+
+/// How many rows one notch of the wheel moves.
+const WHEEL: isize = 3;
+
+/// By how many rows an action moves in a view of `page` rows; `None` if it is no vertical motion.
+fn rows(action: Action, page: u16) -> Option<isize> {
+    // One row of the old page stays in view, so that the eye finds its place.
+    let page = isize::from(page.max(2) as i16) - 1;
+    Some(match action {
+        Action::Up => -1,
+        Action::Down => 1,
+        Action::PageUp => -page,
+        Action::PageDown => page,
+        Action::First => isize::MIN,
+        Action::Last => isize::MAX,
+        _ => return None,
+    })
+}
+
+/// Moves what has the focus. False if the action is no motion.
+pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
+    if let Some(Overlay::Help { first } | Overlay::Messages { first }) = &mut model.overlay {
+        let view = model.layout.overlay;
+        return rows(action, view.area.height)
+            .map(|by| scroll(first, by, view))
+            .is_some();
+    }
+    match (model.pane, model.screen) {
+        (Pane::Detail, Screen::ReadModel) if !model.readmodel.whole => match action {
+            Action::Left => model.readmodel.column = model.readmodel.column.saturating_sub(1),
+            Action::Right => {
+                let last = model
+                    .readmodel
+                    .rows
+                    .value
+                    .as_ref()
+                    .map_or(0, |r| r.columns.len().saturating_sub(1));
+                model.readmodel.column = (model.readmodel.column + 1).min(last);
+            }
+            _ => {
+                let Some(by) = rows(action, model.layout.detail.area.height) else {
+                    return false;
+                };
+                readmodel::step(model, by, fx);
+            }
+        },
+        (Pane::Detail, _) => {
+            let view = model.layout.detail;
+            let Some(by) = rows(action, view.area.height) else {
+                return matches!(action, Action::Left | Action::Right);
+            };
+            scroll(&mut model.detail, by, view);
+        }
+        (Pane::List, _) => {
+            if matches!(action, Action::First | Action::Last)
+                && model.screen == Screen::Records
+                && records::jump(model, action == Action::Last, fx)
+            {
+                return true;
+            }
+            let Some(by) = rows(action, model.layout.list.area.height) else {
+                return matches!(action, Action::Left | Action::Right);
+            };
+            step_list(model, by, fx);
+        }
+    }
+    true
+}
+
+fn scroll(first: &mut usize, by: isize, view: Viewport) {
+    // The last frame said how far there is to go; a value beyond that would make the next step back do nothing.
+    *first = (*first)
+        .min(view.last_first)
+        .saturating_add_signed(by)
+        .min(view.last_first);
+}
+
+/// Moves the list's cursor, and asks for what depends on it.
+pub(super) fn step_list(model: &mut Model, by: isize, fx: &mut Vec<Effect>) {
+    if let Some(list) = list_mut(model) {
+        list.step(by);
+    }
+    selected(model, fx);
+}
+
+/// The list of the screen in view.
+pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
+    Some(match model.screen {
+        Screen::Topics => &mut model.topics.list,
+        Screen::Records => &mut model.records.as_mut()?.list,
+        Screen::Projections => &mut model.projections.list,
+        Screen::ReadModel => &mut model.readmodel.list,
+        Screen::Demos => &mut model.demos.list,
+        Screen::Groups => &mut model.groups.list,
+    })
+}
+
+/// Asks for what depends on the item under the cursor.
+pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
+    model.detail = 0;
+    match model.screen {
+        Screen::Topics => topics::selected(model, fx),
+        Screen::Records => records::moved(model, fx),
+        Screen::Groups => groups::selected(model, false, fx),
+        Screen::ReadModel => readmodel::show_table(model, fx),
+        Screen::Projections | Screen::Demos => {}
+    }
+}
+
+/// A click chooses, the wheel scrolls what is under it.
+pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Vec<Effect>) {
+    let by = match mouse {
+        Mouse::WheelUp => -WHEEL,
+        Mouse::WheelDown => WHEEL,
+        Mouse::Click => 0,
+    };
+    if let Some(overlay) = &mut model.overlay {
+        if let Overlay::Help { first } | Overlay::Messages { first } = overlay {
+            scroll(first, by, model.layout.overlay);
+        }
+        return;
+    }
+    let (list, detail) = (model.layout.list, model.layout.detail);
+    if list.area.holds(x, y) {
+        if mouse == Mouse::Click {
+            model.pane = Pane::List;
+            let row = list.first + usize::from(y - list.area.y);
+            if let Some(at) = list_mut(model).filter(|l| row < l.shown().len()) {
+                at.set_cursor(row);
+                selected(model, fx);
+            }
+        } else {
+            step_list(model, by, fx);
+        }
+    } else if detail.area.holds(x, y) {
+        if mouse == Mouse::Click {
+            model.pane = Pane::Detail;
+            if model.screen == Screen::ReadModel && !model.readmodel.whole {
+                let row = detail.first + usize::from(y - detail.area.y);
+                model.readmodel.row = row.min(model.readmodel.len().saturating_sub(1));
+            }
+        } else if model.screen == Screen::ReadModel && !model.readmodel.whole {
+            let last = model.readmodel.len().saturating_sub(1);
+            model.readmodel.row = model.readmodel.row.saturating_add_signed(by).min(last);
+        } else {
+            scroll(&mut model.detail, by, detail);
+        }
+    }
+}

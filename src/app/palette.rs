@@ -1,0 +1,128 @@
+//! The command palette: find a command, a topic or a projection by a few of its letters.
+
+use tui_input::Input;
+
+use super::command::{Action, COMMANDS};
+use super::model::Model;
+
+/// What an entry of the palette does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Runs a command.
+    Command(Action),
+    /// Opens a topic's records.
+    Topic(String),
+}
+
+/// An entry of the palette.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it does.
+    pub choice: Choice,
+    /// What it is called.
+    pub name: String,
+    /// The key that does the same, if any.
+    pub key: String,
+    /// What it does, in words.
+    pub help: String,
+}
+
+/// The open palette.
+#[derive(Debug, Clone, Default)]
+pub struct Palette {
+    /// What is typed.
+    pub input: Input,
+    /// What matches, best first.
+    pub entries: Vec<Entry>,
+    /// Which of them is chosen.
+    pub cursor: usize,
+}
+
+impl Palette {
+    /// Finds again what matches what is typed.
+    pub fn find(&mut self, model: &Model) {
+        let typed = self.input.value().trim().to_lowercase();
+        let mut found: Vec<(i32, Entry)> = all(model, &typed)
+            .filter_map(|entry| Some((score(&typed, &entry.name.to_lowercase())?, entry)))
+            .collect();
+        // Stable, so that equal matches keep the table's order.
+        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+        self.entries = found.into_iter().map(|(_, entry)| entry).collect();
+        self.cursor = 0;
+    }
+
+    /// Moves the choice; stops at the ends.
+    pub fn step(&mut self, by: isize) {
+        let last = self.entries.len().saturating_sub(1);
+        self.cursor = self.cursor.saturating_add_signed(by).min(last);
+    }
+}
+
+fn all<'a>(model: &'a Model, typed: &'a str) -> impl Iterator<Item = Entry> + 'a {
+    let contexts = model.contexts();
+    let commands = COMMANDS
+        .iter()
+        .filter(move |c| {
+            // A command without a key is for those who know its whole name.
+            (c.keys.is_empty() && c.name == typed)
+                || (c.contexts.iter().any(|at| contexts.contains(at))
+                    && !matches!(c.action, Action::Palette | Action::Back)
+                    && !c.contexts.contains(&super::command::Context::Motion)
+                    && model.refusal(c.action).is_none())
+        })
+        .map(|c| Entry {
+            choice: Choice::Command(c.action),
+            name: c.name.to_owned(),
+            key: c.keys.first().map(ToString::to_string).unwrap_or_default(),
+            help: c.help.to_owned(),
+        });
+    let topics = model
+        .topics
+        .remote
+        .value
+        .iter()
+        .flatten()
+        .filter(|t| !t.internal)
+        .map(|t| Entry {
+            choice: Choice::Topic(t.name.clone()),
+            name: format!("topic {}", t.name),
+            key: String::new(),
+            help: "its records".to_owned(),
+        });
+    commands.chain(topics)
+}
+
+/// How well `typed` fits `name`: every letter in order, better where they stand together or begin a word. `None` if it does not.
+fn score(typed: &str, name: &str) -> Option<i32> {
+    let name: Vec<char> = name.chars().collect();
+    let mut at = 0;
+    let mut score = 0;
+    let mut last: Option<usize> = None;
+    for c in typed.chars() {
+        let found = (at..name.len()).find(|i| name[*i] == c)?;
+        let begins = found == 0 || !name[found - 1].is_alphanumeric();
+        score += 1;
+        if begins {
+            score += 4;
+        }
+        if last.is_some_and(|l| l + 1 == found) {
+            score += 6;
+        }
+        last = Some(found);
+        at = found + 1;
+    }
+    Some(score * 16 - name.len() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_in_order_match_and_whole_words_win() {
+        assert_eq!(score("xyz", "refresh"), None);
+        assert!(score("rm", "read models").is_some());
+        assert!(score("dem", "demos") > score("dem", "dead letter menu"));
+        assert!(score("topics", "topics") > score("topics", "internal topics"));
+    }
+}

@@ -1,0 +1,8 @@
+//! One file for each screen: what it holds, and what its keys and answers do.
+
+pub mod demos;
+pub mod groups;
+pub mod projections;
+pub mod readmodel;
+pub mod records;
+pub mod topics;

@@ -1,0 +1,126 @@
+//! The projections: what can be built, what is built, and how far behind it is.
+
+use std::collections::BTreeMap;
+
+use crate::record::Timestamp;
+
+use super::super::job::{Failure, Job, ProjectionRow};
+use super::super::list::List;
+use super::super::message::Effect;
+use super::super::model::{Model, Screen};
+use super::super::remote::Remote;
+use super::super::work::{Kind, Work};
+
+/// How often the list is asked for while it is in view.
+const EVERY_MS: i64 = 3_000;
+
+/// The projections screen.
+#[derive(Debug, Clone, Default)]
+pub struct Projections {
+    /// The cursor and filter.
+    pub list: List,
+    /// The projections.
+    pub remote: Remote<Vec<ProjectionRow>>,
+    /// Why the last work on a projection failed, until other work begins on it.
+    pub failed: BTreeMap<String, (Kind, Failure)>,
+    asked_at: Option<Timestamp>,
+    /// Whether something changed while the list was being asked for.
+    stale: bool,
+}
+
+impl Projections {
+    /// The projection under the cursor.
+    pub fn selected(&self) -> Option<&ProjectionRow> {
+        self.remote.value.as_ref()?.get(self.list.selected()?)
+    }
+
+    /// Takes the projections.
+    pub fn answer(&mut self, rows: Vec<ProjectionRow>) {
+        let before = self.selected().map(|p| p.name.clone());
+        self.remote.answer(rows);
+        self.refresh();
+        if let Some(item) = before.and_then(|name| self.remote.value.as_ref()?.iter().position(|p| p.name == name)) {
+            self.list.select(item);
+        }
+    }
+
+    /// Recomputes what is shown.
+    pub fn refresh(&mut self) {
+        let rows = self.remote.value.as_deref().unwrap_or_default();
+        self.list.refresh(rows.len(), |i, filter| {
+            let row = &rows[i];
+            row.name.to_lowercase().contains(filter) || row.topics.iter().any(|t| t.to_lowercase().contains(filter))
+        });
+    }
+}
+
+/// Asks for the projections; once more afterwards where that is already under way.
+pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
+    if model.cluster.value.is_none() {
+        return;
+    }
+    if model.projections.remote.task.is_some() {
+        model.projections.stale = true;
+        return;
+    }
+    model.projections.stale = false;
+    model.projections.asked_at = Some(model.now);
+    model.projections.remote.task = Some(model.start(Job::Projections, fx));
+}
+
+/// Takes the projections.
+pub fn answer(model: &mut Model, rows: Vec<ProjectionRow>, fx: &mut Vec<Effect>) {
+    model.projections.answer(rows);
+    if model.projections.stale {
+        ask(model, fx);
+    }
+}
+
+/// Asks again while the list is in view.
+pub fn tick(model: &mut Model, fx: &mut Vec<Effect>) {
+    let due = model
+        .projections
+        .asked_at
+        .is_none_or(|at| model.now.0 - at.0 >= EVERY_MS);
+    if model.screen == Screen::Projections && due && model.projections.remote.task.is_none() {
+        ask(model, fx);
+    }
+}
+
+/// Starts a rebuild or a follow of the projection under the cursor.
+pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effect>) {
+    let Some((name, file)) = model
+        .projections
+        .selected()
+        .and_then(|p| Some((p.name.clone(), p.file.clone()?)))
+    else {
+        return;
+    };
+    let job = match kind {
+        Kind::Follow => Job::Follow {
+            name: name.clone(),
+            file,
+        },
+        _ => Job::Rebuild {
+            name: name.clone(),
+            file,
+            skip_poison,
+        },
+    };
+    let id = model.start(job, fx);
+    model.projections.failed.remove(&name);
+    model.works.push(Work {
+        id,
+        kind,
+        name,
+        progress: Default::default(),
+        steps: Vec::new(),
+        started: model.now,
+        cancelling: false,
+    });
+}
+
+/// The work that runs on a projection.
+pub fn work<'a>(model: &'a Model, name: &str) -> Option<&'a Work> {
+    model.works.iter().find(|w| w.kind != Kind::Demo && w.name == name)
+}

@@ -1,0 +1,425 @@
+//! The records of one topic: a bounded window that grows at either end, and a live tail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::record::Record;
+
+use super::super::job::{Arrivals, Job, Page, PageFrom, PageRequest, TaskId};
+use super::super::list::List;
+use super::super::message::Effect;
+use super::super::model::Model;
+use super::super::place::Place;
+use super::super::remote::Remote;
+use super::super::window::{MAX_RECORDS, Window};
+
+/// About how many records a page has.
+pub const PAGE: usize = 500;
+/// How near the cursor comes to the end of the window before the next page is asked for.
+const NEAR: usize = 100;
+
+/// A live tail.
+#[derive(Debug, Clone)]
+pub struct Tail {
+    /// Its job.
+    pub task: TaskId,
+    /// Whether the screen is held still.
+    pub paused: bool,
+    /// How many records arrived since it began.
+    pub seen: u64,
+    /// How many arrived while the screen is held still.
+    pub held_back: u64,
+    waiting: Option<Arrivals>,
+}
+
+/// The records screen.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// The topic.
+    pub topic: String,
+    /// The records in view.
+    pub window: Window,
+    /// The cursor and filter; item `i` is the `i`th in the order shown.
+    pub list: List,
+    /// Whether the newest record stands first.
+    pub newest_first: bool,
+    /// The partitions shown; `None` for all.
+    pub partitions: Option<BTreeSet<i32>>,
+    /// The page that is being read, and why the last one failed. The value says that one was read.
+    pub page: Remote<()>,
+    /// The live tail, while there is one.
+    pub tail: Option<Tail>,
+    /// Whether a tail begins once the page that is being read is there.
+    pub tail_wanted: bool,
+    asked: Option<PageFrom>,
+    /// Whether the cursor goes to the last row of the page that is being read.
+    to_last: bool,
+}
+
+impl Records {
+    /// The records of a topic, nothing read yet.
+    pub fn new(topic: &str) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            window: Window::default(),
+            list: List::default(),
+            newest_first: true,
+            partitions: None,
+            page: Remote::default(),
+            tail: None,
+            tail_wanted: false,
+            asked: None,
+            to_last: false,
+        }
+    }
+
+    /// Item `i` in the order shown.
+    pub fn item(&self, i: usize) -> Option<&Arc<Record>> {
+        let all = &self.window.records;
+        let at = if self.newest_first {
+            all.len().checked_sub(i + 1)?
+        } else {
+            i
+        };
+        all.get(at)
+    }
+
+    /// The record under the cursor.
+    pub fn selected(&self) -> Option<&Arc<Record>> {
+        self.item(self.list.selected()?)
+    }
+
+    /// Recomputes what is shown after the window changed. The cursor stays on its record, or on the newest one where that
+    /// is where it was while records arrive. Returns by how many rows the cursor's record moved.
+    fn refresh(&mut self, on: Option<(i32, i64)>, stick: bool) -> isize {
+        let before = self.list.cursor();
+        let (window, newest_first) = (&self.window.records, self.newest_first);
+        let len = window.len();
+        let nth = |i: usize| if newest_first { len - 1 - i } else { i };
+        self.list
+            .refresh(len, |i, filter| filter.is_empty() || matches(&window[nth(i)], filter));
+        if stick {
+            let last = self.list.shown().len().saturating_sub(1);
+            self.list.set_cursor(if newest_first { 0 } else { last });
+        } else if let Some((partition, offset)) = on
+            && let Some(at) = window
+                .iter()
+                .position(|r| r.partition == partition && r.offset == offset)
+        {
+            self.list.select(nth(at));
+        }
+        self.list.cursor() as isize - before as isize
+    }
+
+    /// Applies the filter again.
+    pub fn refilter(&mut self) {
+        let on = self.selected().map(|r| (r.partition, r.offset));
+        self.refresh(on, false);
+    }
+
+    fn change(&mut self, stick: bool, by: impl FnOnce(&mut Window)) -> isize {
+        let on = self.selected().map(|r| (r.partition, r.offset));
+        by(&mut self.window);
+        self.refresh(on, stick)
+    }
+
+    fn at_newest(&self) -> bool {
+        let last = self.list.shown().len().saturating_sub(1);
+        self.list.cursor() == if self.newest_first { 0 } else { last }
+    }
+}
+
+/// Whether key, value or a header of a record contains `filter`, in either case.
+fn matches(record: &Record, filter: &str) -> bool {
+    let needle = filter.as_bytes();
+    let has = |bytes: &Option<Vec<u8>>| bytes.as_deref().is_some_and(|b| contains(b, needle));
+    has(&record.key)
+        || has(&record.value)
+        || record
+            .headers
+            .iter()
+            .any(|h| contains(h.key.as_bytes(), needle) || has(&h.value))
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    let Some(first) = needle.first() else { return true };
+    haystack.len() >= needle.len()
+        && haystack
+            .windows(needle.len())
+            .any(|w| w[0].eq_ignore_ascii_case(first) && w.eq_ignore_ascii_case(needle))
+}
+
+/// Reads partition numbers such as `0,2,5-7`; nothing is every partition.
+pub fn parse_partitions(text: &str, known: &BTreeSet<i32>) -> Result<Option<BTreeSet<i32>>, String> {
+    let mut chosen = BTreeSet::new();
+    for part in text.split([',', ' ']).filter(|p| !p.is_empty()) {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (Ok(from), Ok(to)) = (from.trim().parse::<i32>(), to.trim().parse::<i32>()) else {
+            return Err(format!("`{part}` is no partition: write 0,2 or 5-7"));
+        };
+        let named: BTreeSet<i32> = known.range(from..).take_while(|p| **p <= to).copied().collect();
+        if named.is_empty() {
+            let last = known.last().copied().unwrap_or(0);
+            return Err(format!("there is no partition {part}: the topic has 0 to {last}"));
+        }
+        chosen.extend(named);
+    }
+    Ok((!chosen.is_empty()).then_some(chosen))
+}
+
+/// Opens the records of a topic.
+pub fn open(model: &mut Model, topic: &str, place: Place, fx: &mut Vec<Effect>) {
+    close(model, fx);
+    model.records = Some(Records::new(topic));
+    go(model, place, fx);
+}
+
+/// Leaves the records: what is being read is cancelled, and the memory given back.
+pub fn close(model: &mut Model, fx: &mut Vec<Effect>) {
+    if let Some(records) = model.records.take() {
+        fx.extend(records.page.task.map(Effect::Cancel));
+        fx.extend(records.tail.map(|t| Effect::Cancel(t.task)));
+    }
+}
+
+/// Reads afresh from a place.
+pub fn go(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    fx.extend(records.page.task.take().map(Effect::Cancel));
+    fx.extend(records.tail.take().map(|t| Effect::Cancel(t.task)));
+    records.newest_first = matches!(place, Place::End);
+    records.to_last = false;
+    read_afresh(model, place, fx);
+}
+
+/// Goes to the very first or last record of the log in the order shown; false where the window reaches it already.
+pub fn jump(model: &mut Model, last: bool, fx: &mut Vec<Effect>) -> bool {
+    let Some(records) = &mut model.records else {
+        return false;
+    };
+    let oldest = last == records.newest_first;
+    let there = if oldest {
+        records.window.at_begin()
+    } else {
+        records.window.at_end()
+    };
+    if there || records.tail.is_some() || records.page.task.is_some() || !records.list.filter().is_empty() {
+        return false;
+    }
+    records.to_last = last;
+    read_afresh(model, if oldest { Place::Begin } else { Place::End }, fx);
+    true
+}
+
+fn read_afresh(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    records.page.value = None;
+    records.window = Window::default();
+    records.refresh(None, false);
+    model.layout.list.first = 0;
+    model.detail = 0;
+    ask(model, PageFrom::Place(place), fx);
+}
+
+/// Goes to the place that was asked for last, or asks for more where the window ends.
+pub fn again(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(records) = &model.records else { return };
+    match &records.asked {
+        Some(from) if records.page.error.is_some() => ask(model, from.clone(), fx),
+        _ if records.tail.is_none() && records.page.value.is_some() => {
+            let end = records.window.end.clone();
+            ask(model, PageFrom::After(end), fx);
+        }
+        _ => {}
+    }
+}
+
+fn ask(model: &mut Model, from: PageFrom, fx: &mut Vec<Effect>) {
+    let Some(records) = &model.records else { return };
+    if records.page.task.is_some() {
+        return;
+    }
+    let job = Job::Page(PageRequest {
+        topic: records.topic.clone(),
+        partitions: records.partitions.clone(),
+        from: from.clone(),
+        limit: PAGE,
+    });
+    let task = model.start(job, fx);
+    if let Some(records) = &mut model.records {
+        records.page.task = Some(task);
+        records.page.error = None;
+        records.asked = Some(from);
+    }
+}
+
+/// Asks for the next page when the cursor comes near an end of the window that is not an end of the log.
+pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(records) = &model.records else { return };
+    if records.page.value.is_none() || records.page.task.is_some() || records.page.error.is_some() {
+        return;
+    }
+    let rows = records.list.shown().len();
+    let (to_top, to_bottom) = (
+        records.list.cursor(),
+        rows.saturating_sub(1) - records.list.cursor().min(rows.saturating_sub(1)),
+    );
+    // What a filter hides must not be read on and on: one page at a time, and only when the cursor stands at the very end.
+    let near = if records.list.filter().is_empty() { NEAR } else { 1 };
+    let (newer, older) = if records.newest_first {
+        (to_top, to_bottom)
+    } else {
+        (to_bottom, to_top)
+    };
+    if older < near && !records.window.at_begin() {
+        let start = records.window.start.clone();
+        ask(model, PageFrom::Before(start), fx);
+    } else if newer < near && !records.window.at_end() && records.tail.is_none() {
+        let end = records.window.end.clone();
+        ask(model, PageFrom::After(end), fx);
+    }
+}
+
+/// Takes a page.
+pub fn page(model: &mut Model, page: Page, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    records.page.answer(());
+    let from = records.asked.take();
+    let fresh = matches!(from, Some(PageFrom::Place(_)) | None);
+    let shift = match from {
+        Some(PageFrom::Before(_)) => records.change(false, |w| w.prepend(page)),
+        Some(PageFrom::After(_)) => records.change(false, |w| w.append(page)),
+        _ => records.change(true, |w| *w = Window::of(page)),
+    };
+    if fresh {
+        let to_last = std::mem::take(&mut records.to_last);
+        records.list.set_cursor(if to_last { usize::MAX } else { 0 });
+        model.layout.list.first = if to_last { usize::MAX } else { 0 };
+        model.detail = 0;
+    } else {
+        model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
+    }
+    if std::mem::take(&mut records.tail_wanted) {
+        begin_tail(model, fx);
+    } else if fresh {
+        moved(model, fx);
+    }
+}
+
+/// Begins a live tail, or ends it.
+pub fn toggle_tail(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    if let Some(tail) = records.tail.take() {
+        fx.push(Effect::Cancel(tail.task));
+    } else if records.page.value.is_some() && records.window.at_end() && records.newest_first {
+        begin_tail(model, fx);
+    } else {
+        records.tail_wanted = true;
+        go(model, Place::End, fx);
+    }
+}
+
+fn begin_tail(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(records) = &model.records else { return };
+    let job = Job::Tail {
+        topic: records.topic.clone(),
+        from: records.window.end.clone(),
+    };
+    let task = model.start(job, fx);
+    if let Some(records) = &mut model.records {
+        records.list.set_cursor(0);
+        records.tail = Some(Tail {
+            task,
+            paused: false,
+            seen: 0,
+            held_back: 0,
+            waiting: None,
+        });
+    }
+    model.layout.list.first = 0;
+}
+
+/// Holds the tail still, or lets it go on.
+pub fn toggle_pause(model: &mut Model) {
+    let Some(tail) = model.records.as_mut().and_then(|r| r.tail.as_mut()) else {
+        return;
+    };
+    tail.paused = !tail.paused;
+    tail.held_back = 0;
+    if let Some(waiting) = tail.waiting.take() {
+        show(model, waiting);
+    }
+}
+
+/// Takes records that arrived.
+pub fn arrive(model: &mut Model, arrivals: Arrivals) {
+    let Some(tail) = model.records.as_mut().and_then(|r| r.tail.as_mut()) else {
+        return;
+    };
+    if tail.paused {
+        tail.held_back += arrivals.seen.saturating_sub(tail.seen);
+        tail.seen = arrivals.seen;
+        tail.waiting = Some(match tail.waiting.take() {
+            Some(waiting) => join(waiting, arrivals),
+            None => arrivals,
+        });
+    } else {
+        tail.seen = arrivals.seen;
+        show(model, arrivals);
+    }
+}
+
+fn show(model: &mut Model, arrivals: Arrivals) {
+    let Some(records) = &mut model.records else { return };
+    let stick = records.at_newest();
+    let shift = records.change(stick, |w| w.arrive(arrivals));
+    if !stick {
+        model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
+    } else if model.detail != 0 {
+        model.detail = 0;
+    }
+}
+
+/// Two batches as one, bounded like the window that will take it.
+fn join(mut first: Arrivals, second: Arrivals) -> Arrivals {
+    if second.gap.is_some() {
+        return second;
+    }
+    first.records.extend(second.records);
+    first.end.extend(second.end);
+    first.seen = second.seen;
+    if first.records.len() > MAX_RECORDS {
+        let mut start: BTreeMap<i32, i64> = first.end.clone();
+        let gone = first.records.len() - MAX_RECORDS;
+        first.records.drain(..gone);
+        for record in first.records.iter().rev() {
+            start.insert(record.partition, record.offset);
+        }
+        first.gap = Some(start);
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_read_as_people_type_them() {
+        let known: BTreeSet<i32> = (0..8).collect();
+        assert_eq!(parse_partitions("", &known), Ok(None));
+        assert_eq!(
+            parse_partitions("0, 2,5-6", &known),
+            Ok(Some(BTreeSet::from([0, 2, 5, 6])))
+        );
+        assert!(parse_partitions("9", &known).unwrap_err().contains("0 to 7"));
+        assert!(parse_partitions("x", &known).unwrap_err().contains("`x`"));
+    }
+
+    #[test]
+    fn text_is_found_in_either_case() {
+        assert!(contains(b"{\"type\":\"Deposited\"}", b"deposited"));
+        assert!(!contains(b"dep", b"deposited"));
+        assert!(contains("straße".as_bytes(), "straße".as_bytes()));
+    }
+}

@@ -1,0 +1,214 @@
+//! While something is typed: prompts, the palette, questions. No key is a command here, except the one that always is.
+
+use std::collections::BTreeSet;
+
+use super::key::{Code, Key};
+use super::message::Effect;
+use super::model::{Level, Model, Screen};
+use super::motion;
+use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, paste};
+use super::palette::{Choice, Palette};
+use super::place;
+use super::screens::{demos, readmodel, records};
+use super::update;
+
+/// Opens a prompt that begins with what is set now.
+pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
+    let text = match kind {
+        PromptKind::Filter => motion::list_mut(model).map(|l| l.filter().to_owned()),
+        PromptKind::Sql => Some(model.readmodel.sql.clone()),
+        PromptKind::Place => None,
+        PromptKind::Partitions => model.records.as_ref().and_then(|r| r.partitions.as_ref()).map(|set| {
+            let all: Vec<String> = set.iter().map(ToString::to_string).collect();
+            all.join(",")
+        }),
+    };
+    model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
+}
+
+/// Opens the palette.
+pub(super) fn palette(model: &mut Model) {
+    let mut palette = Palette::default();
+    palette.find(model);
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+/// Gives a key to what is being typed.
+pub(super) fn key(model: &mut Model, key: Key, fx: &mut Vec<Effect>) {
+    match model.overlay.take() {
+        Some(Overlay::Prompt(prompt)) => prompt_key(model, prompt, key, fx),
+        Some(Overlay::Palette(palette)) => palette_key(model, palette, key, fx),
+        Some(Overlay::Confirm(confirm)) => confirm_key(model, confirm, key, fx),
+        other => model.overlay = other,
+    }
+}
+
+/// Gives pasted text to what is being typed.
+pub(super) fn pasted(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
+    match model.overlay.take() {
+        Some(Overlay::Prompt(mut prompt)) => {
+            paste(&mut prompt.input, text);
+            typed(model, &prompt, fx);
+            model.overlay = Some(Overlay::Prompt(prompt));
+        }
+        Some(Overlay::Palette(mut palette)) => {
+            paste(&mut palette.input, text);
+            palette.find(model);
+            model.overlay = Some(Overlay::Palette(palette));
+        }
+        Some(Overlay::Confirm(mut confirm)) => {
+            paste(&mut confirm.input, text);
+            model.overlay = Some(Overlay::Confirm(confirm));
+        }
+        other => model.overlay = other,
+    }
+}
+
+fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, fx: &mut Vec<Effect>) {
+    match key.code {
+        Code::Esc => {
+            if prompt.kind == PromptKind::Filter {
+                set_filter(model, &prompt.before, fx);
+            }
+            return;
+        }
+        Code::Enter => {
+            if let Err(error) = accept(model, &prompt, fx) {
+                prompt.error = Some(error);
+                model.overlay = Some(Overlay::Prompt(prompt));
+            }
+            return;
+        }
+        Code::Up | Code::Down if prompt.kind == PromptKind::Sql => recall(model, &mut prompt, key.code),
+        _ => {
+            if edit(&mut prompt.input, key) {
+                prompt.error = None;
+                typed(model, &prompt, fx);
+            }
+        }
+    }
+    model.overlay = Some(Overlay::Prompt(prompt));
+}
+
+/// A filter works while it is typed.
+fn typed(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) {
+    if prompt.kind == PromptKind::Filter {
+        set_filter(model, prompt.input.value(), fx);
+    }
+}
+
+/// Sets the filter of the list in view.
+pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
+    let Some(list) = motion::list_mut(model) else { return };
+    if list.filter() == text {
+        return;
+    }
+    list.set_filter(text);
+    match model.screen {
+        Screen::Topics => model.topics.refresh(),
+        Screen::Records => {
+            if let Some(records) = &mut model.records {
+                records.refilter();
+            }
+        }
+        Screen::Projections => model.projections.refresh(),
+        Screen::ReadModel => model.readmodel.refresh(),
+        Screen::Demos => model.demos.refresh(),
+        Screen::Groups => model.groups.refresh(),
+    }
+    motion::selected(model, fx);
+}
+
+/// Puts an earlier query into the line, or a later one.
+fn recall(model: &Model, prompt: &mut Prompt, code: Code) {
+    let history = &model.readmodel.history;
+    let at = history.iter().position(|q| q == prompt.input.value());
+    let next = match (code, at) {
+        (Code::Up, None) => history.last(),
+        (Code::Up, Some(i)) => i.checked_sub(1).and_then(|i| history.get(i)),
+        (_, Some(i)) => history.get(i + 1),
+        _ => None,
+    };
+    if let Some(query) = next {
+        prompt.input = query.clone().into();
+    }
+}
+
+fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<(), String> {
+    let text = prompt.input.value();
+    match prompt.kind {
+        PromptKind::Filter => set_filter(model, text, fx),
+        PromptKind::Place => {
+            let place = place::parse(text, model.now, &model.zone())?;
+            records::go(model, place, fx);
+        }
+        PromptKind::Partitions => {
+            let Some(state) = &mut model.records else { return Ok(()) };
+            let known: BTreeSet<i32> = match model
+                .topics
+                .remote
+                .value
+                .as_ref()
+                .and_then(|all| all.iter().find(|t| t.name == state.topic))
+            {
+                Some(topic) => topic.watermarks.iter().map(|w| w.partition).collect(),
+                None => state.window.watermarks.keys().copied().collect(),
+            };
+            state.partitions = records::parse_partitions(text, &known)?;
+            let place = if state.newest_first {
+                place::Place::End
+            } else {
+                place::Place::Begin
+            };
+            records::go(model, place, fx);
+        }
+        PromptKind::Sql if text.trim().is_empty() => return Err("type a SELECT, or esc to leave".into()),
+        PromptKind::Sql => readmodel::own_query(model, text.trim(), fx),
+    }
+    Ok(())
+}
+
+fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<Effect>) {
+    match (key.code, key.ctrl) {
+        (Code::Esc, _) => return,
+        (Code::Up | Code::BackTab, _) | (Code::Char('p'), true) => palette.step(-1),
+        (Code::Down | Code::Tab, _) | (Code::Char('n'), true) => palette.step(1),
+        (Code::Enter, _) => {
+            match palette.entries.get(palette.cursor).map(|e| e.choice.clone()) {
+                Some(Choice::Command(action)) => update::act(model, action, fx),
+                Some(Choice::Topic(name)) => update::open_topic(model, &name, place::Place::End, fx),
+                None => model.tell(Level::Hint, "no command has that name here"),
+            }
+            return;
+        }
+        _ => {
+            if edit(&mut palette.input, key) {
+                palette.find(model);
+            }
+        }
+    }
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+fn confirm_key(model: &mut Model, mut confirm: Confirm, key: Key, fx: &mut Vec<Effect>) {
+    match key.code {
+        Code::Esc => return model.tell(Level::Hint, "nothing was done"),
+        Code::Enter if confirm.input.value() == confirm.expect => return confirmed(model, confirm.then, fx),
+        Code::Enter => {}
+        _ => {
+            edit(&mut confirm.input, key);
+        }
+    }
+    model.overlay = Some(Overlay::Confirm(confirm));
+}
+
+fn confirmed(model: &mut Model, what: Confirmed, fx: &mut Vec<Effect>) {
+    match what {
+        Confirmed::DeleteTopic(name) => {
+            let task = model.start(super::job::Job::DeleteTopic(name.clone()), fx);
+            model.deleting.push((task, name));
+        }
+        Confirmed::RunDemo(id) => demos::run(model, &id, fx),
+        Confirmed::Quit => fx.push(Effect::Quit),
+    }
+}

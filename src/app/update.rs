@@ -1,0 +1,345 @@
+//! What every message does.
+
+use crate::broker::profile::Access;
+
+use super::answers;
+use super::command::{Action, resolve};
+use super::job::{ClusterView, Event, Job};
+use super::key::Key;
+use super::message::{Effect, Message};
+use super::model::{Level, Model, Pane, Screen};
+use super::motion;
+use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
+use super::place::Place;
+use super::screens::{demos, groups, projections, readmodel, records, topics};
+use super::typing;
+use super::work::Kind;
+
+/// Changes the model by a message, and says what is to be done.
+pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let mut fx = Vec::new();
+    match message {
+        Message::Start => connect(model, &mut fx),
+        Message::Key(key) => press(model, key, &mut fx),
+        Message::Paste(text) => typing::pasted(model, &text, &mut fx),
+        Message::Mouse(mouse, x, y) => motion::mouse(model, mouse, x, y, &mut fx),
+        Message::Resize(width, height) => model.size = (width, height),
+        Message::Tick(now) => {
+            model.now = now;
+            topics::tick(model, &mut fx);
+            projections::tick(model, &mut fx);
+            groups::tick(model, &mut fx);
+        }
+        Message::Laid(layout) => model.layout = layout,
+        Message::Said(id, event) => answers::hear(model, id, event, &mut fx),
+        Message::Ended(id, Ok(Event::Done(line))) => answers::ended(model, id, Ok(line), &mut fx),
+        Message::Ended(id, Ok(event)) => {
+            answers::hear(model, id, event, &mut fx);
+            answers::ended(model, id, Ok(String::new()), &mut fx);
+        }
+        Message::Ended(id, Err(failure)) => answers::ended(model, id, Err(failure), &mut fx),
+    }
+    fx
+}
+
+fn connect(model: &mut Model, fx: &mut Vec<Effect>) {
+    if model.cluster.task.is_none() {
+        model.cluster.task = Some(model.start(Job::Connect, fx));
+        model.cluster.error = None;
+    }
+    demos::ask(model, fx);
+}
+
+fn press(model: &mut Model, key: Key, fx: &mut Vec<Effect>) {
+    let command = resolve(key, &model.contexts());
+    let typing = matches!(
+        model.overlay,
+        Some(Overlay::Prompt(_) | Overlay::Palette(_) | Overlay::Confirm(_))
+    );
+    model.notice = None;
+    match command {
+        Some(command) => match model.refusal(command.action) {
+            Some(why) => model.tell(Level::Hint, why),
+            None => act(model, command.action, fx),
+        },
+        None if typing => typing::key(model, key, fx),
+        None => {}
+    }
+}
+
+/// Does what a command says.
+pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
+    match action {
+        Action::Quit => quit(model, fx),
+        Action::QuitNow => fx.push(Effect::Quit),
+        Action::Help => toggle(model, Overlay::Help { first: 0 }),
+        Action::Messages => toggle(model, Overlay::Messages { first: 0 }),
+        Action::Palette => typing::palette(model),
+        Action::Filter => typing::prompt(model, PromptKind::Filter),
+        Action::Place => typing::prompt(model, PromptKind::Place),
+        Action::Partitions => typing::prompt(model, PromptKind::Partitions),
+        Action::Sql => typing::prompt(model, PromptKind::Sql),
+        Action::GoTopics => go(model, Screen::Topics, fx),
+        Action::GoProjections => go(model, Screen::Projections, fx),
+        Action::GoReadModels => go(model, Screen::ReadModel, fx),
+        Action::GoDemos => go(model, Screen::Demos, fx),
+        Action::GoGroups => go(model, Screen::Groups, fx),
+        Action::Back => back(model, fx),
+        Action::Open => open(model, fx),
+        Action::OpenRow => {
+            model.readmodel.whole = !model.readmodel.whole;
+            model.detail = 0;
+        }
+        Action::NextPane | Action::PreviousPane => {
+            model.pane = if model.pane == Pane::List {
+                Pane::Detail
+            } else {
+                Pane::List
+            };
+        }
+        Action::Zoom => model.zoom = !model.zoom,
+        Action::Clock => model.utc = !model.utc,
+        Action::Refresh => refresh(model, fx),
+        Action::Copy => copy(model, fx),
+        Action::Cancel => cancel(model, fx),
+        Action::Internal => {
+            model.topics.internal = !model.topics.internal;
+            model.topics.refresh();
+            topics::selected(model, fx);
+        }
+        Action::DeleteTopic => ask_delete(model),
+        Action::Tail => records::toggle_tail(model, fx),
+        Action::Pause => records::toggle_pause(model),
+        Action::Order => {
+            let newest_first = model.records.as_ref().is_some_and(|r| r.newest_first);
+            records::go(model, if newest_first { Place::Begin } else { Place::End }, fx);
+        }
+        Action::Rebuild => projections::begin(model, Kind::Rebuild, false, fx),
+        Action::RebuildSkipping => projections::begin(model, Kind::Rebuild, true, fx),
+        Action::Follow => projections::begin(model, Kind::Follow, false, fx),
+        Action::DeadLetter => dead_letter(model, fx),
+        Action::RunDemo => ask_selected_demo(model, fx),
+        Action::RunFirstDemo => {
+            go(model, Screen::Demos, fx);
+            match model.refusal(Action::RunDemo) {
+                Some(why) => model.tell(Level::Hint, why),
+                None => ask_selected_demo(model, fx),
+            }
+        }
+        #[cfg(debug_assertions)]
+        Action::DebugPanic => fx.push(Effect::Panic),
+        motion => {
+            motion::act(model, motion, fx);
+        }
+    }
+}
+
+fn toggle(model: &mut Model, overlay: Overlay) {
+    let same = model
+        .overlay
+        .as_ref()
+        .is_some_and(|open| std::mem::discriminant(open) == std::mem::discriminant(&overlay));
+    model.overlay = (!same).then_some(overlay);
+}
+
+pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
+    if model.screen == screen {
+        return;
+    }
+    if model.screen == Screen::Records {
+        records::close(model, fx);
+    }
+    // Screens one has jumped between are no path; only what Enter opened is gone back through.
+    model.back.clear();
+    if screen != Screen::Topics {
+        model.back.push(Screen::Topics);
+    }
+    show(model, screen, fx);
+}
+
+fn enter(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
+    model.back.push(model.screen);
+    show(model, screen, fx);
+}
+
+fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
+    model.screen = screen;
+    model.pane = Pane::List;
+    model.zoom = false;
+    model.detail = 0;
+    model.layout = Default::default();
+    match screen {
+        Screen::Topics => topics::ask(model, fx),
+        Screen::Projections => projections::ask(model, fx),
+        Screen::ReadModel => readmodel::ask(model, fx),
+        Screen::Demos => demos::ask(model, fx),
+        Screen::Groups => groups::ask(model, fx),
+        Screen::Records => {}
+    }
+}
+
+fn back(model: &mut Model, fx: &mut Vec<Effect>) {
+    if model.overlay.take().is_some() {
+        return;
+    }
+    if model.screen == Screen::ReadModel && model.pane == Pane::Detail && model.readmodel.whole {
+        model.readmodel.whole = false;
+    } else if model.zoom {
+        model.zoom = false;
+    } else if model.pane == Pane::Detail {
+        model.pane = Pane::List;
+    } else if motion::list_mut(model).is_some_and(|l| !l.filter().is_empty()) {
+        typing::set_filter(model, "", fx);
+    } else if let Some(screen) = model.back.pop() {
+        if model.screen == Screen::Records {
+            records::close(model, fx);
+        }
+        show(model, screen, fx);
+    } else {
+        model.tell(Level::Hint, "this is the first screen: q quits");
+    }
+}
+
+fn open(model: &mut Model, fx: &mut Vec<Effect>) {
+    match model.screen {
+        Screen::Topics => {
+            if let Some(name) = model.topics.selected().map(|t| t.name.clone()) {
+                open_topic(model, &name, Place::End, fx);
+            }
+        }
+        Screen::Projections => match model.projections.selected() {
+            Some(p) if p.built.is_some() => {
+                model.readmodel.wanted = Some(p.name.clone());
+                enter(model, Screen::ReadModel, fx);
+            }
+            Some(_) => model.pane = Pane::Detail,
+            None => {}
+        },
+        Screen::Records | Screen::ReadModel | Screen::Demos | Screen::Groups => model.pane = Pane::Detail,
+    }
+}
+
+/// Opens the records of a topic.
+pub(super) fn open_topic(model: &mut Model, name: &str, place: Place, fx: &mut Vec<Effect>) {
+    if model.screen != Screen::Records {
+        enter(model, Screen::Records, fx);
+    }
+    records::open(model, name, place, fx);
+}
+
+fn dead_letter(model: &mut Model, fx: &mut Vec<Effect>) {
+    let letter = model.projections.selected().and_then(|p| p.dead_letters.first());
+    if let Some(record) = letter.map(|l| l.record.clone()) {
+        open_topic(model, &record.topic, Place::At(record.partition, record.offset), fx);
+    }
+}
+
+fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
+    if model.cluster.value.is_none() {
+        return connect(model, fx);
+    }
+    match model.screen {
+        Screen::Topics => {
+            model.topics.config_of = None;
+            topics::ask(model, fx);
+        }
+        Screen::Records => records::again(model, fx),
+        Screen::Projections => projections::ask(model, fx),
+        Screen::ReadModel => readmodel::ask(model, fx),
+        Screen::Demos => demos::ask(model, fx),
+        Screen::Groups => groups::ask(model, fx),
+    }
+}
+
+fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
+    let text = match model.screen {
+        Screen::Topics => model.topics.selected().map(|t| t.name.clone()),
+        Screen::Records => model
+            .records
+            .as_ref()
+            .and_then(|r| r.selected())
+            .map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()),
+        Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
+        Screen::ReadModel => Some(model.readmodel.sql.clone()),
+        Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
+        Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
+    };
+    if let Some(text) = text {
+        model.tell(Level::Done, format!("copied {} bytes", text.len()));
+        fx.push(Effect::Copy(text));
+    }
+}
+
+fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
+    let chosen = match model.screen {
+        Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
+        Screen::Demos => model.demos.selected().map(|d| d.id.clone()),
+        _ => None,
+    };
+    let works = &mut model.works;
+    let at = works
+        .iter()
+        .rposition(|w| !w.cancelling && chosen.as_ref() == Some(&w.name))
+        .or_else(|| works.iter().rposition(|w| !w.cancelling));
+    if let Some(work) = at.and_then(|i| works.get_mut(i)) {
+        work.cancelling = true;
+        fx.push(Effect::Cancel(work.id));
+    }
+}
+
+fn quit(model: &mut Model, fx: &mut Vec<Effect>) {
+    let rebuild = model.works.iter().find(|w| w.kind == Kind::Rebuild);
+    match rebuild {
+        Some(work) => {
+            let question = format!(
+                "`{}` is being rebuilt. Leaving cancels that; the read model stays as it was.",
+                work.name
+            );
+            confirm(model, question, String::new(), Confirmed::Quit);
+        }
+        None => fx.push(Effect::Quit),
+    }
+}
+
+fn ask_delete(model: &mut Model) {
+    if let Some(topic) = model.topics.selected() {
+        let question = format!(
+            "Delete the topic `{}` with {} records? This cannot be undone.",
+            topic.name,
+            topic.held()
+        );
+        let name = topic.name.clone();
+        confirm(model, question, name.clone(), Confirmed::DeleteTopic(name));
+    }
+}
+
+fn ask_selected_demo(model: &mut Model, fx: &mut Vec<Effect>) {
+    if let Some(id) = model.demos.selected().map(|d| d.id.clone()) {
+        ask_demo(model, &id, fx);
+    }
+}
+
+/// Runs a demo, on a production cluster only once its name is typed.
+pub(super) fn ask_demo(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
+    match &model.cluster.value {
+        Some(ClusterView {
+            access: Access::Production,
+            name,
+            ..
+        }) => {
+            let question = format!("`{name}` is a production cluster, and the demo writes topics and records to it.");
+            let name = name.clone();
+            confirm(model, question, name, Confirmed::RunDemo(id.to_owned()));
+        }
+        _ => demos::run(model, id, fx),
+    }
+}
+
+fn confirm(model: &mut Model, question: String, expect: String, then: Confirmed) {
+    model.overlay = Some(Overlay::Confirm(Confirm {
+        question,
+        expect,
+        input: Default::default(),
+        then,
+    }));
+}

@@ -1,0 +1,64 @@
+//! Work that runs while the user does something else: rebuilds, follows, demos. The footer shows it wherever one is.
+
+use crate::demo::run::{StepState, StepView};
+use crate::record::Timestamp;
+use crate::replay::progress::Progress;
+
+use super::job::TaskId;
+
+/// What kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A rebuild.
+    Rebuild,
+    /// A follow.
+    Follow,
+    /// A demo.
+    Demo,
+}
+
+impl Kind {
+    /// What the footer calls it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Rebuild => "rebuild",
+            Self::Follow => "follow",
+            Self::Demo => "demo",
+        }
+    }
+}
+
+/// Running work.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Its job.
+    pub id: TaskId,
+    /// What kind.
+    pub kind: Kind,
+    /// The projection's or demo's name.
+    pub name: String,
+    /// How far a replay is.
+    pub progress: Progress,
+    /// How far a demo is.
+    pub steps: Vec<StepView>,
+    /// When it began.
+    pub started: Timestamp,
+    /// Whether it was asked to stop.
+    pub cancelling: bool,
+}
+
+impl Work {
+    /// How far it is, from 0 to 1; `None` where it has no end or none that is known.
+    pub fn share(&self) -> Option<f64> {
+        match self.kind {
+            Kind::Rebuild if self.progress.total > 0 => {
+                Some((self.progress.done as f64 / self.progress.total as f64).clamp(0.0, 1.0))
+            }
+            Kind::Demo if !self.steps.is_empty() => {
+                let over = |s: &&StepView| matches!(s.state, StepState::Passed | StepState::Failed);
+                Some(self.steps.iter().filter(over).count() as f64 / self.steps.len() as f64)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Demos, run on the studio's cluster.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::app::job::{DemoRow, Event, Failure, Outlet};
+use crate::demo::run::{self, Options};
+
+use super::{Studio, failure};
+
+/// How soon a cancellation is seen.
+const EVERY: Duration = Duration::from_millis(100);
+
+impl Studio {
+    /// The demos as the list shows them.
+    pub(super) fn demos(&self) -> Vec<DemoRow> {
+        let language = self.demos.language;
+        let row = |demo: &crate::demo::catalog::Demo| DemoRow {
+            id: demo.id.clone(),
+            title: demo.title.get(language).to_owned(),
+            summary: demo.summary.get(language).to_owned(),
+            topics: demo.topics.iter().map(|topic| topic.name.clone()).collect(),
+            projections: demo.projections.iter().map(|p| p.name.clone()).collect(),
+            steps: run::plan(demo, language)
+                .into_iter()
+                .filter(|s| !s.check)
+                .map(|s| s.title)
+                .collect(),
+        };
+        self.demos.catalog.demos().iter().map(row).collect()
+    }
+
+    /// Runs a demo and hands on its steps as they stand.
+    pub(super) fn run_demo(&self, id: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let demo = self.demos.catalog.get(id).map_err(failure)?.clone();
+        let options = Options {
+            language: self.demos.language,
+            ..Options::default()
+        };
+        let run = run::run(self.writing(&link)?, link.store.clone(), demo, options);
+        let mut steps = run.steps();
+        out.send(Event::Steps(steps.borrow_and_update().clone()));
+        loop {
+            if out.cancelled() {
+                run.cancel();
+            }
+            let changed = self.handle.block_on(async { timeout(EVERY, steps.changed()).await });
+            // The sender is gone: the run is over, and what was sent last has to be said still.
+            if matches!(changed, Ok(Err(_))) {
+                let last = steps.borrow().clone();
+                out.send(Event::Steps(last));
+                break;
+            }
+            if changed.is_ok() {
+                out.send(Event::Steps(steps.borrow_and_update().clone()));
+            }
+        }
+        let outcome = run.wait().map_err(|error| {
+            let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
+            let mut told = failure(error);
+            if let Some(help) = help {
+                told.full.push_str(&format!("\n\n{help}"));
+            }
+            told
+        })?;
+        let checks = outcome.steps.iter().filter(|step| step.check);
+        let held = checks
+            .clone()
+            .filter(|step| step.state == run::StepState::Passed)
+            .count();
+        let text = format!("{id}: {held} of {} checks hold", checks.count());
+        if outcome.passed {
+            Ok(Event::Done(text))
+        } else {
+            Err(Failure::new(text))
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The world as it is: Kafka through the client, read models through the store, files through the file system.
+
+mod demos;
+mod projections;
+mod records;
+mod replays;
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::app::job::{ClusterView, Event, Failure, Job, Outlet, TableRow, TopicRow, World};
+use crate::broker::client::Client;
+use crate::broker::profile::Access;
+use crate::readmodel::query::Session;
+
+use super::{Connect, Demos, Link, now};
+
+/// How soon a query that nobody waits for any more is interrupted.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Performs the studio's jobs on a real cluster.
+pub(super) struct Studio {
+    connect: Connect,
+    demos: Demos,
+    /// Present once the cluster has answered.
+    link: Mutex<Option<Arc<Link>>>,
+    /// Where a job waits for a replay's progress.
+    handle: Handle,
+}
+
+/// A failure told by an error and everything below it.
+fn failure(error: impl std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(&format!("\n  because: {cause_text}"));
+        }
+        below = cause.source();
+    }
+    Failure::new(text)
+}
+
+impl Studio {
+    pub(super) fn new(connect: Connect, demos: Demos, handle: Handle) -> Arc<Self> {
+        Arc::new(Self {
+            connect,
+            demos,
+            link: Mutex::new(None),
+            handle,
+        })
+    }
+
+    fn link(&self) -> Result<Arc<Link>, Failure> {
+        let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.clone()
+            .ok_or_else(|| Failure::new("the cluster does not answer yet"))
+    }
+
+    /// The client as one that may write to a production cluster: the studio has asked by name before it starts such a job.
+    fn writing(&self, link: &Link) -> Result<Client, Failure> {
+        let client = link.client.clone();
+        let name = client.profile().name.clone();
+        match client.profile().access {
+            Access::Production => client.confirm(&name).map_err(failure),
+            _ => Ok(client),
+        }
+    }
+
+    fn connect(&self) -> Result<Event, Failure> {
+        let link = (self.connect)().map_err(Failure::new)?;
+        link.client.cluster().map_err(failure)?;
+        let profile = link.client.profile();
+        let view = ClusterView {
+            name: profile.name.clone(),
+            bootstrap: profile.bootstrap.clone(),
+            access: profile.access,
+            embedded: link.embedded.is_some(),
+            attached: link.embedded.as_ref().is_some_and(|e| !e.is_owner()),
+        };
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(link));
+        Ok(Event::Connected(view))
+    }
+
+    fn topics(&self, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let at = now();
+        let mut rows = Vec::new();
+        for topic in link.client.topics().map_err(failure)? {
+            if out.cancelled() {
+                break;
+            }
+            rows.push(TopicRow {
+                watermarks: link.client.watermarks(&topic).map_err(failure)?,
+                name: topic.name,
+                replication: topic.replication,
+                internal: topic.internal,
+            });
+        }
+        Ok(Event::Topics(rows, at))
+    }
+
+    fn tables(&self) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let session = Session::open(&link.store).map_err(failure)?;
+        let mut rows = Vec::new();
+        for model in link.store.list().map_err(failure)? {
+            for table in session.tables(&model.name).map_err(failure)? {
+                rows.push(TableRow {
+                    read_model: model.name.clone(),
+                    table,
+                });
+            }
+        }
+        Ok(Event::Tables(rows))
+    }
+
+    fn query(&self, sql: &str, limit: usize, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let session = Session::open(&link.store).map_err(failure)?;
+        let interrupt = session.interrupt_handle();
+        let (done, over) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            // SQLite does not ask whether anybody still waits, so somebody else does.
+            scope.spawn(move || {
+                while over.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    if out.cancelled() {
+                        interrupt.interrupt();
+                    }
+                }
+            });
+            let rows = session.query(sql, limit).map(Event::Rows).map_err(failure);
+            drop(done);
+            rows
+        })
+    }
+}
+
+impl World for Studio {
+    fn perform(&self, job: Job, out: &dyn Outlet) -> Result<Event, Failure> {
+        match job {
+            Job::Connect => self.connect(),
+            Job::Topics => self.topics(out),
+            Job::TopicConfig(name) => {
+                let config = self.link()?.client.topic_config(&name).map_err(failure)?;
+                Ok(Event::TopicConfig(config))
+            }
+            Job::DeleteTopic(name) => {
+                self.writing(&*self.link()?)?.delete_topic(&name).map_err(failure)?;
+                Ok(Event::Done(format!("topic {name} is deleted")))
+            }
+            Job::Page(request) => records::page(&self.link()?.client, &request, out).map(Event::Page),
+            Job::Tail { topic, from } => records::tail(&self.link()?.client, &topic, from, out),
+            Job::Groups => self.link()?.client.groups().map(Event::Groups).map_err(failure),
+            Job::Group(id) => self.link()?.client.group(&id).map(Event::Group).map_err(failure),
+            Job::Projections => projections::list(&*self.link()?, &self.demos.catalog).map(Event::Projections),
+            Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
+            Job::Follow { file, .. } => self.follow(&file, out),
+            Job::Tables => self.tables(),
+            Job::Query { sql, limit } => self.query(&sql, limit, out),
+            Job::Demos => Ok(Event::Demos(self.demos())),
+            Job::RunDemo(id) => self.run_demo(&id, out),
+        }
+    }
+}

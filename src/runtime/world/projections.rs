@@ -1,0 +1,193 @@
+//! Which projections there are: the `.sql` files of the working directory that say so, and those that read models were
+//! built from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+use crate::app::job::{Failure, ProjectionRow};
+use crate::broker::client::Client;
+use crate::broker::topics::Watermarks;
+use crate::demo::catalog::Catalog;
+use crate::projection::error::ProjectionError;
+use crate::projection::{Projection, parse};
+use crate::readmodel::store::ReadModelInfo;
+use crate::record::TopicPartition;
+
+use super::super::Link;
+use super::failure;
+
+/// A file larger than this is no projection that somebody wrote.
+const LARGEST: u64 = 1 << 20;
+/// The newest dead letters that are shown of a projection.
+const DEAD_LETTERS: usize = 50;
+/// Prose in a report is not wrapped here: only the screen knows how wide it is.
+const WIDE: usize = 1_000;
+/// What a projection's file says in its head; other `.sql` files are none of ours.
+const HEADER: &str = "-- projection:";
+
+/// Reads and parses a projection file, or takes it from the demo that brings it.
+pub(super) fn load(file: &str, demos: &Catalog) -> Result<Projection, Failure> {
+    if let Some((_, projection)) = demos.projection(file) {
+        return Ok(projection.clone());
+    }
+    let source = fs::read_to_string(file).map_err(|error| Failure::new(format!("{file}: {error}")))?;
+    parse::parse(&source, file).map_err(|error| Failure::new(report(&error)))
+}
+
+/// An error of a projection file with the line under it and the way to mend it.
+fn report(error: &ProjectionError) -> String {
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(WIDE);
+    match handler.render_report(&mut text, error) {
+        Ok(()) => text,
+        Err(_) => error.to_string(),
+    }
+}
+
+/// Every projection, by name: the files of this directory, what read models remember, and what demos bring; the last only
+/// on a cluster that has the demo's topics.
+pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, Failure> {
+    let mut built: BTreeMap<String, ReadModelInfo> = link
+        .store
+        .list()
+        .map_err(failure)?
+        .into_iter()
+        .map(|info| (info.name.clone(), info))
+        .collect();
+    let mut rows = Vec::new();
+    for file in files(Path::new(".")) {
+        rows.push(row(&file, "this directory", &mut built, demos));
+    }
+    for (_, info) in std::mem::take(&mut built) {
+        let demo = demos
+            .projection(&info.file)
+            .map(|(demo, _)| format!("the demo {}", demo.id));
+        let here = Path::new(&info.file)
+            .is_file()
+            .then(|| "where it was built from".to_owned());
+        let mut one = BTreeMap::from([(info.name.clone(), info.clone())]);
+        rows.push(match demo.or(here) {
+            Some(origin) => row(&info.file, &origin, &mut one, demos),
+            None => ProjectionRow {
+                name: info.name.clone(),
+                origin: format!("built from {}, which is not here", info.file),
+                topics: info.topics.clone(),
+                built: Some(info),
+                ..ProjectionRow::default()
+            },
+        });
+    }
+    let mut ends = Ends::new(&link.client)?;
+    for demo in demos.demos() {
+        for projection in &demo.projections {
+            let seen = projection.topics.iter().all(|t| ends.names.contains(t));
+            if seen && !rows.iter().any(|r: &ProjectionRow| r.name == projection.name) {
+                let origin = format!("the demo {}", demo.id);
+                rows.push(row(&projection.file, &origin, &mut BTreeMap::new(), demos));
+            }
+        }
+    }
+    for row in &mut rows {
+        row.missing_topics = row
+            .topics
+            .iter()
+            .filter(|t| !ends.names.contains(*t))
+            .cloned()
+            .collect();
+        if let Some(info) = &row.built {
+            row.lag = ends.lag(info);
+            row.dead_letters = link.store.dead_letters(&row.name, DEAD_LETTERS).map_err(failure)?;
+            row.dead_letters.reverse();
+        }
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(rows)
+}
+
+/// The `.sql` files of a directory, by name.
+fn files(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut files: Vec<String> = entries
+        .filter_map(Result::ok)
+        .filter(|e| e.path().extension().is_some_and(|x| x == "sql"))
+        .filter(|e| e.metadata().is_ok_and(|m| m.is_file() && m.len() <= LARGEST))
+        .filter_map(|e| e.file_name().into_string().ok())
+        .filter(|name| fs::read_to_string(directory.join(name)).is_ok_and(|text| text.contains(HEADER)))
+        .collect();
+    files.sort();
+    files
+}
+
+/// What a file is: a projection, with its read model if there is one, or broken.
+fn row(file: &str, origin: &str, built: &mut BTreeMap<String, ReadModelInfo>, demos: &Catalog) -> ProjectionRow {
+    let base = ProjectionRow {
+        file: Some(file.to_owned()),
+        origin: origin.to_owned(),
+        ..ProjectionRow::default()
+    };
+    match load(file, demos) {
+        Ok(projection) => {
+            let info = built.remove(&projection.name);
+            ProjectionRow {
+                changed: info.as_ref().is_some_and(|i| i.hash != projection.hash),
+                name: projection.name,
+                topics: projection.topics,
+                built: info,
+                ..base
+            }
+        }
+        Err(failure) => ProjectionRow {
+            name: file.to_owned(),
+            broken: Some(failure.full),
+            ..base
+        },
+    }
+}
+
+/// Where the topics end, each asked for once.
+struct Ends<'a> {
+    client: &'a Client,
+    names: BTreeSet<String>,
+    /// Per topic how far it reaches; `None` where it could not be told.
+    known: BTreeMap<String, Option<Vec<Watermarks>>>,
+}
+
+impl<'a> Ends<'a> {
+    fn new(client: &'a Client) -> Result<Self, Failure> {
+        let names = client.topics().map_err(failure)?.into_iter().map(|t| t.name).collect();
+        Ok(Self {
+            client,
+            names,
+            known: BTreeMap::new(),
+        })
+    }
+
+    fn of(&mut self, topic: &str) -> Option<&[Watermarks]> {
+        if !self.known.contains_key(topic) {
+            let marks = self
+                .client
+                .topic(topic)
+                .and_then(|info| self.client.watermarks(&info))
+                .ok();
+            self.known.insert(topic.to_owned(), marks);
+        }
+        self.known.get(topic)?.as_deref()
+    }
+
+    /// Offsets between a read model's position and the end of its topics.
+    fn lag(&mut self, info: &ReadModelInfo) -> Option<u64> {
+        let mut lag = 0;
+        for topic in &info.topics {
+            for m in self.of(topic)? {
+                let next = info.position.next(&TopicPartition::new(topic.as_str(), m.partition));
+                lag += (m.high - next.unwrap_or(m.low).max(m.low)).max(0) as u64;
+            }
+        }
+        Some(lag)
+    }
+}

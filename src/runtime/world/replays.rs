@@ -1,0 +1,88 @@
+//! Rebuilds and follows, watched until they end or are cancelled.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::app::job::{Event, Failure, Outlet};
+use crate::readmodel::store::State;
+use crate::replay::follow::{FollowOptions, follow};
+use crate::replay::rebuild::{RebuildOptions, rebuild};
+use crate::replay::task::Task;
+use crate::ui::format::count;
+
+use super::{Studio, failure, projections};
+
+/// How often a replay's progress is said at most, and how soon a cancellation is seen.
+const EVERY: Duration = Duration::from_millis(100);
+
+impl Studio {
+    pub(super) fn rebuild(&self, file: &str, skip_poison: bool, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let projection = projections::load(file, &self.demos.catalog)?;
+        let options = RebuildOptions {
+            skip_poison,
+            ..RebuildOptions::default()
+        };
+        let task = rebuild(link.client.clone(), link.store.clone(), projection, options);
+        let report = self.watch(task, out)?;
+        let counts = report.info.counts;
+        let mut line = format!(
+            "rebuilt {}: {} records in {:.1} s, {} applied",
+            report.info.name,
+            count(report.records),
+            report.took.as_secs_f64(),
+            count(counts.applied)
+        );
+        // What is as it should be needs no saying; what is not is said.
+        for (n, what) in [(counts.ignored, "ignored"), (counts.skipped, "skipped as poison")] {
+            if n > 0 {
+                line.push_str(&format!(", {} {what}", count(n)));
+            }
+        }
+        Ok(Event::Done(line))
+    }
+
+    pub(super) fn follow(&self, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let projection = projections::load(file, &self.demos.catalog)?;
+        let task = follow(
+            link.client.clone(),
+            link.store.clone(),
+            projection,
+            FollowOptions::default(),
+        );
+        let info = self.watch(task, out)?;
+        if let State::Paused { reason } = info.state {
+            return Err(Failure::new(format!(
+                "paused at a poison record: {reason}\n\nd opens the record. Mend the file and rebuild with r, or rebuild with S, which lists such records \
+                 and goes on."
+            )));
+        }
+        Ok(Event::Done(format!("{} is no longer followed", info.name)))
+    }
+
+    /// Hands on a task's progress until it is over; cancels it when nobody wants it any more.
+    fn watch<T: Send + 'static>(&self, task: Task<T>, out: &dyn Outlet) -> Result<T, Failure> {
+        let mut progress = task.progress();
+        loop {
+            let changed = self.handle.block_on(async { timeout(EVERY, progress.changed()).await });
+            if out.cancelled() {
+                task.cancel();
+                break;
+            }
+            match changed {
+                // The sender is gone: the task is over.
+                Ok(Err(_)) => break,
+                Ok(Ok(())) => {
+                    let newest = progress.borrow_and_update().clone();
+                    out.send(Event::Progress(newest));
+                    // Faster than this no eye follows, and the screen has other things to do.
+                    self.handle.block_on(async { tokio::time::sleep(EVERY / 2).await });
+                }
+                Err(_) => {}
+            }
+        }
+        task.wait().map_err(failure)
+    }
+}

@@ -1,0 +1,210 @@
+//! What lies over a screen: the keys, the messages, the palette, a question.
+
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Clear, Widget};
+
+use crate::app::command::{COMMANDS, Context};
+use crate::app::layout::Layout;
+use crate::app::model::{Level, Model, contexts_of};
+use crate::app::overlay::{Confirm, Overlay};
+use crate::app::palette::Palette;
+
+use super::canvas::{Canvas, width};
+use super::footer;
+use super::format;
+use super::text::{self, Lines};
+use super::theme::Role;
+
+/// Draws the overlay, if there is one; returns where the cursor stands in it.
+pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &mut Layout) -> Option<Position> {
+    match model.overlay.as_ref()? {
+        Overlay::Help { first } => {
+            let inner = window(canvas, body, 76, body.height.saturating_sub(2), "keys", "esc closes");
+            layout.overlay = help(canvas, inner, model, *first);
+            None
+        }
+        Overlay::Messages { first } => {
+            let wide = body.width.saturating_sub(6);
+            let inner = window(
+                canvas,
+                body,
+                wide,
+                body.height.saturating_sub(2),
+                "messages",
+                "esc closes",
+            );
+            layout.overlay = messages(canvas, inner, model, *first);
+            None
+        }
+        Overlay::Palette(palette) => {
+            let rows = (palette.entries.len() as u16 + 4).clamp(6, 16);
+            let inner = window(canvas, body, 76, rows, "commands", "⏎ runs · esc closes");
+            Some(draw_palette(canvas, inner, palette))
+        }
+        Overlay::Confirm(confirm) => Some(draw_confirm(canvas, body, confirm)),
+        Overlay::Prompt(_) => None,
+    }
+}
+
+/// A window in the upper middle of the body, cleared.
+fn window(canvas: &mut Canvas<'_>, body: Rect, wide: u16, high: u16, title: &str, note: &str) -> Rect {
+    let wide = wide.min(body.width.saturating_sub(2));
+    let high = high.min(body.height);
+    let rect = Rect {
+        x: body.x + (body.width - wide) / 2,
+        y: body.y + (body.height - high) / 3,
+        width: wide,
+        height: high,
+    };
+    Clear.render(rect, canvas.buffer);
+    canvas.pane(rect, title, note, true)
+}
+
+fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> crate::app::layout::Viewport {
+    let mut here = contexts_of(model.screen, model.pane);
+    if model.welcome() {
+        here.push(Context::Welcome);
+    }
+    let order = [
+        Context::Welcome,
+        Context::Topics,
+        Context::Records,
+        Context::Projections,
+        Context::ReadModel,
+        Context::Rows,
+        Context::Demos,
+        Context::Groups,
+        Context::List,
+        Context::Browse,
+        Context::Motion,
+        Context::Always,
+    ];
+    let mut lines = Lines::new(canvas.theme, 0);
+    for context in order.into_iter().filter(|c| here.contains(c)) {
+        let commands: Vec<_> = COMMANDS
+            .iter()
+            .filter(|c| c.contexts.first() == Some(&context))
+            .collect();
+        if commands.is_empty() {
+            continue;
+        }
+        lines.heading(context.title());
+        for command in commands {
+            let keys: Vec<String> = command.keys.iter().map(ToString::to_string).collect();
+            let keys = format!("  {:<14}", keys.join(" "));
+            let style = |role| canvas.theme.style(role);
+            lines.lines.push(Line::from(vec![
+                Span::styled(keys, style(Role::Key)),
+                Span::styled(command.help, style(Role::Plain)),
+            ]));
+        }
+    }
+    text::draw(canvas, rect, &lines.lines, first)
+}
+
+fn messages(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> crate::app::layout::Viewport {
+    let mut lines = Lines::new(canvas.theme, 0);
+    if model.messages.is_empty() {
+        lines.text("Nothing was said and nothing failed yet.", Role::Muted);
+    }
+    for note in model.messages.iter().rev() {
+        let (mark, role) = match note.level {
+            Level::Error => ("✗", Role::Bad),
+            Level::Warning => ("!", Role::Warning),
+            _ => ("✓", Role::Good),
+        };
+        lines.spans(vec![
+            (format::clock(note.at, &model.zone()), Role::Time),
+            (format!(" {mark} "), role),
+            (note.line.clone(), Role::Strong),
+        ]);
+        // The line above ends with the first line of the whole already.
+        let full = match note.full.split_once('\n') {
+            Some((first, rest)) if note.line.ends_with(first.trim()) => rest.trim_end(),
+            _ => note.full.trim_end(),
+        };
+        if !full.is_empty() && !note.line.ends_with(full) {
+            for line in full.lines() {
+                lines.owned(format!("  {line}"), Role::Plain);
+            }
+            lines.blank();
+        }
+    }
+    text::draw(canvas, rect, &lines.lines, first)
+}
+
+fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Position {
+    canvas.text(rect.x, rect.y, ":", Role::Key, 1);
+    let line = Rect {
+        x: rect.x + 2,
+        width: rect.width.saturating_sub(2),
+        ..rect
+    };
+    let cursor = footer::input(canvas, line, &palette.input);
+    let rows = usize::from(rect.height.saturating_sub(2));
+    let first = (palette.cursor + 1).saturating_sub(rows);
+    let name = palette
+        .entries
+        .iter()
+        .map(|e| width(&e.name))
+        .max()
+        .unwrap_or(0)
+        .min(28);
+    for (i, entry) in palette.entries.iter().enumerate().skip(first).take(rows) {
+        let y = rect.y + 2 + (i - first) as u16;
+        canvas.text(rect.x, y, &entry.name, Role::Strong, name);
+        let help = rect.width.saturating_sub(name + 12);
+        canvas.text(rect.x + name + 2, y, &entry.help, Role::Muted, help);
+        canvas.right(rect.right(), y, &entry.key, Role::Key, 9);
+        if i == palette.cursor {
+            canvas.paint(Rect { y, height: 1, ..rect }, Role::Cursor);
+        }
+    }
+    if palette.entries.is_empty() {
+        canvas.text(
+            rect.x,
+            rect.y + 2,
+            "nothing has that name here",
+            Role::Muted,
+            rect.width,
+        );
+    }
+    cursor
+}
+
+fn draw_confirm(canvas: &mut Canvas<'_>, body: Rect, confirm: &Confirm) -> Position {
+    let wide = 64.min(body.width.saturating_sub(4));
+    let lines = text::wrap_words(&confirm.question, usize::from(wide.saturating_sub(4)).max(1));
+    let typed = !confirm.expect.is_empty();
+    let high = lines.len() as u16 + if typed { 6 } else { 4 };
+    let inner = window(
+        canvas,
+        body,
+        wide,
+        high,
+        "are you sure?",
+        "esc leaves everything as it is",
+    );
+    for (i, line) in lines.iter().enumerate() {
+        canvas.text(inner.x, inner.y + i as u16, line, Role::Plain, inner.width);
+    }
+    let y = inner.y + lines.len() as u16 + 1;
+    if !typed {
+        canvas.text(inner.x, y, "⏎ go on", Role::Key, inner.width);
+        return Position::new(inner.x, y);
+    }
+    canvas.text(
+        inner.x,
+        y,
+        &format!("Type {} to go on:", confirm.expect),
+        Role::Muted,
+        inner.width,
+    );
+    let line = Rect {
+        y: y + 1,
+        height: 1,
+        ..inner
+    };
+    footer::input(canvas, line, &confirm.input)
+}

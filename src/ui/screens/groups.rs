@@ -1,0 +1,127 @@
+//! The consumer groups, and members and lag of the one under the cursor.
+
+use ratatui::layout::Rect;
+
+use crate::app::layout::Layout;
+use crate::app::model::{Model, Pane};
+use crate::broker::groups::GroupDetail;
+
+use super::super::canvas::Canvas;
+use super::super::format;
+use super::super::table::{Column, Table, cell};
+use super::super::text::{self, Lines};
+use super::super::theme::Role;
+use super::{State, focused, listed, nothing};
+
+pub(in crate::ui) fn draw(
+    canvas: &mut Canvas<'_>,
+    list: Option<Rect>,
+    detail: Option<Rect>,
+    model: &Model,
+    layout: &mut Layout,
+) {
+    if let Some(rect) = list {
+        draw_list(canvas, rect, model, layout);
+    }
+    let Some(rect) = detail else { return };
+    let inner = canvas.pane(rect, "group", "", focused(model, Pane::Detail));
+    if model.groups.selected().is_none() {
+        return;
+    }
+    match (&model.groups.group.value, &model.groups.group.error) {
+        (Some(group), _) => {
+            let lines = lines(canvas, group, inner.width);
+            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
+        }
+        (None, Some(failure)) => text::failed(canvas, inner, "the group cannot be read", failure),
+        (None, None) => text::middle(canvas, inner, &[("reading …", Role::Muted)]),
+    }
+}
+
+fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
+    let state = &model.groups;
+    let inner = canvas.pane(rect, "groups", &listed(&state.list), focused(model, Pane::List));
+    if nothing(canvas, inner, model, "groups", &state.list, State::of(&state.remote)) {
+        return;
+    }
+    let all = state.remote.value.as_deref().unwrap_or_default();
+    if all.is_empty() {
+        let lines = [
+            ("no consumer group has committed or joined yet", Role::Plain),
+            ("", Role::Plain),
+            (
+                "Foldlog itself joins none: what it reads, it reads by offset.",
+                Role::Muted,
+            ),
+        ];
+        return text::middle(canvas, inner, &lines);
+    }
+    let table = Table {
+        columns: &[
+            Column::fill("group"),
+            Column::fit("state", 20),
+            Column::fit("members", 8).right().drop(1),
+        ],
+        rows: state.list.shown().len(),
+        cursor: Some(state.list.cursor()),
+        focused: focused(model, Pane::List),
+        marks_hidden: false,
+        first: model.layout.list.first,
+    };
+    layout.list = table.draw(canvas, inner, |row| {
+        let group = &all[state.list.shown()[row]];
+        let role = match group.state.as_str() {
+            "Stable" => Role::Good,
+            "Empty" => Role::Muted,
+            _ => Role::Warning,
+        };
+        vec![
+            cell(group.id.as_str(), Role::Plain),
+            cell(group.state.as_str(), role),
+            cell(format::count(group.members as u64), Role::Number),
+        ]
+    });
+}
+
+fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines<'a> {
+    let mut lines = Lines::new(canvas.theme, 8);
+    lines.text(&group.summary.id, Role::Strong);
+    lines.blank();
+    lines.field("state", group.summary.state.clone(), Role::Plain);
+    let lag: i64 = group.offsets.iter().filter_map(|o| o.lag).sum();
+    lines.field(
+        "lag",
+        format::offset(lag),
+        if lag > 0 { Role::Warning } else { Role::Good },
+    );
+    lines.heading("Offsets");
+    let rows: Vec<_> = group
+        .offsets
+        .iter()
+        .map(|o| {
+            vec![
+                (format!("{}[{}]", o.topic, o.partition), Role::Plain),
+                (o.committed.map_or("never".into(), format::offset), Role::Number),
+                (o.end.map_or("gone".into(), format::offset), Role::Number),
+                (
+                    o.lag.map_or("?".into(), format::offset),
+                    if o.lag > Some(0) { Role::Warning } else { Role::Number },
+                ),
+            ]
+        })
+        .collect();
+    lines.grid(&["partition", "committed", "end", "lag"], &rows, columns, &[2, 1]);
+    lines.heading("Members");
+    if group.members.is_empty() {
+        lines.text("none is connected now", Role::Muted);
+    }
+    for member in &group.members {
+        lines.spans(vec![
+            (member.client_id.clone(), Role::Strong),
+            (format!("  {}", member.host), Role::Muted),
+        ]);
+        let assigned: Vec<String> = member.assignment.iter().map(|(t, p)| format!("{t}[{p}]")).collect();
+        lines.owned(format!("  {}", assigned.join(" ")), Role::Plain);
+    }
+    lines
+}

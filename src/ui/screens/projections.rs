@@ -1,0 +1,291 @@
+//! The projections, and what is known of the one under the cursor.
+
+use ratatui::layout::Rect;
+
+use crate::app::job::ProjectionRow;
+use crate::app::layout::Layout;
+use crate::app::model::{Model, Pane};
+use crate::app::screens::projections::work;
+use crate::app::work::{Kind, Work};
+use crate::readmodel::store::State as Built;
+use crate::replay::progress::Phase;
+
+use super::super::canvas::Canvas;
+use super::super::format;
+use super::super::table::{Column, Table, cell};
+use super::super::text::{self, Lines};
+use super::super::theme::Role;
+use super::{State, focused, listed, nothing};
+
+pub(in crate::ui) fn draw(
+    canvas: &mut Canvas<'_>,
+    list: Option<Rect>,
+    detail: Option<Rect>,
+    model: &Model,
+    layout: &mut Layout,
+) {
+    if let Some(rect) = list {
+        draw_list(canvas, rect, model, layout);
+    }
+    if let Some(rect) = detail {
+        let inner = canvas.pane(rect, "projection", "", focused(model, Pane::Detail));
+        if let Some(projection) = model.projections.selected() {
+            let lines = lines(canvas, model, projection, inner.width);
+            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
+        }
+    }
+}
+
+fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
+    let screen = &model.projections;
+    let inner = canvas.pane(rect, "projections", &listed(&screen.list), focused(model, Pane::List));
+    if nothing(
+        canvas,
+        inner,
+        model,
+        "projections",
+        &screen.list,
+        State::of(&screen.remote),
+    ) {
+        return;
+    }
+    let all = screen.remote.value.as_deref().unwrap_or_default();
+    if all.is_empty() {
+        let lines = [
+            ("there are no projections here", Role::Plain),
+            ("", Role::Plain),
+            (
+                "A projection is a .sql file in the directory that the studio was started in.",
+                Role::Plain,
+            ),
+            ("", Role::Plain),
+            ("4 shows demos that bring some", Role::Muted),
+        ];
+        return text::middle(canvas, inner, &lines);
+    }
+    let table = Table {
+        columns: &[
+            Column::fill("name"),
+            Column::fit("state", 16),
+            Column::fit("records", 14).right().drop(2),
+            Column::fit("lag", 14).right(),
+            Column::fit("rate", 8).right().drop(1),
+        ],
+        rows: screen.list.shown().len(),
+        cursor: Some(screen.list.cursor()),
+        focused: focused(model, Pane::List),
+        marks_hidden: false,
+        first: model.layout.list.first,
+    };
+    layout.list = table.draw(canvas, inner, |row| {
+        let projection = &all[screen.list.shown()[row]];
+        let work = work(model, &projection.name);
+        let (state, role) = state(projection, work);
+        let counts = work
+            .filter(|w| w.progress.total > 0)
+            .map(|w| w.progress.counts)
+            .or(projection.built.as_ref().map(|b| b.counts));
+        let lag = lag(projection, work);
+        vec![
+            cell(projection.name.as_str(), Role::Plain),
+            cell(state, role),
+            cell(counts.map_or(String::new(), |c| format::count(seen(&c))), Role::Number),
+            cell(
+                lag.map_or(String::new(), format::count),
+                if lag > Some(0) { Role::Warning } else { Role::Number },
+            ),
+            cell(
+                work.map_or(String::new(), |w| format::rate(w.progress.rate)),
+                Role::Number,
+            ),
+        ]
+    });
+}
+
+fn seen(counts: &crate::readmodel::store::Counts) -> u64 {
+    counts.applied + counts.ignored + counts.skipped + counts.poisoned
+}
+
+/// Records that are not in the read model yet; a running follow knows better than the last look at the store.
+fn lag(projection: &ProjectionRow, work: Option<&Work>) -> Option<u64> {
+    match work {
+        Some(w) if w.kind == Kind::Follow && w.progress.total > 0 => {
+            Some(w.progress.total.saturating_sub(w.progress.done))
+        }
+        _ => projection.lag,
+    }
+}
+
+/// How a projection stands, in a word or two.
+fn state(projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
+    if let Some(work) = work {
+        let share = work
+            .share()
+            .map_or(String::new(), |s| format!(" {:.0}%", (s * 100.0).floor()));
+        return match (work.kind, work.progress.phase) {
+            _ if work.cancelling => ("stopping".into(), Role::Warning),
+            (_, Phase::Paused) => ("◼ paused".into(), Role::Bad),
+            (_, Phase::Live) => ("● live".into(), Role::Good),
+            (_, Phase::Finishing) => ("finishing".into(), Role::Good),
+            (Kind::Rebuild, _) => (format!("rebuilding{share}"), Role::Good),
+            _ => ("starting".into(), Role::Good),
+        };
+    }
+    match &projection.built {
+        _ if projection.broken.is_some() => ("✗ broken file".into(), Role::Bad),
+        None => ("not built".into(), Role::Muted),
+        Some(built) if matches!(built.state, Built::Paused { .. }) => ("◼ paused".into(), Role::Bad),
+        Some(_) if projection.changed => ("file changed".into(), Role::Warning),
+        Some(_) => ("ready".into(), Role::Good),
+    }
+}
+
+fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRow, columns: u16) -> Lines<'a> {
+    let mut lines = Lines::new(canvas.theme, 9);
+    let work = work(model, &projection.name);
+    lines.text(&projection.name, Role::Strong);
+    lines.blank();
+    let (word, role) = state(projection, work);
+    lines.field("state", word, role);
+    if let Some(file) = &projection.file {
+        lines.field("file", file.clone(), Role::Plain);
+    }
+    if !projection.origin.is_empty() {
+        lines.field("from", projection.origin.clone(), Role::Muted);
+    }
+    if !projection.topics.is_empty() {
+        lines.field("topics", projection.topics.join(", "), Role::Plain);
+    }
+    for topic in &projection.missing_topics {
+        lines.field("", format!("the cluster has no topic `{topic}`"), Role::Warning);
+    }
+    if let Some(report) = &projection.broken {
+        lines.heading("What is wrong with the file (z shows it wide)");
+        lines.report(report, columns);
+        return lines;
+    }
+    if let Some(work) = work {
+        progress(&mut lines, work);
+    }
+    if let Some((kind, failure)) = model.projections.failed.get(&projection.name) {
+        lines.heading(if *kind == Kind::Follow {
+            "Following ended"
+        } else {
+            "The last rebuild failed"
+        });
+        for line in failure.full.lines() {
+            lines.text(line, Role::Bad);
+        }
+    }
+    match &projection.built {
+        Some(_) => built(&mut lines, model, projection),
+        None if work.is_none() => {
+            lines.blank();
+            lines.text("No read model was built yet: r folds the whole log.", Role::Muted);
+        }
+        None => {}
+    }
+    dead_letters(&mut lines, projection);
+    lines
+}
+
+fn progress(lines: &mut Lines<'_>, work: &Work) {
+    let p = &work.progress;
+    lines.heading(if work.kind == Kind::Follow {
+        "Following"
+    } else {
+        "Rebuilding"
+    });
+    if let Some(share) = work.share() {
+        lines.field(
+            "",
+            format!("{} {:.0}%", format::gauge(share, 16), (share * 100.0).floor()),
+            Role::Good,
+        );
+    }
+    lines.field(
+        "done",
+        format!("{} of {}", format::count(p.done), format::count(p.total)),
+        Role::Number,
+    );
+    lines.field("rate", format::rate(p.rate), Role::Number);
+    if let Some(eta) = p.eta {
+        lines.field("left", format::duration(eta), Role::Time);
+    }
+    counts(lines, &p.counts);
+    for notice in p.notices.iter() {
+        lines.field("", notice.clone(), Role::Warning);
+    }
+}
+
+fn counts(lines: &mut Lines<'_>, counts: &crate::readmodel::store::Counts) {
+    lines.field("applied", format::count(counts.applied), Role::Number);
+    lines.field("ignored", format::count(counts.ignored), Role::Number);
+    let bad = |n: u64| if n > 0 { Role::Bad } else { Role::Number };
+    lines.field("skipped", format::count(counts.skipped), bad(counts.skipped));
+    lines.field("poisoned", format::count(counts.poisoned), bad(counts.poisoned));
+}
+
+fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow) {
+    let Some(info) = &projection.built else { return };
+    lines.heading("Read model");
+    lines.field(
+        "updated",
+        format::time_to_second(info.updated_at, &model.zone()),
+        Role::Time,
+    );
+    if let Some(lag) = projection.lag {
+        let role = if lag > 0 { Role::Warning } else { Role::Good };
+        lines.field("behind", format!("{} records", format::count(lag)), role);
+    }
+    counts(lines, &info.counts);
+    if projection.changed {
+        lines.field("", "the file has changed since: r rebuilds", Role::Warning);
+    }
+    if let Built::Paused { reason } = &info.state {
+        lines.heading("Paused");
+        lines.text(reason, Role::Bad);
+        lines.text(
+            "d opens the record, S rebuilds and lists such records instead",
+            Role::Muted,
+        );
+    }
+    if !info.position.is_empty() {
+        lines.heading("Position");
+        let rows: Vec<_> = info
+            .position
+            .iter()
+            .map(|(partition, next)| {
+                vec![
+                    (partition.to_string(), Role::Plain),
+                    (format::offset(next), Role::Number),
+                ]
+            })
+            .collect();
+        lines.grid(&["partition", "next offset"], &rows, u16::MAX, &[]);
+    }
+}
+
+fn dead_letters<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow) {
+    if projection.dead_letters.is_empty() {
+        return;
+    }
+    lines.heading("Dead letters");
+    for letter in &projection.dead_letters {
+        let at = letter.line.map_or(String::new(), |line| format!("  line {line}"));
+        let record = &letter.record;
+        lines.spans(vec![
+            (
+                format!(
+                    "{}[{}] {}",
+                    record.topic,
+                    record.partition,
+                    format::offset(record.offset)
+                ),
+                Role::Number,
+            ),
+            (at, Role::Muted),
+        ]);
+        lines.text(&letter.reason, Role::Bad);
+    }
+}
