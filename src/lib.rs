@@ -21,6 +21,7 @@
 
 pub mod app;
 pub mod broker;
+pub mod cli;
 pub mod decode;
 pub mod demo;
 pub mod projection;

@@ -1,0 +1,137 @@
+//! What every subcommand shares: the data directory, the cluster, and whether output is JSON.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use etcetera::{BaseStrategy, choose_base_strategy};
+use miette::{IntoDiagnostic, WrapErr, miette};
+
+use crate::broker::client::Client;
+use crate::broker::config::{Config, EMBEDDED};
+use crate::broker::embedded::Embedded;
+use crate::broker::profile::{Access, Profile};
+use crate::readmodel::store::Store;
+
+use super::Cli;
+
+/// Where commands find the data directory and the cluster.
+#[derive(Debug, Clone)]
+pub struct Context {
+    data: PathBuf,
+    json: bool,
+    target: Target,
+    confirm: Option<String>,
+}
+
+/// Which cluster the flags name.
+#[derive(Debug, Clone)]
+enum Target {
+    Embedded,
+    Cluster(Profile),
+}
+
+/// A client together with the embedded broker that it needs, if any; the broker lives as long as this does.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The read models of the client's cluster.
+    pub store: Store,
+    /// The embedded broker, where the cluster is that.
+    pub embedded: Option<Embedded>,
+}
+
+impl Context {
+    /// Reads the global flags and the configuration file.
+    pub fn new(cli: &Cli) -> miette::Result<Self> {
+        let data = match cli.data.as_ref().filter(|data| !data.as_os_str().is_empty()) {
+            Some(data) => data.clone(),
+            None => data_home()?.join("foldlog"),
+        };
+        // Read here and not by the parser, which would take it for a flag that contradicts `-c`.
+        let address = cli.bootstrap.clone().or_else(|| env::var("FOLDLOG_BOOTSTRAP").ok());
+        let target = match (&cli.cluster, address) {
+            (Some(name), _) => {
+                let config = Config::read(&config_file()?).into_diagnostic()?;
+                Target::Cluster(config.cluster(name).into_diagnostic()?)
+            }
+            (None, Some(address)) if !address.trim().is_empty() => Target::Cluster(unnamed(&address)),
+            _ => Target::Embedded,
+        };
+        Ok(Self {
+            data,
+            json: cli.json,
+            target,
+            confirm: cli.confirm.clone(),
+        })
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Whether `--json` was given.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Connects to the cluster that the flags name, starting or attaching to the embedded broker where they name none.
+    pub fn connect(&self) -> miette::Result<Connection> {
+        let (profile, embedded) = match &self.target {
+            Target::Cluster(profile) => (profile.clone(), None),
+            Target::Embedded => {
+                fs::create_dir_all(&self.data).into_diagnostic().wrap_err_with(|| {
+                    format!(
+                        "cannot make the data directory {}; choose another with --data",
+                        self.data.display()
+                    )
+                })?;
+                let embedded = Embedded::open(&self.data, None).into_diagnostic()?;
+                (embedded.profile(), Some(embedded))
+            }
+        };
+        let mut client = Client::new(profile).into_diagnostic()?;
+        if let Some(name) = &self.confirm {
+            client = client.confirm(name).into_diagnostic()?;
+        }
+        Ok(Connection {
+            client,
+            store: self.store()?,
+            embedded,
+        })
+    }
+
+    /// The read models of the cluster that the flags name, without connecting to it.
+    pub fn store(&self) -> miette::Result<Store> {
+        let name = match &self.target {
+            Target::Embedded => EMBEDDED,
+            Target::Cluster(profile) => &profile.name,
+        };
+        Store::open(&self.data, name).into_diagnostic()
+    }
+}
+
+/// The profile of an address without a name. The address is the name, so that two of them keep their read models apart.
+fn unnamed(bootstrap: &str) -> Profile {
+    Profile {
+        name: bootstrap.trim().to_owned(),
+        bootstrap: bootstrap.trim().to_owned(),
+        properties: Default::default(),
+        access: Access::ReadWrite,
+    }
+}
+
+fn data_home() -> miette::Result<PathBuf> {
+    let strategy = choose_base_strategy()
+        .map_err(|_| miette!("there is no home directory to keep data in; say where with --data DIR"))?;
+    Ok(strategy.data_dir())
+}
+
+/// Where the configuration file is, or would be.
+pub(super) fn config_file() -> miette::Result<PathBuf> {
+    let strategy = choose_base_strategy()
+        .map_err(|_| miette!("there is no home directory to look for config.toml in; use -b HOST:PORT"))?;
+    Ok(strategy.config_dir().join("foldlog").join("config.toml"))
+}

@@ -1,0 +1,228 @@
+//! `foldlog follow`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use miette::{Context as _, IntoDiagnostic, Report, miette};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::projection::Projection;
+use crate::projection::parse::check_together;
+use crate::readmodel::compile::compile;
+use crate::readmodel::store::ReadModelInfo;
+use crate::replay::follow::{FollowOptions, follow, paused};
+use crate::replay::progress::{Phase, Progress};
+use crate::replay::task::Task;
+
+use super::context::Context;
+use super::rebuild::{load, status};
+use super::show;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  foldlog follow account_balance.sql
+  foldlog follow projections/*.sql
+
+What is not built yet is built first. A record that cannot be applied pauses its read model; the others go on.
+Ends with Ctrl-C; started again, it goes on where it stopped.")]
+pub struct Args {
+    /// The projections' files
+    #[arg(required = true, value_name = "FILE.sql")]
+    files: Vec<PathBuf>,
+    /// Go on past records that cannot be applied, listing each in the read model, instead of pausing
+    #[arg(long)]
+    skip_poison: bool,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    let projections: Vec<Projection> = args.files.iter().map(|file| load(file)).collect::<Result<_, _>>()?;
+    check_together(&projections).map_err(|error| Report::new(*error))?;
+    for projection in &projections {
+        // Before anything starts: a mistake in the last file should not be found when the first is built.
+        compile(projection).map_err(|error| Report::new(*error))?;
+    }
+    let connection = context.connect()?;
+    let options = FollowOptions {
+        skip_poison: args.skip_poison,
+    };
+    let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
+        .into_iter()
+        .map(|projection| {
+            let name = projection.name.clone();
+            let (client, store) = (connection.client.clone(), connection.store.clone());
+            (name, follow(client, store, projection, options.clone()))
+        })
+        .collect();
+    watch_all(&tasks, context.json())?;
+    let mut stopped = 0;
+    let all = tasks.len();
+    for (name, task) in tasks {
+        match task.wait() {
+            Ok(info) => {
+                if context.json() {
+                    println!("{}", show::info_json(&info));
+                }
+                if let Some(reason) = paused(&info) {
+                    stopped += 1;
+                    let text = crate::decode::printable::printable(reason.as_bytes(), 500).text;
+                    eprintln!("{name} is paused: {text}");
+                    eprintln!("  mend the handler and rebuild, or follow with --skip-poison to go on past it");
+                }
+            }
+            Err(crate::replay::error::ReplayError::Cancelled) => {}
+            Err(error) => {
+                stopped += 1;
+                eprintln!("{:?}", Report::new(error));
+            }
+        }
+    }
+    match stopped {
+        0 => Ok(()),
+        1 if all == 1 => Err(miette!("the projection stopped")),
+        stopped => Err(miette!("{stopped} of {all} projections stopped")),
+    }
+}
+
+/// Shows how far each is, until all have ended or somebody interrupts.
+fn watch_all(tasks: &[(String, Task<ReadModelInfo>)], json: bool) -> miette::Result<()> {
+    let terminal = std::io::stderr().is_terminal();
+    let bars = MultiProgress::with_draw_target(if terminal {
+        ProgressDrawTarget::stderr_with_hz(10)
+    } else {
+        ProgressDrawTarget::hidden()
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .into_diagnostic()
+        .wrap_err("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut watched = JoinSet::new();
+        for (name, task) in tasks {
+            let view = View {
+                name: name.clone(),
+                bar: terminal.then(|| bars.add(line(name))),
+                json,
+                phase: None,
+                noticed: 0,
+            };
+            watched.spawn(view.show(task.progress()));
+        }
+        let mut stop = std::pin::pin!(interrupted());
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                next = watched.join_next() => if next.is_none() { break },
+                () = &mut stop, if !asked => {
+                    asked = true;
+                    for (_, task) in tasks {
+                        task.cancel();
+                    }
+                }
+            }
+        }
+    });
+    let _ = bars.clear();
+    Ok(())
+}
+
+fn line(name: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix}  {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::new_spinner()
+        .with_prefix(name.to_owned())
+        .with_style(style)
+}
+
+/// Ends when the process is asked to: Ctrl-C, or a supervisor's SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// One projection's line: drawn over and over on a terminal, written when something changes elsewhere.
+struct View {
+    name: String,
+    bar: Option<ProgressBar>,
+    json: bool,
+    phase: Option<Phase>,
+    noticed: usize,
+}
+
+impl View {
+    async fn show(mut self, mut progress: watch::Receiver<Progress>) {
+        self.update(&progress.borrow_and_update().clone());
+        while progress.changed().await.is_ok() {
+            let snapshot = progress.borrow_and_update().clone();
+            self.update(&snapshot);
+        }
+        let last = progress.borrow().clone();
+        self.update(&last);
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+
+    fn update(&mut self, progress: &Progress) {
+        let notices = Arc::clone(&progress.notices);
+        for notice in notices.iter().skip(self.noticed) {
+            self.say(&format!("{}: {notice}", self.name));
+        }
+        self.noticed = notices.len();
+        match &self.bar {
+            Some(bar) => bar.set_message(status(progress)),
+            None if self.phase != Some(progress.phase) => {
+                if self.json {
+                    println!("{}", self.json_line(progress));
+                } else {
+                    self.say(&format!("{}  {}", self.name, status(progress)));
+                }
+            }
+            None => {}
+        }
+        self.phase = Some(progress.phase);
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn json_line(&self, progress: &Progress) -> serde_json::Value {
+        let phase = match progress.phase {
+            Phase::Starting => "starting",
+            Phase::Rebuilding => "rebuilding",
+            Phase::Finishing => "finishing",
+            Phase::Live => "live",
+            Phase::Paused => "paused",
+            Phase::Done => "done",
+        };
+        serde_json::json!({
+            "projection": self.name,
+            "phase": phase,
+            "done": progress.done,
+            "total": progress.total,
+            "applied": progress.counts.applied,
+            "ignored": progress.counts.ignored,
+            "skipped": progress.counts.skipped,
+            "poisoned": progress.counts.poisoned,
+        })
+    }
+}

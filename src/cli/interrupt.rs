@@ -1,0 +1,49 @@
+//! Ctrl-C, and the signal with which a supervisor ends a process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Whether somebody asked to stop.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Listens from now on: the first signal sets the flag and runs `then`, a second one ends the process at once.
+    pub(super) fn listen(then: impl FnOnce() + Send + 'static) -> Self {
+        let this = Self::default();
+        let flag = Arc::clone(&this.0);
+        // Without a thread or a runtime the signals keep what they do without this: they end the process.
+        let _ = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
+                return;
+            };
+            runtime.block_on(async {
+                let (Ok(mut interrupt), Ok(mut terminate)) =
+                    (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+                else {
+                    return;
+                };
+                let mut next = async || {
+                    tokio::select! {
+                        _ = interrupt.recv() => 130,
+                        _ = terminate.recv() => 143,
+                    }
+                };
+                next().await;
+                flag.store(true, Ordering::Relaxed);
+                thread::spawn(then);
+                let code = next().await;
+                std::process::exit(code);
+            });
+        });
+        this
+    }
+
+    /// Whether a signal came.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: one file for each subcommand. Tables for people, JSON for programs, errors on stderr with what to do.
+
+pub mod broker;
+pub mod context;
+pub mod demo;
+pub mod dump;
+mod envelope;
+pub mod follow;
+pub mod groups;
+mod interrupt;
+mod log;
+pub mod produce;
+pub mod projections;
+pub mod query;
+pub mod read;
+pub mod rebuild;
+mod show;
+pub mod studio;
+mod table;
+pub mod topics;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use miette::MietteHandlerOpts;
+
+use context::Context;
+
+/// Where the flags of every command stand in its help: below its own.
+const GLOBAL: &str = "For every command";
+
+/// An event-sourcing studio for Kafka in the terminal: state is a fold of the log.
+#[derive(Debug, Parser)]
+#[command(name = "foldlog", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Where the embedded broker keeps its log and read models are kept [default: $XDG_DATA_HOME/foldlog]
+    #[arg(long, global = true, env = "FOLDLOG_DATA", value_name = "DIR", help_heading = GLOBAL)]
+    pub data: Option<PathBuf>,
+    /// Talk to the Kafka cluster at this address instead of the embedded broker [env: FOLDLOG_BOOTSTRAP]
+    #[arg(short = 'b', long = "bootstrap", global = true, value_name = "HOST:PORT", help_heading = GLOBAL)]
+    pub bootstrap: Option<String>,
+    /// Talk to a cluster that config.toml names
+    #[arg(
+        short = 'c',
+        long = "cluster",
+        global = true,
+        value_name = "CLUSTER",
+        conflicts_with = "bootstrap", help_heading = GLOBAL)]
+    pub cluster: Option<String>,
+    /// Print data as JSON
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub json: bool,
+    /// Allow writing to a cluster that is marked production, by saying its name
+    #[arg(long, global = true, value_name = "CLUSTER", help_heading = GLOBAL)]
+    pub confirm: Option<String>,
+    /// What to do; without it the studio opens
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the embedded broker alone, to any Kafka client
+    Broker(broker::Args),
+    /// List, create and delete topics
+    Topics(topics::Args),
+    /// Write records from NDJSON
+    Produce(produce::Args),
+    /// Print records
+    Read(read::Args),
+    /// List consumer groups, or show one with its lag
+    Groups(groups::Args),
+    /// Build a read model from the whole log
+    Rebuild(rebuild::Args),
+    /// Keep read models up to date until interrupted
+    Follow(follow::Args),
+    /// Query read models with SQL
+    Query(query::Args),
+    /// Print every row of a read model, then its SHA-256
+    Dump(dump::Args),
+    /// List read models with position, lag, state and counts
+    Projections(projections::Args),
+    /// List and run demos
+    Demo(demo::Args),
+}
+
+/// Runs what the command line asks for.
+pub fn run(cli: Cli) -> miette::Result<()> {
+    // An error is copied into searches and commands: no word of it may be broken, nor a line where no terminal needs it.
+    let _ = miette::set_hook(Box::new(|_| {
+        let terminal = std::io::stderr().is_terminal();
+        let width = terminal_size::terminal_size().map_or(80, |(width, _)| width.0.into());
+        Box::new(
+            MietteHandlerOpts::new()
+                .break_words(false)
+                .wrap_lines(terminal)
+                .width(width)
+                .build(),
+        )
+    }));
+    let context = Context::new(&cli)?;
+    log::init(context.data());
+    match cli.command {
+        None => studio::run(&context),
+        Some(Command::Broker(args)) => broker::run(&context, args),
+        Some(Command::Topics(args)) => topics::run(&context, args),
+        Some(Command::Produce(args)) => produce::run(&context, args),
+        Some(Command::Read(args)) => read::run(&context, args),
+        Some(Command::Groups(args)) => groups::run(&context, args),
+        Some(Command::Rebuild(args)) => rebuild::run(&context, args),
+        Some(Command::Follow(args)) => follow::run(&context, args),
+        Some(Command::Query(args)) => query::run(&context, args),
+        Some(Command::Dump(args)) => dump::run(&context, args),
+        Some(Command::Projections(args)) => projections::run(&context, args),
+        Some(Command::Demo(args)) => demo::run(&context, args),
+    }
+}

@@ -1,0 +1,218 @@
+//! `foldlog rebuild`.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use miette::{Context as _, IntoDiagnostic, Report, miette};
+
+use crate::projection::Projection;
+use crate::projection::parse::parse;
+use crate::record::Timestamp;
+use crate::replay::progress::{Phase, Progress};
+use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
+use crate::replay::task::Task;
+
+use super::context::Context;
+use super::show;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  foldlog rebuild account_balance.sql
+  foldlog rebuild account_balance.sql --until 2026-01-01T00:00:00Z
+  foldlog rebuild account_balance.sql --until 0:1500,1:1480 --skip-poison
+
+The read model in use stays until the new one is whole; then they are swapped.")]
+pub struct Args {
+    /// The projection's file
+    #[arg(value_name = "FILE.sql")]
+    file: PathBuf,
+    /// Stop before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
+    #[arg(long, value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
+    until: Option<Until>,
+    /// Go on past records that cannot be applied, listing each in the read model, instead of stopping with the list
+    #[arg(long)]
+    skip_poison: bool,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    let projection = load(&args.file)?;
+    let connection = context.connect()?;
+    let options = RebuildOptions {
+        until: args.until,
+        skip_poison: args.skip_poison,
+    };
+    let name = projection.name.clone();
+    let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
+    watch(&task, &name)?;
+    let report = task.wait()?;
+    if context.json() {
+        let mut line = show::info_json(&report.info);
+        line["records"] = report.records.into();
+        line["took_ms"] = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX).into();
+        println!("{line}");
+    } else {
+        println!("{}", sentence(&report));
+    }
+    Ok(())
+}
+
+/// Reads and parses a projection file.
+pub(super) fn load(path: &Path) -> miette::Result<Projection> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot read the projection file {name}"))?;
+    parse(&text, &name).map_err(|error| Report::new(*error))
+}
+
+fn sentence(report: &RebuildReport) -> String {
+    let counts = report.info.counts;
+    let seconds = report.took.as_secs_f64().max(1e-6);
+    let mut text = format!(
+        "rebuilt {} from {} in {} ({}): {} applied, {} ignored",
+        report.info.name,
+        show::counted(report.records, "record"),
+        show::duration(report.took),
+        show::rate(report.records as f64 / seconds),
+        show::count(counts.applied),
+        show::count(counts.ignored),
+    );
+    if counts.skipped > 0 {
+        text += &format!(", {} skipped (listed as dead letters)", show::count(counts.skipped));
+    }
+    text
+}
+
+/// Draws the progress of a rebuild on a terminal, and cancels it when interrupted.
+fn watch(task: &Task<RebuildReport>, name: &str) -> miette::Result<()> {
+    let bar = bar(name);
+    let mut progress = task.progress();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .into_diagnostic()
+        .wrap_err("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut interrupted = false;
+        loop {
+            tokio::select! {
+                changed = progress.changed() => match changed {
+                    Ok(()) => show_progress(&bar, &progress.borrow_and_update()),
+                    Err(_) => break,
+                },
+                _ = tokio::signal::ctrl_c(), if !interrupted => {
+                    interrupted = true;
+                    task.cancel();
+                }
+            }
+        }
+    });
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn bar(name: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr_with_hz(10)
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target).with_prefix(format!("rebuild {name}"));
+    let style = ProgressStyle::with_template("{prefix} {percent:>3}% {bar:24} {msg}");
+    bar.with_style(
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("▇▇▁"),
+    )
+}
+
+fn show_progress(bar: &ProgressBar, progress: &Progress) {
+    bar.set_length(progress.total.max(1));
+    bar.set_position(progress.done);
+    bar.set_message(status(progress));
+}
+
+/// What a replay is doing, in a few words.
+pub(super) fn status(progress: &Progress) -> String {
+    let mut text = match progress.phase {
+        Phase::Starting => "starting".to_owned(),
+        Phase::Rebuilding => format!("{} of {}", show::count(progress.done), show::count(progress.total)),
+        Phase::Finishing => "building indexes, checking".to_owned(),
+        Phase::Live => format!("live, {} behind", show::counted(progress.lag(), "offset")),
+        Phase::Paused => "paused".to_owned(),
+        Phase::Done => "done".to_owned(),
+    };
+    if matches!(progress.phase, Phase::Rebuilding | Phase::Live) {
+        text += &format!("  {}", show::rate(progress.rate));
+    }
+    if let Some(left) = progress.eta {
+        text += &format!("  {} left", show::duration(Duration::from_secs(left.as_secs())));
+    }
+    let counts = progress.counts;
+    let poison = counts.skipped + counts.poisoned;
+    text + &format!("  {} poison", show::count(poison))
+}
+
+/// `TIME` or `P:OFFSET,...`.
+fn parse_until(text: &str) -> Result<Until, String> {
+    let offsets: Option<Vec<(i32, i64)>> = text
+        .split(',')
+        .map(|part| {
+            let (partition, offset) = part.trim().split_once(':')?;
+            Some((partition.parse().ok()?, offset.parse().ok()?))
+        })
+        .collect();
+    if let Some(offsets) = offsets {
+        return Ok(Until::Offsets(offsets));
+    }
+    parse_time(text).map(Until::Time)
+}
+
+/// A point in time: milliseconds since 1970, an RFC 3339 time, or a date or local time that is taken as UTC.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(milliseconds) = text.parse() {
+        return Ok(Timestamp(milliseconds));
+    }
+    let zoned = text.parse::<jiff::Timestamp>().ok();
+    let plain = || {
+        let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+        civil
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|zoned| zoned.timestamp())
+    };
+    match zoned.or_else(plain) {
+        Some(time) => Ok(Timestamp(time.as_millisecond())),
+        None => Err(miette!(
+            "`{text}` is no time and no offsets; write 2026-01-31, 2026-01-31T08:00:00Z, milliseconds since 1970, or \
+             PARTITION:OFFSET,PARTITION:OFFSET"
+        )
+        .to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn until_is_a_time_or_offsets() {
+        assert_eq!(parse_until("0:5,1:7"), Ok(Until::Offsets(vec![(0, 5), (1, 7)])));
+        assert_eq!(
+            parse_until("1700000000000"),
+            Ok(Until::Time(Timestamp(1_700_000_000_000)))
+        );
+        assert_eq!(parse_until("1970-01-02"), Ok(Until::Time(Timestamp(86_400_000))));
+        assert_eq!(parse_until("1970-01-01T00:00:01"), Ok(Until::Time(Timestamp(1_000))));
+        assert_eq!(
+            parse_until("1970-01-01T01:00:01+01:00"),
+            Ok(Until::Time(Timestamp(1_000)))
+        );
+        assert!(parse_until("0:x").unwrap_err().contains("PARTITION:OFFSET"));
+    }
+}

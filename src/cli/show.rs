@@ -1,0 +1,193 @@
+//! How the commands over read models show numbers, times and cells.
+
+use std::time::Duration;
+
+use jiff::Timestamp as Time;
+use serde_json::{Value, json};
+
+use crate::decode::printable::printable;
+use crate::readmodel::query::Cell;
+use crate::readmodel::store::{ReadModelInfo, State};
+use crate::record::{Position, Timestamp};
+
+/// Characters of a cell in a table; the whole of it is in the other formats.
+const WIDTH: usize = 200;
+
+/// A number with its thousands apart: `1,234,567`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// How many of something: `1 record`, `2 records`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {what}{s}", count(number))
+}
+
+/// A rate for people: `412k/s`.
+pub(super) fn rate(per_second: f64) -> String {
+    match per_second {
+        r if r >= 10_000_000.0 => format!("{:.0}M/s", r / 1e6),
+        r if r >= 1_000_000.0 => format!("{:.1}M/s", r / 1e6),
+        r if r >= 10_000.0 => format!("{:.0}k/s", r / 1e3),
+        r if r >= 1_000.0 => format!("{:.1}k/s", r / 1e3),
+        r => format!("{r:.0}/s"),
+    }
+}
+
+/// How long something takes: `0.4 s`, `03:12`, `1:02:03`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..=59 => format!("{:.1} s", time.as_secs_f64()),
+        60..=3599 => format!("{:02}:{:02}", seconds / 60, seconds % 60),
+        _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
+    }
+}
+
+/// A time in UTC.
+pub(super) fn time(at: Timestamp) -> String {
+    match Time::from_millisecond(at.0) {
+        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Err(_) => at.0.to_string(),
+    }
+}
+
+/// The word for a state.
+pub(super) fn state(state: &State) -> &'static str {
+    match state {
+        State::Ready => "ready",
+        State::Paused { .. } => "paused",
+        State::Unreadable { .. } => "unreadable",
+    }
+}
+
+/// A position in a few words.
+pub(super) fn position(position: &Position) -> String {
+    const LISTED: usize = 4;
+    let topics = position
+        .iter()
+        .map(|(at, _)| &at.topic)
+        .collect::<std::collections::BTreeSet<_>>();
+    let one_topic = topics.len() <= 1;
+    if position.len() > LISTED {
+        let sum: u64 = position.iter().map(|(_, next)| u64::try_from(next).unwrap_or(0)).sum();
+        return format!("{} offsets in {} partitions", count(sum), position.len());
+    }
+    let list: Vec<_> = position
+        .iter()
+        .map(|(at, next)| {
+            let topic = if one_topic { "" } else { &*at.topic };
+            format!("{topic}[{}] {next}", at.partition)
+        })
+        .collect();
+    list.join(", ")
+}
+
+/// A position as JSON: topic to partition to next offset.
+pub(super) fn position_json(position: &Position) -> Value {
+    let mut topics = serde_json::Map::new();
+    for (at, next) in position.iter() {
+        let topic = topics.entry(&*at.topic).or_insert_with(|| json!({}));
+        topic[at.partition.to_string()] = json!(next);
+    }
+    Value::Object(topics)
+}
+
+/// What is known of a read model, as JSON.
+pub(super) fn info_json(info: &ReadModelInfo) -> Value {
+    let reason = match &info.state {
+        State::Ready => Value::Null,
+        State::Paused { reason } | State::Unreadable { reason } => json!(reason),
+    };
+    json!({
+        "projection": info.name,
+        "file": info.file,
+        "hash": info.hash,
+        "cluster": info.cluster_id,
+        "topics": info.topics,
+        "position": position_json(&info.position),
+        "state": state(&info.state),
+        "reason": reason,
+        "applied": info.counts.applied,
+        "ignored": info.counts.ignored,
+        "skipped": info.counts.skipped,
+        "poisoned": info.counts.poisoned,
+        "updated_at": info.updated_at.0,
+    })
+}
+
+/// A cell in a table, safe for a terminal.
+pub(super) fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => format!("{value:?}"),
+        Cell::Text(text) => cut(printable(text.as_bytes(), WIDTH)),
+        Cell::Blob(bytes) => format!("x'{}'", hex(bytes)),
+    }
+}
+
+fn cut(text: crate::decode::printable::Printable) -> String {
+    if text.cut { text.text + "…" } else { text.text }
+}
+
+/// A cell as JSON; bytes are `{"blob": "hex"}`, as in a dump.
+pub(super) fn cell_json(cell: Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Integer(value) => value.into(),
+        Cell::Real(value) if value.is_finite() => value.into(),
+        Cell::Real(value) => json!({ "real": value.to_string() }),
+        Cell::Text(text) => text.into(),
+        Cell::Blob(bytes) => json!({ "blob": hex(&bytes) }),
+    }
+}
+
+/// A cell in CSV: NULL is empty, bytes are hex.
+pub(super) fn cell_csv(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => String::new(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => format!("{value:?}"),
+        Cell::Text(text) => text.clone(),
+        Cell::Blob(bytes) => hex(bytes),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_for_people() {
+        assert_eq!(
+            (count(0), count(999), count(1_000), count(1_234_567)),
+            ("0".into(), "999".into(), "1,000".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (rate(412_345.0), rate(1_500_000.0), rate(12.0)),
+            ("412k/s".into(), "1.5M/s".into(), "12/s".into())
+        );
+        assert_eq!(duration(Duration::from_secs(3_723)), "1:02:03");
+        assert_eq!(time(Timestamp(0)), "1970-01-01 00:00:00Z");
+    }
+
+    #[test]
+    fn a_cell_cannot_reach_the_terminal() {
+        let shown = cell(&Cell::Text("a\u{1b}[31m\nb".to_owned()));
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+    }
+}

@@ -1,0 +1,57 @@
+//! `foldlog`: the studio.
+
+use std::io::IsTerminal;
+
+use miette::{IntoDiagnostic, miette};
+
+use crate::demo::catalog::Catalog;
+use crate::demo::text::Language;
+use crate::runtime::{self, Demos, Exit, Link};
+
+use super::context::Context;
+
+/// Runs it.
+pub fn run(context: &Context) -> miette::Result<()> {
+    let demos = Demos {
+        catalog: Catalog::load(&[])?,
+        language: Language::of_environment(),
+        run: None,
+    };
+    open(context, demos)
+}
+
+/// Opens the studio with these demos.
+pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Err(miette!(
+            help = "`foldlog --help` lists the commands that work without one, such as `foldlog topics`",
+            "the studio needs a terminal, and this is none"
+        ));
+    }
+    let context = context.clone();
+    let connect = move || match context.connect() {
+        Ok(connection) => Ok(Link {
+            client: connection.client,
+            store: connection.store,
+            embedded: connection.embedded,
+        }),
+        Err(report) => Err(told(&report)),
+    };
+    match runtime::run(Box::new(connect), demos).into_diagnostic()? {
+        Exit::Quit => Ok(()),
+        // As a shell expects of a program that a signal ended.
+        Exit::Signal(number) => std::process::exit(128 + number),
+    }
+}
+
+/// A report as plain text: what happened, what lies beneath, and what to do.
+fn told(report: &miette::Report) -> String {
+    let mut text = report.to_string();
+    for cause in report.chain().skip(1) {
+        text.push_str(&format!("\n  because: {cause}"));
+    }
+    if let Some(help) = report.help() {
+        text.push_str(&format!("\n\n{help}"));
+    }
+    text
+}
