@@ -1,0 +1,366 @@
+//! A world that answers at once and always the same.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use foldlog::app::job::{
+    Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
+    World,
+};
+use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
+use foldlog::broker::profile::Access;
+use foldlog::broker::topics::{ConfigEntry, Watermarks};
+use foldlog::demo::run::{StepState, StepView};
+use foldlog::readmodel::query::{Cell, Rows, TableInfo};
+use foldlog::readmodel::store::{Counts, DeadLetter, ReadModelInfo, State};
+use foldlog::record::{Position, Record, Timestamp, TopicPartition};
+use foldlog::replay::progress::{Phase, Progress};
+use foldlog::ui::sample::{NOW, order};
+
+/// What the fake world holds; a test changes what it is about.
+pub struct Fake {
+    pub cluster: Result<ClusterView, Failure>,
+    pub topics: Result<Vec<TopicRow>, Failure>,
+    pub records: Result<Vec<Record>, Failure>,
+    pub projections: Result<Vec<ProjectionRow>, Failure>,
+    pub tables: Result<Vec<TableRow>, Failure>,
+    pub rows: Result<Rows, Failure>,
+    pub groups: Result<Vec<GroupSummary>, Failure>,
+    pub progress: Vec<Progress>,
+}
+
+impl Default for Fake {
+    fn default() -> Self {
+        Self {
+            cluster: Ok(ClusterView {
+                name: "lab".into(),
+                bootstrap: "127.0.0.1:9092".into(),
+                access: Access::ReadWrite,
+                embedded: true,
+                attached: false,
+            }),
+            topics: Ok(topics()),
+            records: Ok((0..40).map(|n| order((n % 3) as i32, 24_960 + n)).collect()),
+            projections: Ok(projections()),
+            tables: Ok(tables()),
+            rows: Ok(rows()),
+            groups: Ok(groups()),
+            progress: vec![progress()],
+        }
+    }
+}
+
+pub fn refused() -> Failure {
+    Failure::new(
+        "nothing answers at 127.0.0.1:9092\n  because: connection refused (os error 111)\n\nstart a broker there, or name another one with -b HOST:PORT",
+    )
+}
+
+fn topics() -> Vec<TopicRow> {
+    let topic = |name: &str, internal, highs: &[i64]| TopicRow {
+        name: name.into(),
+        replication: 1,
+        internal,
+        watermarks: highs
+            .iter()
+            .enumerate()
+            .map(|(i, high)| Watermarks {
+                partition: i as i32,
+                low: if i == 0 { 0 } else { 120 },
+                high: *high,
+            })
+            .collect(),
+    };
+    vec![
+        topic("__consumer_offsets", true, &[42]),
+        topic("account-events", false, &[1_402]),
+        topic("order-events", false, &[1_234_567, 1_198_004, 1_201_330]),
+        topic("user-spending-totals", false, &[0]),
+    ]
+}
+
+fn position() -> Position {
+    [(TopicPartition::new("account-events", 0), 1_400)]
+        .into_iter()
+        .collect()
+}
+
+fn info(name: &str, state: State) -> ReadModelInfo {
+    ReadModelInfo {
+        name: name.into(),
+        file: format!("{name}.sql"),
+        hash: "5f2c".repeat(16),
+        cluster_id: "lab".into(),
+        topics: vec!["account-events".into()],
+        position: position(),
+        counts: Counts {
+            applied: 1_380,
+            ignored: 19,
+            skipped: 0,
+            poisoned: 1,
+        },
+        state,
+        updated_at: Timestamp(NOW.0 - 61_000),
+    }
+}
+
+fn projections() -> Vec<ProjectionRow> {
+    let poison = DeadLetter {
+        record: Record {
+            topic: "account-events".into(),
+            partition: 0,
+            offset: 1_399,
+            timestamp: Some(NOW),
+            key: Some(b"acc-7".to_vec()),
+            value: Some(br#"{"type":"Deposited","amount":"many"}"#.to_vec()),
+            headers: Vec::new(),
+        },
+        reason: "account.balance: cannot store TEXT value in INTEGER column".into(),
+        line: Some(12),
+    };
+    let base = |name: &str| ProjectionRow {
+        name: name.into(),
+        file: Some(format!("{name}.sql")),
+        origin: "this directory".into(),
+        topics: vec!["account-events".into()],
+        ..ProjectionRow::default()
+    };
+    vec![
+        ProjectionRow {
+            built: Some(info("account_balance", State::Ready)),
+            lag: Some(2),
+            ..base("account_balance")
+        },
+        ProjectionRow {
+            built: Some(info(
+                "account_daily",
+                State::Paused {
+                    reason: poison.reason.clone(),
+                },
+            )),
+            lag: Some(1_234),
+            dead_letters: vec![poison],
+            ..base("account_daily")
+        },
+        ProjectionRow {
+            broken: Some("  × `random()` gives another value at every replay\n   ╭─[broken.sql:9:12]\n 9 │ VALUES (:id, random());\n   ·              ───┬────\n   ·                 ╰── not deterministic\n   ╰────\n  help: bind a field of the event instead\n".into()),
+            topics: Vec::new(),
+            ..base("broken")
+        },
+        ProjectionRow {
+            missing_topics: vec!["account-events".into()],
+            ..base("orders_by_city")
+        },
+    ]
+}
+
+fn tables() -> Vec<TableRow> {
+    let table = |read_model: &str, name: &str, rows| TableRow {
+        read_model: read_model.into(),
+        table: TableInfo {
+            name: name.into(),
+            columns: vec![("id".into(), "TEXT".into()), ("balance".into(), "INTEGER".into())],
+            primary_key: vec!["id".into()],
+            rows,
+        },
+    };
+    vec![
+        table("account_balance", "account", 1_200),
+        table("account_daily", "day", 365),
+        table("account_daily", "totals", 1),
+    ]
+}
+
+fn rows() -> Rows {
+    Rows {
+        columns: ["id", "balance", "owner", "note", "blob"].map(Into::into).to_vec(),
+        rows: (0..500)
+            .map(|n| {
+                vec![
+                    Cell::Text(format!("acc-{n:04}")),
+                    Cell::Integer(1_000 * n - 7),
+                    Cell::Text(format!("owner {n}\u{1b}[31m")),
+                    if n % 3 == 0 {
+                        Cell::Null
+                    } else {
+                        Cell::Real(0.1 * n as f64)
+                    },
+                    Cell::Blob(vec![0xde, 0xad, 0xbe, 0xef]),
+                ]
+            })
+            .collect(),
+        truncated: false,
+    }
+}
+
+fn groups() -> Vec<GroupSummary> {
+    let group = |id: &str, state: &str, members| GroupSummary {
+        id: id.into(),
+        state: state.into(),
+        protocol: "consumer".into(),
+        assignor: String::new(),
+        members,
+    };
+    vec![group("inventory", "Stable", 2), group("payment", "Empty", 0)]
+}
+
+fn group(id: &str) -> GroupDetail {
+    GroupDetail {
+        summary: groups().into_iter().find(|g| g.id == id).unwrap(),
+        members: vec![Member {
+            id: "inventory-1-4711".into(),
+            client_id: "inventory-1".into(),
+            host: "/127.0.0.1".into(),
+            assignment: vec![("order-events".into(), 0), ("order-events".into(), 1)],
+        }],
+        offsets: (0..3)
+            .map(|p| GroupOffset {
+                topic: "order-events".into(),
+                partition: p,
+                committed: (p < 2).then_some(1_198_000),
+                end: Some(1_198_004),
+                lag: (p < 2).then_some(4),
+            })
+            .collect(),
+    }
+}
+
+pub fn progress() -> Progress {
+    Progress {
+        phase: Phase::Rebuilding,
+        done: 868,
+        total: 1_400,
+        counts: Counts {
+            applied: 860,
+            ignored: 8,
+            skipped: 0,
+            poisoned: 0,
+        },
+        rate: 412_345.0,
+        eta: Some(Duration::from_millis(2_300)),
+        position: position(),
+        ..Progress::default()
+    }
+}
+
+fn demos() -> Vec<DemoRow> {
+    vec![DemoRow {
+        id: "event-sourcing".into(),
+        title: "Event sourcing: a balance is a fold of its log".into(),
+        summary: "Accounts are opened, money goes in and out. No balance is ever written: it is what the events add up to, now and at any moment before.".into(),
+        topics: vec!["account-events".into()],
+        projections: vec!["account_balance".into()],
+        steps: vec!["Write the events of 200 accounts".into(), "Fold them into balances".into()],
+    }]
+}
+
+pub fn steps() -> Vec<StepView> {
+    let step = |title: &str, state, note: &str, check| StepView {
+        title: title.into(),
+        state,
+        note: note.into(),
+        check,
+    };
+    vec![
+        step(
+            "Write the events of 200 accounts",
+            StepState::Passed,
+            "1,402 records",
+            false,
+        ),
+        step("the topic holds 1,402 records", StepState::Passed, "", true),
+        step("Fold them into balances", StepState::Running, "", false),
+        step("acc-1 has 1,000", StepState::Failed, "expected 1000, found 999", true),
+    ]
+}
+
+/// What a job said.
+#[derive(Default)]
+pub struct Heard(pub std::sync::Mutex<VecDeque<Event>>);
+
+impl Outlet for Heard {
+    fn send(&self, event: Event) -> bool {
+        self.0.lock().unwrap().push_back(event);
+        true
+    }
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+impl Fake {
+    fn page(&self, from: &PageFrom) -> Result<Page, Failure> {
+        let all = self.records.clone()?;
+        let offsets = |at: &dyn Fn(i32) -> i64| -> BTreeMap<i32, i64> { (0..3).map(|p| (p, at(p))).collect() };
+        let empty = all.is_empty();
+        let high = if empty { 0 } else { 25_000 };
+        let watermarks = (0..3)
+            .map(|partition| Watermarks {
+                partition,
+                low: 0,
+                high,
+            })
+            .collect();
+        let records = if matches!(from, PageFrom::Place(_)) {
+            all
+        } else {
+            Vec::new()
+        };
+        let start = records.first().map_or(0, |r| r.offset);
+        Ok(Page {
+            records,
+            start: offsets(&|_| start),
+            end: offsets(&|_| high),
+            watermarks,
+        })
+    }
+}
+
+impl World for Fake {
+    fn perform(&self, job: Job, out: &dyn Outlet) -> Result<Event, Failure> {
+        match job {
+            Job::Connect => self.cluster.clone().map(Event::Connected),
+            Job::Topics => self.topics.clone().map(|t| Event::Topics(t, NOW)),
+            Job::TopicConfig(_) => Ok(Event::TopicConfig(vec![
+                entry("cleanup.policy", "delete", true),
+                entry("retention.ms", "604800000", false),
+            ])),
+            Job::DeleteTopic(_) => Ok(Event::Done(String::new())),
+            Job::Page(request) => self.page(&request.from).map(Event::Page),
+            Job::Tail { .. } => {
+                out.send(Event::Arrivals(Arrivals {
+                    records: vec![order(0, 25_000), order(1, 25_001)],
+                    gap: None,
+                    end: BTreeMap::from([(0, 25_001), (1, 25_002)]),
+                    seen: 2,
+                }));
+                Err(Failure::new("not over"))
+            }
+            Job::Groups => self.groups.clone().map(Event::Groups),
+            Job::Group(id) => Ok(Event::Group(group(&id))),
+            Job::Projections => self.projections.clone().map(Event::Projections),
+            Job::Rebuild { .. } | Job::Follow { .. } => {
+                for progress in &self.progress {
+                    out.send(Event::Progress(progress.clone()));
+                }
+                Err(Failure::new("not over"))
+            }
+            Job::Tables => self.tables.clone().map(Event::Tables),
+            Job::Query { .. } => self.rows.clone().map(Event::Rows),
+            Job::Demos => Ok(Event::Demos(demos())),
+            Job::RunDemo(_) => {
+                out.send(Event::Steps(steps()));
+                Err(Failure::new("not over"))
+            }
+        }
+    }
+}
+
+fn entry(name: &str, value: &str, is_default: bool) -> ConfigEntry {
+    ConfigEntry {
+        name: name.into(),
+        value: Some(value.into()),
+        is_default,
+    }
+}

@@ -1,0 +1,298 @@
+//! What keys do, seen from outside: the screen and what is asked of the world.
+
+use foldlog::app::job::{Event, Failure, Job, PageFrom, PageRequest};
+use foldlog::app::key::Key;
+use foldlog::app::message::{Effect, Message, Mouse};
+use foldlog::app::model::{Level, Pane, Screen};
+use foldlog::app::place::Place;
+use foldlog::record::Timestamp;
+use foldlog::ui::sample::{NOW, order};
+
+use super::fake::{Fake, refused};
+use super::harness::Studio;
+
+fn studio() -> Studio {
+    Studio::new((80, 24), Fake::default()).started()
+}
+
+fn page(job: &Job) -> Option<&PageRequest> {
+    match job {
+        Job::Page(request) => Some(request),
+        _ => None,
+    }
+}
+
+#[test]
+fn enter_goes_in_and_esc_goes_back_everywhere() {
+    let mut s = studio();
+    for keys in ["<enter>", "2<enter>", "3<enter>", "4<enter>", "5<enter>"] {
+        s.keys("1").keys(keys);
+        for _ in 0..4 {
+            s.keys("<esc>");
+        }
+        assert_eq!(s.model.screen, Screen::Topics, "{keys}");
+        assert_eq!(s.model.pane, Pane::List, "{keys}");
+    }
+}
+
+#[test]
+fn no_key_is_a_command_while_something_is_typed() {
+    let mut s = studio();
+    s.keys("/q?:1");
+    assert!(!s.effects.contains(&Effect::Quit));
+    assert_eq!(s.model.screen, Screen::Topics);
+    assert!(s.text().contains("/q?:1"), "{}", s.text());
+    s.keys("<esc>");
+    assert_eq!(s.model.topics.list.filter(), "");
+    s.keys("<c-c>");
+    assert!(s.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn a_topic_is_deleted_only_once_its_name_is_typed() {
+    let mut s = studio();
+    let deletes = |s: &Studio| s.asked.iter().filter(|(_, j)| matches!(j, Job::DeleteTopic(_))).count();
+    s.keys("Dyes<enter>");
+    assert_eq!(deletes(&s), 0);
+    s.keys("<c-u>account-events<enter>");
+    assert_eq!(deletes(&s), 1);
+    assert!(s.text().contains("topic account-events is deleted"), "{}", s.text());
+}
+
+#[test]
+fn the_newest_records_come_first_and_older_ones_on_the_way_down() {
+    let mut s = studio();
+    s.keys("j<enter>");
+    let first = s.asked.iter().filter_map(|(_, j)| page(j)).next().unwrap();
+    assert_eq!(first.from, PageFrom::Place(Place::End));
+    // The fake page is shorter than what the cursor likes to see ahead of it, so the next one was asked for.
+    let next = s.asked.iter().filter_map(|(_, j)| page(j)).nth(1).unwrap();
+    assert!(matches!(next.from, PageFrom::Before(_)));
+    assert_eq!(s.model.records.as_ref().unwrap().selected().unwrap().offset, 24_999);
+    s.keys("o");
+    let last = s
+        .asked
+        .iter()
+        .filter_map(|(_, j)| page(j))
+        .find(|p| p.from == PageFrom::Place(Place::Begin));
+    assert!(last.is_some());
+}
+
+#[test]
+fn a_place_is_typed_and_gone_to() {
+    let mut s = studio();
+    s.keys("j<enter>t10m ago<enter>");
+    let wanted = PageFrom::Place(Place::Time(Timestamp(NOW.0 - 600_000)));
+    assert!(s.asked.iter().filter_map(|(_, j)| page(j)).any(|p| p.from == wanted));
+    assert!(!s.model.records.as_ref().unwrap().newest_first);
+}
+
+#[test]
+fn leaving_the_records_cancels_what_reads_them() {
+    let mut s = studio();
+    s.keys("j<enter>f");
+    let tail = s.last(|j| matches!(j, Job::Tail { .. }));
+    s.keys("<esc>");
+    assert!(s.effects.contains(&Effect::Cancel(tail)));
+    assert!(s.model.records.is_none());
+}
+
+#[test]
+fn a_paused_tail_holds_still_and_loses_nothing() {
+    let mut s = studio();
+    s.keys("j<enter>f");
+    let tail = s.last(|j| matches!(j, Job::Tail { .. }));
+    let shown = |s: &Studio| s.model.records.as_ref().unwrap().window.records.len();
+    let before = shown(&s);
+    s.keys(" ");
+    for n in 0..3 {
+        s.send(Message::Said(
+            tail,
+            Event::Arrivals(foldlog::app::job::Arrivals {
+                records: vec![order(0, 25_010 + n)],
+                gap: None,
+                end: [(0, 25_011 + n)].into(),
+                seen: 3 + n as u64,
+            }),
+        ));
+    }
+    assert_eq!(shown(&s), before);
+    assert!(s.text().contains("paused, 3 new"), "{}", s.text());
+    s.keys(" ");
+    assert_eq!(shown(&s), before + 3);
+    assert_eq!(s.model.records.as_ref().unwrap().selected().unwrap().offset, 25_012);
+}
+
+#[test]
+fn while_records_arrive_the_cursor_stays_on_its_record() {
+    let mut s = studio();
+    s.keys("j<enter>fjjj");
+    let tail = s.last(|j| matches!(j, Job::Tail { .. }));
+    let on = |s: &Studio| s.model.records.as_ref().unwrap().selected().unwrap().offset;
+    let before = on(&s);
+    s.send(Message::Said(
+        tail,
+        Event::Arrivals(foldlog::app::job::Arrivals {
+            records: (0..7).map(|n| order(0, 25_100 + n)).collect(),
+            gap: None,
+            end: [(0, 25_107)].into(),
+            seen: 9,
+        }),
+    ));
+    assert_eq!(on(&s), before);
+}
+
+#[test]
+fn late_answers_change_nothing() {
+    let mut s = studio();
+    s.hold = |j| matches!(j, Job::Page(_));
+    s.keys("j<enter>");
+    let late = s.last(|j| matches!(j, Job::Page(_)));
+    s.keys("<esc>k<enter>");
+    s.end(late, Err(refused()));
+    assert!(s.model.records.as_ref().unwrap().page.error.is_none());
+    assert!(s.model.notice.is_none());
+}
+
+#[test]
+fn a_rebuild_can_be_cancelled_and_says_so() {
+    let mut s = studio();
+    s.keys("2r");
+    let id = s.last(|j| matches!(j, Job::Rebuild { .. }));
+    s.keys("x");
+    assert!(s.effects.contains(&Effect::Cancel(id)));
+    s.end(id, Err(Failure::new("cancelled")));
+    assert!(s.text().contains("rebuild account_balance: cancelled"), "{}", s.text());
+    assert!(s.model.works.is_empty());
+}
+
+#[test]
+fn a_failed_rebuild_is_told_and_kept_in_full() {
+    let mut s = studio();
+    s.keys("2r");
+    let id = s.last(|j| matches!(j, Job::Rebuild { .. }));
+    s.end(id, Err(refused()));
+    assert_eq!(s.model.notice.as_ref().unwrap().level, Level::Error);
+    s.keys("j!");
+    assert!(s.text().contains("name another one with -b HOST:PORT"), "{}", s.text());
+}
+
+#[test]
+fn leaving_asks_while_a_rebuild_runs() {
+    let mut s = studio();
+    s.keys("2rq");
+    assert!(!s.effects.contains(&Effect::Quit));
+    s.keys("<enter>");
+    assert!(s.effects.contains(&Effect::Quit));
+}
+
+#[test]
+fn a_dead_letter_leads_to_its_record() {
+    let mut s = studio();
+    s.keys("2jd");
+    assert_eq!(s.model.screen, Screen::Records);
+    let asked = s.asked.iter().filter_map(|(_, j)| page(j)).next_back();
+    assert!(asked.is_some_and(|p| p.topic == "account-events"));
+    let place = PageFrom::Place(Place::At(0, 1_399));
+    assert!(s.asked.iter().filter_map(|(_, j)| page(j)).any(|p| p.from == place));
+}
+
+#[test]
+fn a_projection_leads_to_its_tables_and_pages_are_read_on() {
+    let mut s = studio();
+    s.keys("2<enter>");
+    assert_eq!(s.model.screen, Screen::ReadModel);
+    assert_eq!(
+        s.model.readmodel.sql,
+        "SELECT * FROM account_balance.account ORDER BY id LIMIT 500"
+    );
+    s.keys("<tab>Gj");
+    assert!(s.model.readmodel.sql.ends_with("LIMIT 500 OFFSET 500"));
+    s.keys("k");
+    assert!(s.model.readmodel.sql.ends_with("LIMIT 500"));
+    assert_eq!(s.model.readmodel.row, 499);
+}
+
+#[test]
+fn an_own_query_is_run_and_remembered() {
+    let mut s = studio();
+    s.keys("3s<c-u>SELECT 1<enter>");
+    assert_eq!(s.model.readmodel.sql, "SELECT 1");
+    s.keys("s<c-u>SELECT 2<enter>s<up><up>");
+    s.keys("<enter>");
+    assert_eq!(s.model.readmodel.sql, "SELECT 1");
+}
+
+#[test]
+fn the_palette_runs_commands_and_opens_topics() {
+    let mut s = studio();
+    s.keys(":read mod<enter>");
+    assert_eq!(s.model.screen, Screen::ReadModel);
+    s.keys(":topic order<enter>");
+    assert_eq!(s.model.records.as_ref().unwrap().topic, "order-events");
+}
+
+#[test]
+fn the_mouse_chooses_and_scrolls() {
+    let mut s = studio();
+    s.send(Message::Mouse(Mouse::Click, 10, 4));
+    assert_eq!(s.model.topics.selected().unwrap().name, "order-events");
+    s.send(Message::Mouse(Mouse::Click, 60, 5));
+    assert_eq!(s.model.pane, Pane::Detail);
+    s.send(Message::Mouse(Mouse::WheelUp, 10, 4));
+    assert_eq!(s.model.topics.selected().unwrap().name, "account-events");
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let mut s = studio();
+    s.keys("x");
+    assert!(s.text().contains("nothing is running"));
+    s.keys("2jjr");
+    assert!(s.text().contains("the file must be mended first"));
+    assert!(!s.asked.iter().any(|(_, j)| matches!(j, Job::Rebuild { .. })));
+}
+
+#[test]
+fn a_cluster_that_comes_back_is_found_again() {
+    let mut s = Studio::new(
+        (80, 24),
+        Fake {
+            cluster: Err(refused()),
+            ..Fake::default()
+        },
+    )
+    .started();
+    assert!(s.text().contains("no answer"));
+    s.world = Fake::default();
+    s.send(Message::Key(Key::ctrl('r')));
+    assert!(s.text().contains("order-events"), "{}", s.text());
+}
+
+#[test]
+fn an_outage_is_told_once_and_so_is_its_end() {
+    let mut s = studio();
+    s.world.topics = Err(refused());
+    for n in 1..=5 {
+        s.send(Message::Tick(Timestamp(NOW.0 + n * 60_000)));
+    }
+    let told = |s: &Studio| s.model.messages.iter().filter(|m| m.level == Level::Error).count();
+    assert_eq!(told(&s), 1);
+    assert!(
+        s.text().contains("no answer") && s.text().contains("account-events"),
+        "{}",
+        s.text()
+    );
+    s.world.topics = Fake::default().topics;
+    s.send(Message::Tick(Timestamp(NOW.0 + 600_000)));
+    assert!(s.text().contains("the cluster answers again"), "{}", s.text());
+}
+
+#[test]
+fn a_resize_is_followed() {
+    let mut s = studio();
+    s.send(Message::Resize(50, 10));
+    assert!(s.model.too_small());
+    s.send(Message::Resize(80, 24));
+    assert!(!s.model.too_small());
+}

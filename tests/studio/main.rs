@@ -1,0 +1,14 @@
+//! The studio: every screen in every state as a snapshot, driven by keys against a fake world; and journeys of the real
+//! program through a pseudo-terminal.
+// Helpers outside a #[test] fail the test by unwrapping, which the lints cannot see.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod fake;
+mod harness;
+mod hostile;
+mod journeys;
+mod keys;
+mod permits;
+mod screens;

@@ -1,0 +1,164 @@
+//! The commands over read models as processes: what they print, what they refuse, and how they end.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use super::{accounts, event, write};
+use crate::common::cluster::{Cluster, scratch};
+use crate::common::eventually;
+
+/// The program with a data directory, a cluster and a projection's file.
+pub struct Commands {
+    bootstrap: String,
+    data: PathBuf,
+    pub file: PathBuf,
+}
+
+impl Commands {
+    pub fn new(cluster: &Cluster, data: &Path, text: &str) -> Self {
+        let file = data.join("accounts.sql");
+        std::fs::write(&file, text).unwrap();
+        Self {
+            bootstrap: cluster.bootstrap.clone(),
+            data: data.to_owned(),
+            file,
+        }
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foldlog"));
+        command
+            .arg("--data")
+            .arg(&self.data)
+            .args(["-b", &self.bootstrap])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn output(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    pub fn start(&self, verb: &str) -> Child {
+        let file = self.file.to_str().unwrap();
+        self.command(&[verb, file]).spawn().unwrap()
+    }
+
+    pub fn applied(&self) -> u64 {
+        let line = self.output(&["--json", "projections"]);
+        let value: serde_json::Value = serde_json::from_str(line.lines().next().unwrap_or("{}")).unwrap();
+        value["applied"].as_u64().unwrap_or(0)
+    }
+
+    pub fn dump(&self) -> String {
+        self.output(&["dump", "accounts"])
+    }
+}
+
+/// What a command that must fail writes to stderr, on one line.
+fn refused(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    text.split_whitespace()
+        .filter(|word| *word != "│")
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn rebuild_query_dump_and_projections() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(2);
+    write(
+        &cluster.client(),
+        (0..70).map(|n| (&*topic, (n % 2) as i32, 1_700_000_000_000 + n, Some(event(n)))),
+    );
+    let folder = scratch();
+    let commands = Commands::new(&cluster, folder.path(), &accounts(&[&topic]));
+    let file = commands.file.to_str().unwrap().to_owned();
+    let said = commands.output(&["rebuild", &file]);
+    assert!(said.starts_with("rebuilt accounts from 70 records in "), "{said}");
+    assert!(said.ends_with(": 70 applied, 0 ignored\n"), "{said}");
+
+    let sql = "SELECT id, balance, n FROM accounts.account ORDER BY id LIMIT 2";
+    assert_eq!(
+        commands.output(&["query", "-o", "csv", sql]),
+        "id,balance,n\na0,315,10\na1,325,10\n"
+    );
+    assert_eq!(
+        commands.output(&["--json", "query", sql]),
+        "{\"id\":\"a0\",\"balance\":315,\"n\":10}\n{\"id\":\"a1\",\"balance\":325,\"n\":10}\n"
+    );
+    assert!(commands.output(&["query", sql]).contains("a0"), "a table for people");
+
+    let dump = commands.output(&["dump", "accounts"]);
+    let json = commands.output(&["--json", "dump", "accounts"]);
+    assert!(
+        dump.starts_with("table account [\"id\",\"balance\",\"n\"]\n[\"a0\", 315, 10]\n"),
+        "{dump}"
+    );
+    let sum = dump.lines().last().unwrap().strip_prefix("sha256 ").unwrap();
+    assert!(json.ends_with(&format!("{{\"sha256\":\"{sum}\"}}\n")), "{json}");
+    assert!(
+        json.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        "{json}"
+    );
+
+    let line = commands.output(&["--json", "projections"]);
+    let model: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(
+        (&model["lag"], &model["applied"], &model["state"]),
+        (&0.into(), &70.into(), &"ready".into())
+    );
+    assert_eq!(model["position"][&*topic], serde_json::json!({"0": 35, "1": 35}));
+    assert_eq!(model["file_changed"], false);
+}
+
+#[test]
+fn what_cannot_be_done_is_an_error_that_says_so() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(1);
+    write(
+        &cluster.client(),
+        [(&*topic, 0, 1_700_000_000_000, Some("no json".to_owned()))],
+    );
+    let folder = scratch();
+    let commands = Commands::new(&cluster, folder.path(), &accounts(&[&topic]));
+    let file = commands.file.to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| refused(&commands.command(arguments).output().unwrap());
+
+    let poison = run(&["rebuild", &file]);
+    assert!(
+        poison.contains("1 record cannot be applied by `accounts`; the read model was not replaced"),
+        "{poison}"
+    );
+    assert!(poison.contains("--skip-poison"), "{poison}");
+    assert!(run(&["dump", "accounts"]).contains("there are none yet: `foldlog rebuild FILE.sql`"));
+    assert!(run(&["rebuild", &file, "--until", "0:7"]).contains("has no offset 7 help: it holds 0 to 1"));
+    assert!(run(&["follow", &file, &file]).contains("two files define the projection `accounts`"));
+    assert!(run(&["rebuild", "missing.sql"]).contains("cannot read the projection file missing.sql"));
+
+    commands.output(&["rebuild", &file, "--skip-poison"]);
+    assert!(run(&["query", "DELETE FROM accounts.account"]).contains("a query may only read"));
+    assert!(run(&["query", "SELECT nonsense"]).contains("no such column: nonsense"));
+    let mut follower = commands.start("follow");
+    eventually("the follower to hold the read model", || {
+        let output = commands.command(&["rebuild", &file]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr)
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        let holder = format!("is being written by process {}", follower.id());
+        text.contains(&holder).then_some(())
+    });
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+}
