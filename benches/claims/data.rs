@@ -1,0 +1,65 @@
+//! The records that every bench reads and writes: made from their number alone, so that two runs and two brokers get the same.
+
+/// Customers, so many that their rows do not fit a page cache by luck.
+pub const KEYS: u64 = 100_000;
+
+/// A well-mixed number from `n` (splitmix64).
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+/// The customer of event `n`.
+pub fn customer(n: u64) -> u64 {
+    mix(n) % KEYS
+}
+
+/// What event `n` is worth, in cents.
+pub fn amount(n: u64) -> u64 {
+    mix(n ^ 0x5eed) % 100_000
+}
+
+/// Writes event `n` into `out`, which is cleared: one JSON object of exactly `size` bytes, at least 160.
+pub fn event(n: u64, size: usize, out: &mut Vec<u8>) {
+    use std::io::Write;
+    out.clear();
+    let (customer, amount) = (customer(n), amount(n));
+    // A record a millisecond, from a moment in 2024.
+    let at = 1_704_067_200_000 + n;
+    let _ = write!(
+        out,
+        r#"{{"type":"OrderPlaced","orderId":{n},"customer":"c{customer:08}","amount":{amount},"at":{at},"note":""#
+    );
+    let mut filler = mix(n ^ 0xf111);
+    while out.len() + 2 < size {
+        out.push(b'a' + u8::try_from(filler % 26).unwrap_or(0));
+        filler = if filler < 26 { mix(filler ^ n) } else { filler / 26 };
+    }
+    out.extend_from_slice(b"\"}");
+}
+
+/// The read model of these events: one row a customer, one statement an event.
+pub fn projection(topic: &str) -> String {
+    format!(
+        "-- projection: spending\n-- topic: {topic}\n-- type: $.type\n\n\
+         CREATE TABLE customer (\n  id TEXT PRIMARY KEY,\n  orders INTEGER NOT NULL,\n  total INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;\n\n\
+         -- on: OrderPlaced\n\
+         INSERT INTO customer (id, orders, total) VALUES (:customer, 1, :amount)\n\
+         ON CONFLICT (id) DO UPDATE SET orders = orders + 1, total = total + excluded.total;\n"
+    )
+}
+
+/// What the read model must add up to after the first `count` events: rows, orders, total.
+pub fn truth(count: u64) -> (u64, u64, u64) {
+    let mut seen = vec![false; usize::try_from(KEYS).unwrap_or(usize::MAX)];
+    let (mut rows, mut total) = (0, 0);
+    for n in 0..count {
+        let slot = &mut seen[usize::try_from(customer(n)).unwrap_or(0)];
+        rows += u64::from(!*slot);
+        *slot = true;
+        total += amount(n);
+    }
+    (rows, count, total)
+}
