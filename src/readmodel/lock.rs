@@ -9,7 +9,14 @@ use super::error::ReadModelError;
 /// A held lock. The operating system lets it go when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child between fork and exec still has the file open, and the lock would seem held.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -47,7 +54,7 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(|error| ReadModelError::io("cannot write", path, error))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -63,7 +70,10 @@ mod tests {
         let refused = Lock::take(&path, "a", "rebuilding").unwrap_err();
         let expected = format!("being written by process {} (following, since ", std::process::id());
         assert!(refused.to_string().contains(&expected), "{refused}");
+        // As a child process has it until it runs a program of its own.
+        let inherited = held.file.try_clone().unwrap();
         drop(held);
         Lock::take(&path, "a", "rebuilding").unwrap();
+        drop(inherited);
     }
 }

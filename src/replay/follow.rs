@@ -1,7 +1,6 @@
 //! Follow: from the read model's position on, live, until cancelled.
 
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;
 use super::log::{self, Log, Span};
+use super::lookout::{self, Lookout, Seen};
 use super::progress::{Meter, Phase};
 use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
 use super::source::{AHEAD, Fed, Records, Source, feed};
@@ -25,8 +25,6 @@ use super::task::{Control, Task, crashed};
 const COMMIT_RECORDS: u64 = 20_000;
 /// Age of a transaction at most, so that what is read is fresh while records keep coming. When none wait, it commits at once.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
-/// How often the log is looked at for partitions that were added and for how far it reaches.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How to follow.
 #[derive(Debug, Clone, Default)]
@@ -65,8 +63,8 @@ fn run(
     let cancel = control.cancel.clone();
     live.interrupt_when(move || cancel.is_cancelled())?;
     loop {
-        let log = Log::survey(client, &projection.topics)?;
-        let start = start(projection, &live.read_info()?, live.topics(), &log)?;
+        let log = survey(client, projection, control)?;
+        let start = start_at(projection, &live, &log)?;
         for notice in start.notices {
             control.meter.notice(notice);
         }
@@ -74,34 +72,30 @@ fn run(
             let order = Order::Arrival;
             Ok(client.reader(ReadPlan { ranges, order })?)
         };
-        let known = log.ends();
-        let seen = Mutex::new(log);
-        let ended = thread::scope(|scope| {
-            // Closed when the fold ends, which ends the look-out.
-            let (over, is_over) = channel::<()>();
-            scope.spawn(|| watch(client, &projection.topics, &seen, is_over));
-            let look = || {
-                let ends = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).ends();
-                let grown = ends.len() > known.len();
-                (ends, grown)
-            };
-            let ended = go_on(&live, &start.ranges, open, &look, options.skip_poison, control);
-            drop(over);
-            ended
-        })?;
-        if ended != Ended::Grown {
-            return Ok(live.read_info()?);
+        let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
+        let look = || lookout.seen();
+        match go_on(&live, &start.ranges, open, &look, options.skip_poison, control) {
+            Ok(Ended::Changed) => {}
+            Ok(Ended::Cancelled | Ended::Paused | Ended::End) => return Ok(live.read_info()?),
+            Err(ReplayError::Broker(error)) => {
+                // An offset that is gone, for one, is what a topic looks like that was created anew: the log says which it is.
+                let log = survey(client, projection, control)?;
+                start_at(projection, &live, &log)?;
+                return Err(error.into());
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// Keeps asking how far the log reaches. Errors are the reader's to report, which meets them too.
-fn watch(client: &Client, topics: &[String], seen: &Mutex<Log>, is_over: Receiver<()>) {
-    while is_over.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-        if let Ok(log) = Log::survey(client, topics) {
-            *seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = log;
-        }
-    }
+fn start_at(projection: &Projection, live: &Live, log: &Log) -> Result<Start, ReplayError> {
+    start(projection, &live.read_info()?, live.topics(), log)
+}
+
+/// The log as it is now.
+fn survey(client: &Client, projection: &Projection, control: &Control) -> Result<Log, ReplayError> {
+    let (client, topics) = (client.clone(), projection.topics.clone());
+    lookout::ask(&control.cancel, move || Log::survey(&client, &topics))
 }
 
 /// Where to go on, and what must be said first.
@@ -211,18 +205,18 @@ pub(super) enum Ended {
     Cancelled,
     /// A poison record.
     Paused,
-    /// The log has partitions that are not read yet.
-    Grown,
+    /// The log is no longer the one that reading began with: [`start`] says whether that can be gone on with.
+    Changed,
     /// The source had an end; a log in memory has one.
     End,
 }
 
-/// Goes on from a position, from any source. `look` says how far the log reaches, and whether it has grown new partitions.
+/// Goes on from a position, from any source. `look` says what is known of the log.
 pub(super) fn go_on<S: Source>(
     live: &Live,
     ranges: &[Range],
     open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
-    look: &dyn Fn() -> (Position, bool),
+    look: &dyn Fn() -> Seen,
     skip_poison: bool,
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
@@ -270,7 +264,7 @@ pub(super) fn go_on<S: Source>(
 struct Following<'a, 'c> {
     fold: Fold<'c>,
     span: Span,
-    look: &'a dyn Fn() -> (Position, bool),
+    look: &'a dyn Fn() -> Seen,
     meter: &'a mut Meter,
     stop: &'a dyn Fn() -> bool,
     /// When the open transaction began.
@@ -316,8 +310,8 @@ impl Following<'_, '_> {
                     self.tell(trouble);
                     self.commit()?;
                     self.say();
-                    if (self.look)().1 {
-                        return Ok(Ended::Grown);
+                    if (self.look)().changed {
+                        return Ok(Ended::Changed);
                     }
                 }
                 Fed::End(position) => {
@@ -373,9 +367,9 @@ impl Following<'_, '_> {
         }
         drop(records);
         self.fold.advance(position);
-        if (self.look)().1 {
+        if (self.look)().changed {
             self.commit()?;
-            return Ok(Some(Ended::Grown));
+            return Ok(Some(Ended::Changed));
         }
         Ok(None)
     }
@@ -404,7 +398,7 @@ impl Following<'_, '_> {
     fn say(&mut self) {
         let position = self.fold.position();
         let done = self.span.covered(&position);
-        let total = self.span.covered(&(self.look)().0);
+        let total = self.span.covered(&(self.look)().ends);
         self.meter.say(done, total, self.fold.counts(), position);
     }
 }

@@ -72,7 +72,10 @@ fn followed(
         ));
         Ok(source)
     };
-    let look = || (log.log().ends(), false);
+    let look = || Seen {
+        ends: log.log().ends(),
+        changed: false,
+    };
     go_on(&live, &start.ranges, open, &look, skip, &mut control)
 }
 

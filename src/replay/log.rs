@@ -27,29 +27,57 @@ pub(super) struct Topic {
 }
 
 impl Log {
-    /// Asks the cluster.
+    /// Asks the cluster. The ids are asked before and after the offsets, so that both are of the same topics.
     pub(super) fn survey(client: &Client, topics: &[String]) -> Result<Self, ReplayError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        loop {
+            let log = Self::ask(client, &names)?;
+            let ids = client.topic_ids(&names)?;
+            if log
+                .topics
+                .iter()
+                .all(|topic| topic.id.as_ref() == ids.get(&*topic.name))
+            {
+                return Ok(log);
+            }
+        }
+    }
+
+    fn ask(client: &Client, topics: &[&str]) -> Result<Self, ReplayError> {
         // Whether the topics exist is asked first: its error names those that are like them.
-        let mut topics = topics
+        let infos = topics
             .iter()
-            .map(|name| {
-                let info = client.topic(name)?;
+            .map(|name| client.topic(name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut ids = client.topic_ids(topics)?;
+        let topics = topics
+            .iter()
+            .zip(&infos)
+            .map(|(name, info)| {
                 Ok(Topic {
-                    name: name.as_str().into(),
-                    id: None,
-                    partitions: client.watermarks(&info)?,
+                    name: (*name).into(),
+                    id: ids.remove(*name),
+                    partitions: client.watermarks(info)?,
                 })
             })
             .collect::<Result<Vec<_>, ReplayError>>()?;
-        let mut ids = client.topic_ids(&names)?;
-        for topic in &mut topics {
-            topic.id = ids.remove(&*topic.name);
-        }
         Ok(Self {
             cluster_id: client.cluster()?.id,
             topics,
         })
+    }
+
+    /// Whether this is no longer the log that `before` was: it has other partitions, or a topic was created anew.
+    pub(super) fn is_another(&self, before: &Self) -> bool {
+        let same = |now: &Topic, then: &Topic| {
+            let ids = now.id.as_ref().zip(then.id.as_ref());
+            now.partitions.len() == then.partitions.len() && ids.is_none_or(|(now, then)| now == then)
+        };
+        !self
+            .topics
+            .iter()
+            .zip(&before.topics)
+            .all(|(now, then)| same(now, then))
     }
 
     /// Which log this is, as a read model remembers it.

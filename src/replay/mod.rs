@@ -8,6 +8,7 @@ mod cases;
 pub mod error;
 pub mod follow;
 mod log;
+mod lookout;
 #[cfg(test)]
 mod memory;
 pub mod progress;

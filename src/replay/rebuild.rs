@@ -14,6 +14,7 @@ use crate::record::Timestamp;
 
 use super::error::ReplayError;
 use super::log::{self, Log, Span};
+use super::lookout;
 use super::progress::{Meter, Phase};
 use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
@@ -70,8 +71,16 @@ pub(super) fn run(
     options: &RebuildOptions,
     control: &mut Control,
 ) -> Result<RebuildReport, ReplayError> {
-    let log = Log::survey(client, &definition.projection().topics)?;
-    let ranges = log.ranges(client, options.until.as_ref())?;
+    let (asked, topics, until) = (
+        client.clone(),
+        definition.projection().topics.clone(),
+        options.until.clone(),
+    );
+    let (log, ranges) = lookout::ask(&control.cancel, move || {
+        let log = Log::survey(&asked, &topics)?;
+        let ranges = log.ranges(&asked, until.as_ref())?;
+        Ok((log, ranges))
+    })?;
     let open = |ranges| {
         let order = Order::Merged;
         Ok(client.reader(ReadPlan { ranges, order })?)

@@ -1,11 +1,11 @@
 //! The commands over read models as processes: what they print, what they refuse, and how they end.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use super::{accounts, event, write};
 use crate::common::cluster::{Cluster, scratch};
-use crate::common::eventually;
 
 /// The program with a data directory, a cluster and a projection's file.
 pub struct Commands {
@@ -150,15 +150,11 @@ fn what_cannot_be_done_is_an_error_that_says_so() {
     assert!(run(&["query", "DELETE FROM accounts.account"]).contains("a query may only read"));
     assert!(run(&["query", "SELECT nonsense"]).contains("no such column: nonsense"));
     let mut follower = commands.start("follow");
-    eventually("the follower to hold the read model", || {
-        let output = commands.command(&["rebuild", &file]).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr)
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        let holder = format!("is being written by process {}", follower.id());
-        text.contains(&holder).then_some(())
-    });
+    // Not before it says that it is live: a rebuild that runs when the follower wants the lock would refuse the follower.
+    let mut said = BufReader::new(follower.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("live")), "the follower ended");
+    let holder = format!("is being written by process {}", follower.id());
+    assert!(run(&["rebuild", &file]).contains(&holder));
     follower.kill().unwrap();
     follower.wait().unwrap();
 }

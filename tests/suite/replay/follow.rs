@@ -20,13 +20,19 @@ fn following(client: &Client, folder: &std::path::Path, text: &str) -> Task<Read
     )
 }
 
-/// Waits until the read model has seen this many records.
-fn seen(folder: &std::path::Path, count: u64) {
+/// Waits until the read model has seen this many records; a task that ended instead says why.
+fn seen(task: Task<ReadModelInfo>, folder: &std::path::Path, count: u64) -> Task<ReadModelInfo> {
     let store = store(folder);
-    eventually("the records to be applied", || {
-        let info = store.find("accounts").unwrap()?;
-        (info.counts.total() >= count).then_some(())
+    let reached = eventually("the records to be applied", || {
+        let ended = task.is_finished();
+        let info = store.find("accounts").unwrap();
+        let reached = info.is_some_and(|info| info.counts.total() >= count);
+        (ended || reached).then_some(reached)
     });
+    if !reached {
+        panic!("the follow ended: {:?}", task.wait());
+    }
+    task
 }
 
 #[test]
@@ -42,15 +48,15 @@ fn it_builds_then_stays_live_and_goes_on_where_it_stopped() {
     };
     some(0, 500);
     let task = following(&client, folder.path(), &text);
-    seen(folder.path(), 500);
+    let task = seen(task, folder.path(), 500);
     some(500, 1_200);
-    seen(folder.path(), 1_200);
+    let task = seen(task, folder.path(), 1_200);
     task.cancel();
     let info = task.wait().unwrap();
     assert_eq!((info.counts.applied, info.state), (1_200, State::Ready));
     some(1_200, 1_500);
     let task = following(&client, folder.path(), &text);
-    seen(folder.path(), 1_500);
+    let task = seen(task, folder.path(), 1_500);
     let mut progress = task.progress();
     eventually("no lag", || {
         let progress = progress.borrow_and_update();
@@ -84,7 +90,7 @@ fn poison_pauses_it_with_the_reason_and_what_came_before_is_kept() {
     assert_eq!((info.counts.applied, info.counts.poisoned), (2, 1));
     let skip = FollowOptions { skip_poison: true };
     let task = follow(client.clone(), store(folder.path()), projection(&text), skip);
-    seen(folder.path(), 4);
+    let task = seen(task, folder.path(), 4);
     drop(task);
     let info = eventually("the state", || store(folder.path()).find("accounts").unwrap());
     assert_eq!(
@@ -105,7 +111,7 @@ fn partitions_that_are_added_are_read_from_their_beginning() {
         (0..10).map(|n| (&*topic, 0, 1_700_000_000_000, Some(event(n)))),
     );
     let task = following(&client, folder.path(), &text);
-    seen(folder.path(), 10);
+    let task = seen(task, folder.path(), 10);
     // While it follows.
     Admin::new(&cluster).grow(&topic, 2).unwrap();
     eventually("the new partition", || {
@@ -115,7 +121,7 @@ fn partitions_that_are_added_are_read_from_their_beginning() {
         &client,
         (10..20).map(|n| (&*topic, 1, 1_700_000_000_000, Some(event(n)))),
     );
-    seen(folder.path(), 20);
+    let task = seen(task, folder.path(), 20);
     let notices = task.progress().borrow().notices.clone();
     assert!(
         notices.iter().any(|notice| notice.contains("partitions were added")),
@@ -136,7 +142,7 @@ fn partitions_that_are_added_are_read_from_their_beginning() {
         std::thread::sleep(SHORT);
         (!task.is_finished()).then_some(task)
     });
-    seen(folder.path(), 30);
+    let task = seen(task, folder.path(), 30);
     drop(task);
 }
 
@@ -168,6 +174,35 @@ fn a_topic_that_was_created_anew_is_not_mistaken_for_the_old_one() {
     let error = following(&client, folder.path(), &text).wait().unwrap_err();
     assert!(matches!(error, ReplayError::TopicRecreated { .. }), "{error}");
     assert_eq!(dumped(&store(folder.path())), before);
+}
+
+#[test]
+fn a_topic_that_is_created_anew_under_it_ends_it() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(1);
+    let client = cluster.client();
+    let folder = scratch();
+    let some = |count: i64| {
+        write(
+            &client,
+            (0..count).map(|n| (&*topic, 0, 1_700_000_000_000, Some(event(n)))),
+        )
+    };
+    some(10);
+    let task = following(&client, folder.path(), &accounts(&[&topic]));
+    let task = seen(task, folder.path(), 10);
+    client.delete_topic(&topic).unwrap();
+    let anew = NewTopic {
+        name: topic.clone(),
+        partitions: Some(1),
+        ..NewTopic::default()
+    };
+    client.create_topic(&anew).unwrap();
+    // Beyond where the follow stands, so that the offsets alone say nothing.
+    some(50);
+    eventually("it to end", || task.is_finished().then_some(()));
+    let error = task.wait().unwrap_err();
+    assert!(matches!(error, ReplayError::TopicRecreated { .. }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! Questions to the broker beside the fold, so that a broker that does not answer delays neither a commit nor a cancel.
+
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::client::Client;
+use crate::record::Position;
+
+use super::error::ReplayError;
+use super::log::Log;
+use super::rebuild::WAIT;
+
+/// How often the log is looked at: for partitions that were added, topics that were created anew, and how far it reaches.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Asks `question` on a thread of its own and waits for the answer until `cancel`: a request to a broker cannot be called back. The
+/// thread ends at the request's own time limit.
+pub(super) fn ask<T: Send + 'static>(
+    cancel: &CancellationToken,
+    question: impl FnOnce() -> Result<T, ReplayError> + Send + 'static,
+) -> Result<T, ReplayError> {
+    let (sender, answer) = sync_channel(1);
+    spawn("ask", move || {
+        // Nobody listens any more after a cancel.
+        let _ = sender.send(question());
+    })?;
+    while !cancel.is_cancelled() {
+        match answer.recv_timeout(WAIT) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(ReplayError::Crashed(
+                    "a question to the broker ended in a panic".to_owned(),
+                ));
+            }
+        }
+    }
+    Err(ReplayError::Cancelled)
+}
+
+/// What is known of a log that somebody follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Where each partition ends.
+    pub(super) ends: Position,
+    /// Whether it is no longer the log that reading began with: it has other partitions, or a topic was created anew.
+    pub(super) changed: bool,
+}
+
+/// Looks at the log every two seconds, until dropped. Errors are the reader's to report, which meets them too.
+pub(super) struct Lookout {
+    seen: Arc<Mutex<Seen>>,
+    _over: SyncSender<()>,
+}
+
+impl Lookout {
+    pub(super) fn start(client: Client, topics: Vec<String>, log: Log) -> Result<Self, ReplayError> {
+        let seen = Arc::new(Mutex::new(Seen {
+            ends: log.ends(),
+            changed: false,
+        }));
+        let newest = Arc::clone(&seen);
+        let (over, is_over) = sync_channel::<()>(0);
+        spawn("look-out", move || {
+            while is_over.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if let Ok(now) = Log::survey(&client, &topics) {
+                    *newest.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
+                        ends: now.ends(),
+                        changed: now.is_another(&log),
+                    };
+                }
+            }
+        })?;
+        Ok(Self { seen, _over: over })
+    }
+
+    /// The newest answer; never waits for one.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), ReplayError> {
+    match thread::Builder::new().name(name.to_owned()).spawn(work) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(ReplayError::Crashed(format!("the system gave no thread: {error}"))),
+    }
+}
