@@ -15,7 +15,7 @@ use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;
 use super::log::{self, Log, Span};
-use super::lookout::{self, Lookout, Seen};
+use super::lookout::{self, Look, Lookout};
 use super::progress::{Meter, Phase};
 use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
 use super::source::{AHEAD, Fed, Records, Source, feed};
@@ -73,8 +73,7 @@ fn run(
             Ok(client.reader(ReadPlan { ranges, order })?)
         };
         let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
-        let look = || lookout.seen();
-        match go_on(&live, &start.ranges, open, &look, options.skip_poison, control) {
+        match go_on(&live, &start.ranges, open, &lookout, options.skip_poison, control) {
             Ok(Ended::Changed) => {}
             Ok(Ended::Cancelled | Ended::Paused | Ended::End) => return Ok(live.read_info()?),
             Err(ReplayError::Broker(error)) => {
@@ -216,7 +215,7 @@ pub(super) fn go_on<S: Source>(
     live: &Live,
     ranges: &[Range],
     open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
-    look: &dyn Fn() -> Seen,
+    look: &dyn Look,
     skip_poison: bool,
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
@@ -264,7 +263,7 @@ pub(super) fn go_on<S: Source>(
 struct Following<'a, 'c> {
     fold: Fold<'c>,
     span: Span,
-    look: &'a dyn Fn() -> Seen,
+    look: &'a dyn Look,
     meter: &'a mut Meter,
     stop: &'a dyn Fn() -> bool,
     /// When the open transaction began.
@@ -310,7 +309,7 @@ impl Following<'_, '_> {
                     self.tell(trouble);
                     self.commit()?;
                     self.say();
-                    if (self.look)().changed {
+                    if self.look.seen().changed {
                         return Ok(Ended::Changed);
                     }
                 }
@@ -367,7 +366,7 @@ impl Following<'_, '_> {
         }
         drop(records);
         self.fold.advance(position);
-        if (self.look)().changed {
+        if self.look.seen().changed {
             self.commit()?;
             return Ok(Some(Ended::Changed));
         }
@@ -381,7 +380,10 @@ impl Following<'_, '_> {
             (None, true) => self.meter.notice("the broker answers again".to_owned()),
             _ => {}
         }
-        self.troubled = trouble.is_some();
+        if self.troubled != trouble.is_some() {
+            self.troubled = trouble.is_some();
+            self.look.keep_quiet(self.troubled);
+        }
     }
 
     /// Commits if there is anything to commit.
@@ -398,7 +400,7 @@ impl Following<'_, '_> {
     fn say(&mut self) {
         let position = self.fold.position();
         let done = self.span.covered(&position);
-        let total = self.span.covered(&(self.look)().ends);
+        let total = self.span.covered(&self.look.seen().ends);
         self.meter.say(done, total, self.fold.counts(), position);
     }
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::super::lookout::Seen;
 use super::super::memory::{Hook, Memory, MemorySource};
 use super::super::rebuild::build;
 use super::super::rebuild::tests::{ACCOUNTS, Event, control, definition, dumped, events, log_of, push};
@@ -44,6 +45,15 @@ fn first_build(store: &Store, text: &str, log: &Memory, skip: bool) {
     .unwrap();
 }
 
+/// A log in memory stays as it is.
+impl Look for Seen {
+    fn seen(&self) -> Seen {
+        self.clone()
+    }
+
+    fn keep_quiet(&self, _quiet: bool) {}
+}
+
 /// Follows `log` from where the read model stands; `hook` may cancel. What a crash would lose is lost: the connection is
 /// dropped with its transaction open where `crash` says so.
 fn followed(
@@ -72,7 +82,7 @@ fn followed(
         ));
         Ok(source)
     };
-    let look = || Seen {
+    let look = Seen {
         ends: log.log().ends(),
         changed: false,
     };

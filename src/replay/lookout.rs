@@ -1,5 +1,6 @@
 //! Questions to the broker beside the fold, so that a broker that does not answer delays neither a commit nor a cancel.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -51,9 +52,18 @@ pub(super) struct Seen {
     pub(super) changed: bool,
 }
 
+/// Who knows the log that is followed.
+pub(super) trait Look {
+    /// The newest that is known; never waits for an answer.
+    fn seen(&self) -> Seen;
+    /// Told when the reader begins and ends to wait for a broker to come back.
+    fn keep_quiet(&self, quiet: bool);
+}
+
 /// Looks at the log every two seconds, until dropped. Errors are the reader's to report, which meets them too.
 pub(super) struct Lookout {
     seen: Arc<Mutex<Seen>>,
+    quiet: Arc<AtomicBool>,
     _over: SyncSender<()>,
 }
 
@@ -64,9 +74,14 @@ impl Lookout {
             changed: false,
         }));
         let newest = Arc::clone(&seen);
+        let quiet = Arc::new(AtomicBool::new(false));
+        let is_quiet = Arc::clone(&quiet);
         let (over, is_over) = sync_channel::<()>(0);
         spawn("look-out", move || {
             while is_over.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if is_quiet.load(Ordering::Relaxed) {
+                    continue;
+                }
                 if let Ok(now) = Log::survey(&client, &topics) {
                     *newest.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
                         ends: now.ends(),
@@ -75,12 +90,22 @@ impl Lookout {
                 }
             }
         })?;
-        Ok(Self { seen, _over: over })
+        Ok(Self {
+            seen,
+            quiet,
+            _over: over,
+        })
+    }
+}
+
+impl Look for Lookout {
+    fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The newest answer; never waits for one.
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A request that waits for a broker too would keep librdkafka's threads busy all that time.
+    fn keep_quiet(&self, quiet: bool) {
+        self.quiet.store(quiet, Ordering::Relaxed);
     }
 }
 
