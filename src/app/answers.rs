@@ -129,7 +129,7 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         told = Some("read models");
         model.readmodel.tables.fail(failure.clone());
     } else if model.readmodel.rows.expects(id) {
-        model.readmodel.rows.fail(failure.clone());
+        readmodel::failed(model, failure.clone());
     } else if model.demos.remote.expects(id) {
         told = Some("demos");
         model.demos.remote.fail(failure.clone());

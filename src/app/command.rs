@@ -160,7 +160,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
-    command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running work; what was there before stays", "cancel"),
+    command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
     command(Action::Filter, "filter", &[Key::ch('/')], &[List], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),

@@ -307,7 +307,10 @@ impl Model {
             },
             Action::NextPane | Action::PreviousPane | Action::Zoom => no(!self.welcome(), "there is one pane here"),
             Action::Filter => no(self.list().is_some_and(|l| l.total() > 0), "there is nothing to filter"),
-            Action::Cancel => no(self.works.iter().any(|w| !w.cancelling), "nothing is running"),
+            Action::Cancel => no(
+                self.readmodel.rows.task.is_some() || self.works.iter().any(|w| !w.cancelling),
+                "nothing is running",
+            ),
             _ => None,
         }
     }
@@ -343,6 +346,8 @@ impl Model {
             .filter(|c| !c.hint.is_empty())
             .filter(|c| c.contexts.iter().any(|at| contexts.contains(at)))
             .filter(|c| self.refusal(c.action).is_none())
+            // A page of a table is there before anybody reads the hint, which would only flicker.
+            .filter(|c| c.action != Action::Cancel || !self.works.is_empty() || self.readmodel.rows.loading())
             .collect()
     }
 }

@@ -163,6 +163,10 @@ fn enter(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
 }
 
 fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
+    if screen != Screen::ReadModel {
+        // Nobody would see the answer, and a query that never ends would keep a core busy for good.
+        readmodel::stop(model, fx);
+    }
     model.screen = screen;
     model.pane = Pane::List;
     model.zoom = false;
@@ -245,7 +249,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         }
         Screen::Records => records::again(model, fx),
         Screen::Projections => projections::ask(model, fx),
-        Screen::ReadModel => readmodel::ask(model, fx),
+        Screen::ReadModel => readmodel::again(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
@@ -271,6 +275,9 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
+    if readmodel::stop(model, fx) {
+        return model.tell(Level::Done, "the query was stopped");
+    }
     let chosen = match model.screen {
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
         Screen::Demos => model.demos.selected().map(|d| d.id.clone()),

@@ -7,9 +7,9 @@ use foldlog::broker::embedded::Embedded;
 use foldlog::broker::producer::NewRecord;
 use tempfile::TempDir;
 
-use super::common::PATIENCE;
 use super::common::cluster::scratch;
 use super::common::terminal::Terminal;
+use super::common::{PATIENCE, eventually};
 
 pub(super) const ENTER: &str = "\r";
 const ESC: &str = "\x1b";
@@ -112,6 +112,34 @@ fn from_an_empty_broker_to_a_query_of_ones_own() {
         .keys("SELECT balnce FROM account_balance.account")
         .keys(ENTER);
     t.wait_for("no such column: balnce");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
+fn an_endless_query_is_stopped_and_its_thread_ends() {
+    const ENDLESS: &str = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM t) SELECT count(*) FROM t";
+    let place = Place::new();
+    let mut t = place.studio(80, 24);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    let studio = child_of(t.pid());
+    for leave in ["x", "1"] {
+        t.keys("3").wait_for("tables").keys("s").keys(CTRL_U).keys(ENDLESS);
+        t.keys(ENTER).wait_for("asking SQLite");
+        t.keys(leave).keys("3").wait_for("the query was stopped");
+        eventually("the query's thread to end", || {
+            let tasks = std::fs::read_dir(format!("/proc/{studio}/task")).unwrap();
+            let names = tasks
+                .flatten()
+                .map(|t| std::fs::read_to_string(t.path().join("comm")).unwrap_or_default());
+            (!names.into_iter().any(|name| name.starts_with("job-"))).then_some(())
+        });
+    }
+    t.keys("s")
+        .keys(CTRL_U)
+        .keys("SELECT 40 + 2")
+        .keys(ENTER)
+        .wait_for("42");
     t.keys("q");
     assert_put_back(&mut t, "0");
 }

@@ -224,6 +224,41 @@ fn an_own_query_is_run_and_remembered() {
 }
 
 #[test]
+fn a_query_that_runs_on_is_stopped_by_x_and_by_leaving() {
+    let mut s = studio();
+    s.keys("3");
+    s.hold = |j| matches!(j, Job::Query { .. });
+    for leave in ["x", "1", "<esc><esc>"] {
+        s.keys("3s<c-u>SELECT 1<enter>");
+        assert!(s.text().contains("asking SQLite"), "{}", s.text());
+        let query = s.last(|j| matches!(j, Job::Query { .. }));
+        s.keys(leave);
+        assert!(s.effects.contains(&Effect::Cancel(query)), "{leave}");
+        s.keys("3");
+        assert!(s.text().contains("the query was stopped"), "{leave}: {}", s.text());
+        s.end(query, Err(Failure::new("interrupted")));
+        assert!(!s.text().contains("interrupted"), "{}", s.text());
+    }
+    s.hold = |_| false;
+    s.keys("s<c-u>SELECT 2<enter>");
+    assert!(s.text().contains("acc-0000"), "{}", s.text());
+}
+
+#[test]
+fn a_failed_query_leaves_no_count_of_another_one() {
+    let mut s = studio();
+    s.keys("3");
+    assert!(s.text().contains("1 to 500 of 1,200"), "{}", s.text());
+    s.world.rows = Err(refused());
+    s.keys("s<c-u>SELECT 1<enter>");
+    assert!(s.text().contains("connection refused"), "{}", s.text());
+    assert!(!s.text().contains("500"), "{}", s.text());
+    s.world.rows = Fake::default().rows;
+    s.send(Message::Key(Key::ctrl('r')));
+    assert!(s.text().contains("acc-0000"), "{}", s.text());
+}
+
+#[test]
 fn the_palette_runs_commands_and_opens_topics() {
     let mut s = studio();
     s.keys(":read mod<enter>");

@@ -2,7 +2,7 @@
 
 use crate::readmodel::query::Rows;
 
-use super::super::job::{Job, TableRow};
+use super::super::job::{Failure, Job, TableRow};
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Pane};
@@ -12,6 +12,8 @@ use super::super::remote::Remote;
 pub const PAGE_ROWS: u64 = 500;
 /// The most rows that a query of one's own brings.
 pub const MAX_ROWS: usize = 1_000;
+/// What stands where the rows of a query that was stopped would stand.
+const STOPPED: &str = "the query was stopped\n\ns changes it, ^R runs it again";
 
 /// The read-model screen.
 #[derive(Debug, Clone, Default)]
@@ -162,7 +164,33 @@ pub fn own_query(model: &mut Model, sql: &str, fx: &mut Vec<Effect>) {
     model.readmodel.history.retain(|q| q != sql);
     model.readmodel.history.push(sql.to_owned());
     query(model, sql.to_owned(), fx);
+    // It may take long, and rows of another query under it would be taken for its answer.
+    model.readmodel.rows.value = None;
     model.pane = Pane::Detail;
+}
+
+/// Asks again for what is in view.
+pub fn again(model: &mut Model, fx: &mut Vec<Effect>) {
+    ask(model, fx);
+    if model.readmodel.page.is_none() && !model.readmodel.sql.is_empty() {
+        query(model, model.readmodel.sql.clone(), fx);
+    }
+}
+
+/// Stops the query that runs; false if none does.
+pub fn stop(model: &mut Model, fx: &mut Vec<Effect>) -> bool {
+    let Some(task) = model.readmodel.rows.task else {
+        return false;
+    };
+    fx.push(Effect::Cancel(task));
+    failed(model, Failure::new(STOPPED));
+    true
+}
+
+/// Takes a failure. What an earlier query brought is no answer to this one.
+pub fn failed(model: &mut Model, failure: Failure) {
+    model.readmodel.rows.value = None;
+    model.readmodel.rows.fail(failure);
 }
 
 /// Takes the rows.

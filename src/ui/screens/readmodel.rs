@@ -143,17 +143,21 @@ fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
     } else if let Some(rows) = &state.rows.value {
         draw_grid(canvas, body, model, rows, layout);
     } else if state.rows.loading() {
-        text::middle(canvas, body, &[("asking SQLite …", Role::Muted)]);
+        text::middle(
+            canvas,
+            body,
+            &[("asking SQLite …", Role::Plain), ("x stops it", Role::Muted)],
+        );
     }
 }
 
 fn note(state: &ReadModel) -> String {
-    let Some(rows) = &state.rows.value else {
-        return String::new();
-    };
     if state.rows.task.is_some() {
         return "asking …".into();
     }
+    let Some(rows) = &state.rows.value else {
+        return String::new();
+    };
     let count = rows.rows.len() as u64;
     if state.whole {
         return format!(
