@@ -4,8 +4,13 @@ use std::ffi::CString;
 use std::ptr;
 use std::time::{Duration, Instant};
 
+use super::codes::{
+    code_at, rd_kafka_ConfigEntry_source, rd_kafka_ConfigResource_error, rd_kafka_last_error, rd_kafka_metadata,
+    rd_kafka_topic_result_error,
+};
 use super::{
-    E, ErrorText, Event, Fault, Native, PartitionList, PartitionOffset, Queue, c_string, items, millis, sys, text,
+    E, ErrorText, Event, Fault, Native, PartitionList, PartitionOffset, Queue, c_string, each, entry_of, items, millis,
+    sys, text,
 };
 
 /// A topic as the cluster's metadata has it.
@@ -140,22 +145,19 @@ impl Native {
         let mut answer: *const sys::rd_kafka_metadata = ptr::null();
         // SAFETY: the handle and the topic are live; on success the answer is ours until `rd_kafka_metadata_destroy`.
         unsafe {
-            let code = sys::rd_kafka_metadata(
+            let code = rd_kafka_metadata(
                 self.rk,
                 i32::from(only.is_none()),
                 topic.as_ref().map_or(ptr::null_mut(), |topic| topic.pointer),
                 &mut answer,
                 millis(deadline),
-            ) as i32;
+            );
             self.serve();
             if code != 0 {
                 return Err(Fault::of(code));
             }
-            let topics = items(
-                (*answer).topics.cast_const(),
-                usize::try_from((*answer).topic_cnt).unwrap_or(0),
-            );
-            let topics = topics.iter().map(|topic| topic_of(topic)).collect();
+            let topics = each((*answer).topics.cast_const(), (*answer).topic_cnt);
+            let topics = topics.map(|topic| topic_of(topic)).collect();
             sys::rd_kafka_metadata_destroy(answer);
             Ok(topics)
         }
@@ -370,7 +372,7 @@ unsafe fn config_of(resource: *const sys::rd_kafka_ConfigResource_t) -> TopicCon
     // SAFETY: by the caller's promise; names and values live as long as the resource.
     unsafe {
         let name = text(sys::rd_kafka_ConfigResource_name(resource)).unwrap_or_default();
-        let code = sys::rd_kafka_ConfigResource_error(resource) as i32;
+        let code = rd_kafka_ConfigResource_error(resource);
         if code != 0 {
             let words = text(sys::rd_kafka_ConfigResource_error_string(resource));
             return (name, Err(Fault::with(code, words)));
@@ -385,8 +387,8 @@ unsafe fn config_of(resource: *const sys::rd_kafka_ConfigResource_t) -> TopicCon
                     .filter(|_| sys::rd_kafka_ConfigEntry_is_sensitive(entry) != 1),
                 // librdkafka fills `is_default` for the oldest protocol version only; the source is what newer ones send.
                 is_default: sys::rd_kafka_ConfigEntry_is_default(entry) == 1
-                    || sys::rd_kafka_ConfigEntry_source(entry)
-                        != sys::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG,
+                    || rd_kafka_ConfigEntry_source(entry)
+                        != sys::rd_kafka_ConfigSource_t::RD_KAFKA_CONFIG_SOURCE_DYNAMIC_TOPIC_CONFIG as i32,
             })
             .collect();
         (name, Ok(entries))
@@ -404,7 +406,7 @@ fn list_offsets_of(event: &Event) -> Vec<PartitionOffset> {
         let infos = sys::rd_kafka_ListOffsets_result_infos(result, &mut count);
         items(infos.cast_const(), count)
             .iter()
-            .map(|&info| super::entry_of(&*sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info)))
+            .map(|&info| entry_of(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info)))
             .collect()
     }
 }
@@ -415,7 +417,7 @@ unsafe fn topic_results(results: *mut *const sys::rd_kafka_topic_result_t, count
     // SAFETY: by the caller's promise.
     unsafe {
         for &result in items(results.cast_const(), count) {
-            let code = sys::rd_kafka_topic_result_error(result) as i32;
+            let code = rd_kafka_topic_result_error(result);
             if code != 0 {
                 return Err(Fault::with(code, text(sys::rd_kafka_topic_result_error_string(result))));
             }
@@ -426,27 +428,19 @@ unsafe fn topic_results(results: *mut *const sys::rd_kafka_topic_result_t, count
 
 /// # Safety
 /// The metadata is live.
-unsafe fn topic_of(topic: &sys::rd_kafka_metadata_topic) -> TopicMetadata {
-    let fault = |code: i32| (code != 0).then(|| Fault::of(code));
-    // SAFETY: by the caller's promise.
-    let (name, partitions) = unsafe {
-        (
-            text(topic.topic).unwrap_or_default(),
-            items(
-                topic.partitions.cast_const(),
-                usize::try_from(topic.partition_cnt).unwrap_or(0),
-            ),
-        )
-    };
-    let mut partitions: Vec<_> = partitions
-        .iter()
-        .map(|partition| (partition.id, partition.replica_cnt, fault(partition.err as i32)))
-        .collect();
-    partitions.sort_by_key(|(id, ..)| *id);
-    TopicMetadata {
-        name,
-        error: fault(topic.err as i32),
-        partitions,
+unsafe fn topic_of(topic: *const sys::rd_kafka_metadata_topic) -> TopicMetadata {
+    // SAFETY: by the caller's promise. No reference to topic or partition is made: their codes may be no values of the enum.
+    unsafe {
+        let fault = |field| Some(code_at(field)).filter(|code| *code != 0).map(Fault::of);
+        let mut partitions: Vec<_> = each((*topic).partitions.cast_const(), (*topic).partition_cnt)
+            .map(|one| ((*one).id, (*one).replica_cnt, fault(&raw const (*one).err)))
+            .collect();
+        partitions.sort_by_key(|(id, ..)| *id);
+        TopicMetadata {
+            name: text((*topic).topic).unwrap_or_default(),
+            error: fault(&raw const (*topic).err),
+            partitions,
+        }
     }
 }
 
@@ -463,7 +457,7 @@ impl<'a> Topic<'a> {
         let pointer = unsafe { sys::rd_kafka_topic_new(native.rk, name.as_ptr(), ptr::null_mut()) };
         if pointer.is_null() {
             // SAFETY: reads a number of this thread.
-            return Err(Fault::of(unsafe { sys::rd_kafka_last_error() } as i32));
+            return Err(Fault::of(unsafe { rd_kafka_last_error() }));
         }
         Ok(Self {
             pointer,
@@ -476,5 +470,33 @@ impl Drop for Topic<'_> {
     fn drop(&mut self) {
         // SAFETY: the topic is live and this is its last use.
         unsafe { sys::rd_kafka_topic_destroy(self.pointer) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+
+    #[test]
+    fn codes_that_librdkafka_does_not_know_are_kept_as_their_numbers() {
+        let mut topic = MaybeUninit::<sys::rd_kafka_metadata_topic>::zeroed();
+        let mut partition = MaybeUninit::<sys::rd_kafka_metadata_partition>::zeroed();
+        // SAFETY: both are written through pointers only; zeros are what their other fields may be.
+        let read = unsafe {
+            (&raw mut (*partition.as_mut_ptr()).err).cast::<i32>().write(12345);
+            (&raw mut (*topic.as_mut_ptr()).err).cast::<i32>().write(-12345);
+            (*topic.as_mut_ptr()).partitions = partition.as_mut_ptr();
+            (*topic.as_mut_ptr()).partition_cnt = 1;
+            topic_of(topic.as_ptr())
+        };
+        assert_eq!(read.error.unwrap().code, -12345);
+        let codes: Vec<i32> = read
+            .partitions
+            .into_iter()
+            .filter_map(|(.., error)| Some(error?.code))
+            .collect();
+        assert_eq!(codes, [12345]);
     }
 }

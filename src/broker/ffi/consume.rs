@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::record::{Header, Timestamp};
 
-use super::{E, Fault, Native, c_string, items, millis, sys, text};
+use super::codes::{code_at, rd_kafka_last_error};
+use super::{E, Fault, Native, PartitionList, c_string, items, millis, sys, text};
 
 /// A topic from which partitions are read.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ impl Consumption {
 
     /// Stops fetching a partition of which nothing more is wanted, without waiting for it.
     pub(in crate::broker) fn pause(&self, topic: &str, partition: i32) {
-        if let Ok(list) = super::PartitionList::new([(topic, partition, 0)]) {
+        if let Ok(list) = PartitionList::new([(topic, partition, 0)]) {
             // SAFETY: handle and list are live.
             unsafe { sys::rd_kafka_pause_partitions(self.native.rk, list.0) };
         }
@@ -171,7 +172,7 @@ impl Drop for Consumption {
 
 fn last_error() -> Fault {
     // SAFETY: reads a number of this thread.
-    Fault::of(unsafe { sys::rd_kafka_last_error() } as i32)
+    Fault::of(unsafe { rd_kafka_last_error() })
 }
 
 /// Identifies a topic among the messages of one consumption, cheaper to compare than its name.
@@ -296,15 +297,10 @@ pub(in crate::broker) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    fn raw(self) -> &'a sys::rd_kafka_message_t {
-        // SAFETY: the chunk holds the message for as long as `'a`.
-        unsafe { &*self.pointer }
-    }
-
-    /// Zero for a record. Read as the number it is on the wire, because a newer broker may send one that the enum lacks.
+    /// Zero for a record.
     pub(in crate::broker) fn code(self) -> i32 {
-        // SAFETY: the field is live and has the size of an `i32`.
-        unsafe { (&raw const (*self.pointer).err).cast::<i32>().read() }
+        // SAFETY: the chunk holds the message for as long as `'a`.
+        unsafe { code_at(&raw const (*self.pointer).err) }
     }
 
     pub(in crate::broker) fn is_end(self) -> bool {
@@ -319,15 +315,18 @@ impl<'a> Message<'a> {
     }
 
     pub(in crate::broker) fn topic(self) -> TopicId {
-        TopicId(self.raw().rkt as usize)
+        // SAFETY: as in `code`; so it is below. No reference to the message is made: its code may be no value of the enum.
+        TopicId(unsafe { (*self.pointer).rkt } as usize)
     }
 
     pub(in crate::broker) fn partition(self) -> i32 {
-        self.raw().partition
+        // SAFETY: the message is live.
+        unsafe { (*self.pointer).partition }
     }
 
     pub(in crate::broker) fn offset(self) -> i64 {
-        self.raw().offset
+        // SAFETY: the message is live.
+        unsafe { (*self.pointer).offset }
     }
 
     pub(in crate::broker) fn timestamp(self) -> Option<Timestamp> {
@@ -338,14 +337,18 @@ impl<'a> Message<'a> {
     }
 
     pub(in crate::broker) fn key(self) -> Option<&'a [u8]> {
-        let raw = self.raw();
-        // SAFETY: a key that is not null has `key_len` bytes, which live as long as the message.
-        (!raw.key.is_null()).then(|| unsafe { items(raw.key.cast::<u8>().cast_const(), raw.key_len) })
+        // SAFETY: the message is live; a key that is not null has `key_len` bytes, which live as long as it.
+        unsafe {
+            let (data, len) = ((*self.pointer).key.cast_const(), (*self.pointer).key_len);
+            (!data.is_null()).then(|| items(data.cast::<u8>(), len))
+        }
     }
 
     pub(in crate::broker) fn value(self) -> Option<&'a [u8]> {
-        let raw = self.raw();
-        // SAFETY: a value that is not null has `len` bytes, which live as long as the message.
-        (!raw.payload.is_null()).then(|| unsafe { items(raw.payload.cast::<u8>().cast_const(), raw.len) })
+        // SAFETY: the message is live; a value that is not null has `len` bytes, which live as long as it.
+        unsafe {
+            let (data, len) = ((*self.pointer).payload.cast_const(), (*self.pointer).len);
+            (!data.is_null()).then(|| items(data.cast::<u8>(), len))
+        }
     }
 }

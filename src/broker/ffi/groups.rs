@@ -5,6 +5,7 @@ use std::ptr;
 use std::time::Duration;
 
 use super::admin::Options;
+use super::codes::rd_kafka_error_code;
 use super::{E, Fault, Native, PartitionOffset, Queue, c_string, entries, items, sys, text};
 
 /// A group as its coordinator describes it.
@@ -134,7 +135,7 @@ impl Native {
 unsafe fn fault_of(error: *const sys::rd_kafka_error_t) -> Fault {
     // SAFETY: by the caller's promise.
     unsafe {
-        let code = sys::rd_kafka_error_code(error) as i32;
+        let code = rd_kafka_error_code(error);
         Fault::with(code, text(sys::rd_kafka_error_string(error)))
     }
 }
@@ -156,7 +157,7 @@ unsafe fn group_of(group: *const sys::rd_kafka_ConsumerGroupDescription_t) -> Gr
             members: members
                 .map(|at| member_of(sys::rd_kafka_ConsumerGroupDescription_member(group, at)))
                 .collect(),
-            error: (!error.is_null() && sys::rd_kafka_error_code(error) as i32 != 0).then(|| fault_of(error)),
+            error: (!error.is_null() && rd_kafka_error_code(error) != 0).then(|| fault_of(error)),
         }
     }
 }

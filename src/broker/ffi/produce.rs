@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::record::Header;
 
-use super::{E, Fault, Native, c_string, locked, millis, sys};
+use super::codes::{rd_kafka_error_code, rd_kafka_last_error};
+use super::handle::locked;
+use super::{Fault, Native, c_string, millis, sys};
 
 /// A topic to write to.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl Target {
         let topic = unsafe { sys::rd_kafka_topic_new(native.rk, name.as_ptr(), ptr::null_mut()) };
         if topic.is_null() {
             // SAFETY: reads a number of this thread.
-            return Err(Fault::of(unsafe { sys::rd_kafka_last_error() } as i32));
+            return Err(Fault::of(unsafe { rd_kafka_last_error() }));
         }
         Ok(Self {
             topic,
@@ -83,7 +85,7 @@ impl Target {
             return match code {
                 0 => Ok(()),
                 // SAFETY: reads a number of this thread.
-                _ => Err(Fault::of(unsafe { sys::rd_kafka_last_error() } as i32)),
+                _ => Err(Fault::of(unsafe { rd_kafka_last_error() })),
             };
         }
         let headers = Headers::new(payload.headers)?;
@@ -112,7 +114,7 @@ impl Target {
                 std::mem::forget(headers);
                 return Ok(());
             }
-            let code = sys::rd_kafka_error_code(error) as i32;
+            let code = rd_kafka_error_code(error);
             let words = super::text(sys::rd_kafka_error_string(error));
             sys::rd_kafka_error_destroy(error);
             Err(Fault::with(code, words))
@@ -206,19 +208,5 @@ impl Native {
     /// The topic of the first record that could not be delivered, and why.
     pub(in crate::broker) fn first_failure(&self) -> Option<(String, Fault)> {
         locked(&self.shared.first_failure).clone()
-    }
-}
-
-impl Fault {
-    /// Whether the queue has no room now.
-    pub(in crate::broker) fn is_full(&self) -> bool {
-        self.is(E::RD_KAFKA_RESP_ERR__QUEUE_FULL)
-    }
-}
-
-impl Fault {
-    /// Whether the record is larger than what is taken.
-    pub(in crate::broker) fn is_too_large(&self) -> bool {
-        self.is(E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
     }
 }

@@ -1,0 +1,111 @@
+//! What librdkafka answers where it answers no.
+
+use super::{E, sys, text};
+
+/// What librdkafka answered: its error code and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::broker) struct Fault {
+    pub code: i32,
+    pub reason: String,
+}
+
+impl Fault {
+    pub(in crate::broker) fn of(code: i32) -> Self {
+        Self {
+            code,
+            reason: describe(code),
+        }
+    }
+
+    /// The words after librdkafka's own prefix, which says nothing to a reader of this program's messages.
+    pub(super) fn with(code: i32, reason: Option<String>) -> Self {
+        match reason {
+            Some(reason) if !reason.is_empty() => Self { code, reason },
+            _ => Self::of(code),
+        }
+    }
+
+    pub(in crate::broker) fn is(&self, code: E) -> bool {
+        self.code == code as i32
+    }
+
+    /// Whether nobody answered, rather than somebody answering no.
+    pub(in crate::broker) fn is_silence(&self) -> bool {
+        [
+            E::RD_KAFKA_RESP_ERR__TRANSPORT,
+            E::RD_KAFKA_RESP_ERR__TIMED_OUT,
+            E::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
+            E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT,
+            E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN,
+            E::RD_KAFKA_RESP_ERR__RESOLVE,
+            E::RD_KAFKA_RESP_ERR__AUTHENTICATION,
+            E::RD_KAFKA_RESP_ERR__SSL,
+            E::RD_KAFKA_RESP_ERR__WAIT_COORD,
+            E::RD_KAFKA_RESP_ERR__WAIT_CACHE,
+        ]
+        .into_iter()
+        .any(|code| self.is(code))
+    }
+
+    /// Whether the queue has no room now.
+    pub(in crate::broker) fn is_full(&self) -> bool {
+        self.is(E::RD_KAFKA_RESP_ERR__QUEUE_FULL)
+    }
+
+    /// Whether the record is larger than what is taken.
+    pub(in crate::broker) fn is_too_large(&self) -> bool {
+        self.is(E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+    }
+
+    /// For a broker that does not answer.
+    pub(in crate::broker) fn silence() -> Self {
+        Self::of(E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32)
+    }
+
+    /// For an answer that leaves the topic out.
+    pub(in crate::broker) fn unknown_topic() -> Self {
+        Self::of(E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as i32)
+    }
+}
+
+/// librdkafka's words for a code.
+fn describe(code: i32) -> String {
+    let Ok(known) = E::try_from(code) else {
+        return format!("error {code}, which this program's librdkafka does not know");
+    };
+    // SAFETY: the function returns a pointer to a static string for every code of the enum.
+    let text = unsafe { text(sys::rd_kafka_err2str(known)) }.unwrap_or_default();
+    text.strip_prefix("Broker: ")
+        .or_else(|| text.strip_prefix("Local: "))
+        .unwrap_or(&text)
+        .to_owned()
+}
+
+/// Whether the fault says that there is no such topic or partition.
+pub(in crate::broker) fn is_unknown_topic(fault: &Fault) -> bool {
+    [
+        E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID,
+        E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC,
+        E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+        // Such a name cannot be a topic's.
+        E::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION,
+    ]
+    .into_iter()
+    .any(|code| fault.is(code))
+}
+
+/// Whether the fault says that the topic is there already.
+pub(in crate::broker) fn is_topic_exists(fault: &Fault) -> bool {
+    fault.is(E::RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+}
+
+/// Whether the fault says that the log does not hold the offset.
+pub(in crate::broker) fn is_out_of_range(fault: &Fault) -> bool {
+    fault.is(E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) || fault.is(E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+}
+
+/// Whether the fault says that there is no such group.
+pub(in crate::broker) fn is_unknown_group(fault: &Fault) -> bool {
+    fault.is(E::RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
+}
