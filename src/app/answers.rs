@@ -3,7 +3,7 @@
 use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
-use super::screens::{groups, projections, readmodel, records, topics};
+use super::screens::{groups, projections, readmodel, records, tail, topics};
 use super::update::{ask_demo, go};
 use super::work::Kind;
 
@@ -24,7 +24,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Page(page) if model.records.as_ref().is_some_and(|r| r.page.expects(id)) => {
             records::page(model, page, fx);
         }
-        Event::Arrivals(arrivals) if tails(model, id) => records::arrive(model, arrivals),
+        Event::Arrivals(arrivals) if tails(model, id) => tail::arrive(model, arrivals),
         Event::Groups(rows) if model.groups.remote.expects(id) => groups::answer(model, rows, fx),
         Event::Group(group) if model.groups.group.expects(id) => model.groups.group.answer(group),
         Event::Projections(rows) if model.projections.remote.expects(id) => projections::answer(model, rows, fx),
@@ -140,8 +140,7 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         }
     } else if let Some(records) = model.records.as_mut().filter(|r| r.page.expects(id)) {
         told = Some("records");
-        records.tail_wanted = false;
-        records.page.fail(failure.clone());
+        records::failed(records, failure.clone());
     }
     if let Some(what) = told {
         model.tell_failure(what, &failure);

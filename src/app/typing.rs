@@ -143,7 +143,7 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
             records::go(model, place, fx);
         }
         PromptKind::Partitions => {
-            let Some(state) = &mut model.records else { return Ok(()) };
+            let Some(state) = &model.records else { return Ok(()) };
             let known: BTreeSet<i32> = match model
                 .topics
                 .remote
@@ -154,13 +154,8 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
                 Some(topic) => topic.watermarks.iter().map(|w| w.partition).collect(),
                 None => state.window.watermarks.keys().copied().collect(),
             };
-            state.partitions = records::parse_partitions(text, &known)?;
-            let place = if state.newest_first {
-                place::Place::End
-            } else {
-                place::Place::Begin
-            };
-            records::go(model, place, fx);
+            let partitions = records::parse_partitions(text, &known)?;
+            records::choose(model, partitions, fx);
         }
         PromptKind::Sql if text.trim().is_empty() => return Err("type a SELECT, or esc to leave".into()),
         PromptKind::Sql => readmodel::own_query(model, text.trim(), fx),

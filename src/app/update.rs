@@ -11,7 +11,7 @@ use super::model::{Level, Model, Pane, Screen};
 use super::motion;
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
-use super::screens::{demos, groups, projections, readmodel, records, topics};
+use super::screens::{demos, groups, projections, readmodel, records, tail, topics};
 use super::typing;
 use super::work::Kind;
 
@@ -108,8 +108,8 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             topics::selected(model, fx);
         }
         Action::DeleteTopic => ask_delete(model),
-        Action::Tail => records::toggle_tail(model, fx),
-        Action::Pause => records::toggle_pause(model),
+        Action::Tail => tail::toggle(model, fx),
+        Action::Pause => tail::pause(model),
         Action::Order => {
             let newest_first = model.records.as_ref().is_some_and(|r| r.newest_first);
             records::go(model, if newest_first { Place::Begin } else { Place::End }, fx);

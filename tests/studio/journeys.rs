@@ -179,6 +179,30 @@ fn records_that_arrive_are_seen() {
 }
 
 #[test]
+fn a_place_that_is_nowhere_is_refused_with_what_there_is() {
+    let place = Place::new();
+    let mut t = place.studio(100, 30);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    t.keys("1").wait_for("account-events").keys(ENTER).wait_for("2,114");
+    for (typed, said) in [
+        ("99999", "no record is at offset 99,999: the partitions have 0 to 2,114"),
+        ("1:99999", "no record is at offset 99,999: partition 1 has 0 to 1,315"),
+        ("3:5", "there is no such partition: the topic has 0 to 2"),
+        ("2099-01-01", "no record is as new as that"),
+    ] {
+        t.keys("t").wait_for("go to").keys(typed).keys(ENTER).wait_for(said);
+        assert!(t.text().contains("2,114  "), "{typed}: {}", t.text());
+        assert!(t.text().contains("newest first"), "{typed}: {}", t.text());
+    }
+    t.keys("t2:1572")
+        .keys(ENTER)
+        .wait_for("oldest first")
+        .wait_for("offset    1572");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
 fn a_poison_record_pauses_a_follow_and_is_one_key_away() {
     let place = Place::new();
     let mut t = place.studio(120, 50);

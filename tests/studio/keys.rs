@@ -88,6 +88,38 @@ fn a_place_is_typed_and_gone_to() {
 }
 
 #[test]
+fn a_place_that_is_nowhere_leaves_everything_as_it_was() {
+    let mut s = studio();
+    s.keys("j<enter>f");
+    let before = s.model.records.clone().unwrap();
+    s.world.records = Err(Failure::new("there is no such partition: the topic has 0 to 2"));
+    s.keys("jjt3:5<enter>");
+    let records = s.model.records.as_ref().unwrap();
+    assert_eq!(records.window.records.len(), before.window.records.len());
+    assert!(records.newest_first && records.tail.is_some());
+    assert_eq!(records.selected().unwrap().offset, 24_999);
+    assert!(s.text().contains("the topic has 0 to 2"), "{}", s.text());
+    // Going on down reads on as if nothing had been asked.
+    s.world.records = Fake::default().records;
+    s.keys("fjG");
+    assert!(page(&s.asked.last().unwrap().1).is_some());
+}
+
+#[test]
+fn until_a_place_is_there_the_list_stays() {
+    let mut s = studio();
+    s.keys("j<enter>");
+    s.hold = |j| matches!(j, Job::Page(_));
+    s.keys("p1<enter>");
+    assert!(
+        s.text().contains("24,999") && s.text().contains("reading …"),
+        "{}",
+        s.text()
+    );
+    assert!(!s.text().contains("partitions 1"), "{}", s.text());
+}
+
+#[test]
 fn leaving_the_records_cancels_what_reads_them() {
     let mut s = studio();
     s.keys("j<enter>f");

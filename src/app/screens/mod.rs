@@ -5,4 +5,5 @@ pub mod groups;
 pub mod projections;
 pub mod readmodel;
 pub mod records;
+pub mod tail;
 pub mod topics;

@@ -1,35 +1,33 @@
 //! The records of one topic: a bounded window that grows at either end, and a live tail.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::record::Record;
 
-use super::super::job::{Arrivals, Job, Page, PageFrom, PageRequest, TaskId};
+use super::super::job::{Failure, Job, Page, PageFrom, PageRequest};
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::Model;
 use super::super::place::Place;
 use super::super::remote::Remote;
-use super::super::window::{MAX_RECORDS, Window};
+use super::super::window::Window;
+use super::tail::{self, Tail};
 
 /// About how many records a page has.
 pub const PAGE: usize = 500;
 /// How near the cursor comes to the end of the window before the next page is asked for.
 const NEAR: usize = 100;
 
-/// A live tail.
+/// A page that was asked for. What it changes besides the window is changed when it is there: a place that is refused
+/// leaves everything as it was.
 #[derive(Debug, Clone)]
-pub struct Tail {
-    /// Its job.
-    pub task: TaskId,
-    /// Whether the screen is held still.
-    pub paused: bool,
-    /// How many records arrived since it began.
-    pub seen: u64,
-    /// How many arrived while the screen is held still.
-    pub held_back: u64,
-    waiting: Option<Arrivals>,
+struct Asked {
+    from: PageFrom,
+    partitions: Option<BTreeSet<i32>>,
+    newest_first: bool,
+    /// Whether the cursor goes to the last row.
+    to_last: bool,
 }
 
 /// The records screen.
@@ -51,9 +49,7 @@ pub struct Records {
     pub tail: Option<Tail>,
     /// Whether a tail begins once the page that is being read is there.
     pub tail_wanted: bool,
-    asked: Option<PageFrom>,
-    /// Whether the cursor goes to the last row of the page that is being read.
-    to_last: bool,
+    asked: Option<Asked>,
 }
 
 impl Records {
@@ -69,7 +65,6 @@ impl Records {
             tail: None,
             tail_wanted: false,
             asked: None,
-            to_last: false,
         }
     }
 
@@ -117,13 +112,23 @@ impl Records {
         self.refresh(on, false);
     }
 
-    fn change(&mut self, stick: bool, by: impl FnOnce(&mut Window)) -> isize {
+    pub(super) fn change(&mut self, stick: bool, by: impl FnOnce(&mut Window)) -> isize {
         let on = self.selected().map(|r| (r.partition, r.offset));
         by(&mut self.window);
         self.refresh(on, stick)
     }
 
-    fn at_newest(&self) -> bool {
+    /// A page that goes on from what is in view.
+    fn more(&self, from: PageFrom) -> Asked {
+        Asked {
+            from,
+            partitions: self.partitions.clone(),
+            newest_first: self.newest_first,
+            to_last: false,
+        }
+    }
+
+    pub(super) fn at_newest(&self) -> bool {
         let last = self.list.shown().len().saturating_sub(1);
         self.list.cursor() == if self.newest_first { 0 } else { last }
     }
@@ -184,17 +189,31 @@ pub fn close(model: &mut Model, fx: &mut Vec<Effect>) {
 
 /// Reads afresh from a place.
 pub fn go(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
-    let Some(records) = &mut model.records else { return };
-    fx.extend(records.page.task.take().map(Effect::Cancel));
-    fx.extend(records.tail.take().map(|t| Effect::Cancel(t.task)));
-    records.newest_first = matches!(place, Place::End);
-    records.to_last = false;
-    read_afresh(model, place, fx);
+    let Some(records) = &model.records else { return };
+    let partitions = records.partitions.clone();
+    read_afresh(model, place, partitions, fx);
+}
+
+/// Reads afresh from the newest or oldest record of some partitions, as the order has it.
+pub fn choose(model: &mut Model, partitions: Option<BTreeSet<i32>>, fx: &mut Vec<Effect>) {
+    let Some(records) = &model.records else { return };
+    let place = if records.newest_first { Place::End } else { Place::Begin };
+    read_afresh(model, place, partitions, fx);
+}
+
+fn read_afresh(model: &mut Model, place: Place, partitions: Option<BTreeSet<i32>>, fx: &mut Vec<Effect>) {
+    let asked = Asked {
+        from: PageFrom::Place(place),
+        partitions,
+        newest_first: place == Place::End,
+        to_last: false,
+    };
+    ask(model, asked, fx);
 }
 
 /// Goes to the very first or last record of the log in the order shown; false where the window reaches it already.
 pub fn jump(model: &mut Model, last: bool, fx: &mut Vec<Effect>) -> bool {
-    let Some(records) = &mut model.records else {
+    let Some(records) = &model.records else {
         return false;
     };
     let oldest = last == records.newest_first;
@@ -206,50 +225,42 @@ pub fn jump(model: &mut Model, last: bool, fx: &mut Vec<Effect>) -> bool {
     if there || records.tail.is_some() || records.page.task.is_some() || !records.list.filter().is_empty() {
         return false;
     }
-    records.to_last = last;
-    read_afresh(model, if oldest { Place::Begin } else { Place::End }, fx);
+    let asked = Asked {
+        to_last: last,
+        ..records.more(PageFrom::Place(if oldest { Place::Begin } else { Place::End }))
+    };
+    ask(model, asked, fx);
     true
-}
-
-fn read_afresh(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
-    let Some(records) = &mut model.records else { return };
-    records.page.value = None;
-    records.window = Window::default();
-    records.refresh(None, false);
-    model.layout.list.first = 0;
-    model.detail = 0;
-    ask(model, PageFrom::Place(place), fx);
 }
 
 /// Goes to the place that was asked for last, or asks for more where the window ends.
 pub fn again(model: &mut Model, fx: &mut Vec<Effect>) {
     let Some(records) = &model.records else { return };
     match &records.asked {
-        Some(from) if records.page.error.is_some() => ask(model, from.clone(), fx),
-        _ if records.tail.is_none() && records.page.value.is_some() => {
-            let end = records.window.end.clone();
-            ask(model, PageFrom::After(end), fx);
+        Some(asked) if records.page.error.is_some() => ask(model, asked.clone(), fx),
+        _ if records.tail.is_none() && records.page.value.is_some() && records.page.task.is_none() => {
+            let asked = records.more(PageFrom::After(records.window.end.clone()));
+            ask(model, asked, fx);
         }
         _ => {}
     }
 }
 
-fn ask(model: &mut Model, from: PageFrom, fx: &mut Vec<Effect>) {
-    let Some(records) = &model.records else { return };
-    if records.page.task.is_some() {
-        return;
-    }
+/// Asks for a page in place of the one that is being read, if any.
+fn ask(model: &mut Model, asked: Asked, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    fx.extend(records.page.task.take().map(Effect::Cancel));
     let job = Job::Page(PageRequest {
         topic: records.topic.clone(),
-        partitions: records.partitions.clone(),
-        from: from.clone(),
+        partitions: asked.partitions.clone(),
+        from: asked.from.clone(),
         limit: PAGE,
     });
     let task = model.start(job, fx);
     if let Some(records) = &mut model.records {
         records.page.task = Some(task);
         records.page.error = None;
-        records.asked = Some(from);
+        records.asked = Some(asked);
     }
 }
 
@@ -272,11 +283,11 @@ pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
         (to_bottom, to_top)
     };
     if older < near && !records.window.at_begin() {
-        let start = records.window.start.clone();
-        ask(model, PageFrom::Before(start), fx);
+        let asked = records.more(PageFrom::Before(records.window.start.clone()));
+        ask(model, asked, fx);
     } else if newer < near && !records.window.at_end() && records.tail.is_none() {
-        let end = records.window.end.clone();
-        ask(model, PageFrom::After(end), fx);
+        let asked = records.more(PageFrom::After(records.window.end.clone()));
+        ask(model, asked, fx);
     }
 }
 
@@ -284,120 +295,43 @@ pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
 pub fn page(model: &mut Model, page: Page, fx: &mut Vec<Effect>) {
     let Some(records) = &mut model.records else { return };
     records.page.answer(());
-    let from = records.asked.take();
-    let fresh = matches!(from, Some(PageFrom::Place(_)) | None);
-    let shift = match from {
-        Some(PageFrom::Before(_)) => records.change(false, |w| w.prepend(page)),
-        Some(PageFrom::After(_)) => records.change(false, |w| w.append(page)),
-        _ => records.change(true, |w| *w = Window::of(page)),
+    let Some(asked) = records.asked.take() else { return };
+    let shift = match asked.from {
+        PageFrom::Before(_) => records.change(false, |w| w.prepend(page)),
+        PageFrom::After(_) => records.change(false, |w| w.append(page)),
+        PageFrom::Place(_) => return show_place(model, page, &asked, fx),
     };
-    if fresh {
-        let to_last = std::mem::take(&mut records.to_last);
-        records.list.set_cursor(if to_last { usize::MAX } else { 0 });
-        model.layout.list.first = if to_last { usize::MAX } else { 0 };
-        model.detail = 0;
-    } else {
-        model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
-    }
+    model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
+}
+
+/// Shows a place in place of what was in view.
+fn show_place(model: &mut Model, page: Page, asked: &Asked, fx: &mut Vec<Effect>) {
+    let Some(records) = &mut model.records else { return };
+    fx.extend(records.tail.take().map(|t| Effect::Cancel(t.task)));
+    records.newest_first = asked.newest_first;
+    records.partitions.clone_from(&asked.partitions);
+    records.change(true, |w| *w = Window::of(page));
+    let row = if asked.to_last { usize::MAX } else { 0 };
+    records.list.set_cursor(row);
+    model.layout.list.first = row;
+    model.detail = 0;
     if std::mem::take(&mut records.tail_wanted) {
-        begin_tail(model, fx);
-    } else if fresh {
+        tail::begin(model, fx);
+    } else {
         moved(model, fx);
     }
 }
 
-/// Begins a live tail, or ends it.
-pub fn toggle_tail(model: &mut Model, fx: &mut Vec<Effect>) {
-    let Some(records) = &mut model.records else { return };
-    if let Some(tail) = records.tail.take() {
-        fx.push(Effect::Cancel(tail.task));
-    } else if records.page.value.is_some() && records.window.at_end() && records.newest_first {
-        begin_tail(model, fx);
+/// Takes a failure. What is in view stays: a place that does not exist is no reason to show nothing.
+pub fn failed(records: &mut Records, failure: Failure) {
+    records.tail_wanted = false;
+    let elsewhere = matches!(&records.asked, Some(asked) if matches!(asked.from, PageFrom::Place(_)));
+    if elsewhere && records.page.value.is_some() {
+        records.page.task = None;
+        records.asked = None;
     } else {
-        records.tail_wanted = true;
-        go(model, Place::End, fx);
+        records.page.fail(failure);
     }
-}
-
-fn begin_tail(model: &mut Model, fx: &mut Vec<Effect>) {
-    let Some(records) = &model.records else { return };
-    let job = Job::Tail {
-        topic: records.topic.clone(),
-        from: records.window.end.clone(),
-    };
-    let task = model.start(job, fx);
-    if let Some(records) = &mut model.records {
-        records.list.set_cursor(0);
-        records.tail = Some(Tail {
-            task,
-            paused: false,
-            seen: 0,
-            held_back: 0,
-            waiting: None,
-        });
-    }
-    model.layout.list.first = 0;
-}
-
-/// Holds the tail still, or lets it go on.
-pub fn toggle_pause(model: &mut Model) {
-    let Some(tail) = model.records.as_mut().and_then(|r| r.tail.as_mut()) else {
-        return;
-    };
-    tail.paused = !tail.paused;
-    tail.held_back = 0;
-    if let Some(waiting) = tail.waiting.take() {
-        show(model, waiting);
-    }
-}
-
-/// Takes records that arrived.
-pub fn arrive(model: &mut Model, arrivals: Arrivals) {
-    let Some(tail) = model.records.as_mut().and_then(|r| r.tail.as_mut()) else {
-        return;
-    };
-    if tail.paused {
-        tail.held_back += arrivals.seen.saturating_sub(tail.seen);
-        tail.seen = arrivals.seen;
-        tail.waiting = Some(match tail.waiting.take() {
-            Some(waiting) => join(waiting, arrivals),
-            None => arrivals,
-        });
-    } else {
-        tail.seen = arrivals.seen;
-        show(model, arrivals);
-    }
-}
-
-fn show(model: &mut Model, arrivals: Arrivals) {
-    let Some(records) = &mut model.records else { return };
-    let stick = records.at_newest();
-    let shift = records.change(stick, |w| w.arrive(arrivals));
-    if !stick {
-        model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
-    } else if model.detail != 0 {
-        model.detail = 0;
-    }
-}
-
-/// Two batches as one, bounded like the window that will take it.
-fn join(mut first: Arrivals, second: Arrivals) -> Arrivals {
-    if second.gap.is_some() {
-        return second;
-    }
-    first.records.extend(second.records);
-    first.end.extend(second.end);
-    first.seen = second.seen;
-    if first.records.len() > MAX_RECORDS {
-        let mut start: BTreeMap<i32, i64> = first.end.clone();
-        let gone = first.records.len() - MAX_RECORDS;
-        first.records.drain(..gone);
-        for record in first.records.iter().rev() {
-            start.insert(record.partition, record.offset);
-        }
-        first.gap = Some(start);
-    }
-    first
 }
 
 #[cfg(test)]

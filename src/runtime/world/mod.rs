@@ -1,6 +1,7 @@
 //! The world as it is: Kafka through the client, read models through the store, files through the file system.
 
 mod demos;
+mod places;
 mod projections;
 mod records;
 mod replays;

@@ -11,7 +11,7 @@ use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::broker::topics::{TopicInfo, Watermarks};
 use crate::record::{Record, TopicPartition};
 
-use super::failure;
+use super::{failure, places};
 
 /// The most bytes of records that a page holds, unless one record is larger.
 const PAGE_BYTES: usize = 16 << 20;
@@ -31,6 +31,9 @@ type Offsets = BTreeMap<i32, i64>;
 pub(super) fn page(client: &Client, request: &PageRequest, out: &dyn Outlet) -> Result<Page, Failure> {
     let topic = client.topic(&request.topic).map_err(failure)?;
     let mut marks = client.watermarks(&topic).map_err(failure)?;
+    if let PageFrom::Place(place) = request.from {
+        places::exists(place, &marks, request.partitions.as_ref())?;
+    }
     if let Some(partitions) = &request.partitions {
         marks.retain(|m| partitions.contains(&m.partition));
     }
@@ -71,14 +74,21 @@ fn starts(
         Place::Offset(offset) => each(&|_| offset),
         Place::Time(time) => {
             let found: Offsets = client.offsets_at(topic, time).map_err(failure)?.into_iter().collect();
-            each(&|m| found.get(&m.partition).copied().unwrap_or(m.high))
+            let starts = each(&|m| found.get(&m.partition).copied().unwrap_or(m.high));
+            let after_all = marks.iter().all(|m| starts.get(&m.partition) == Some(&m.high));
+            if after_all && marks.iter().any(|m| m.low < m.high) {
+                return Err(Failure::new(
+                    "no record is as new as that: `t`, then `end`, goes to the newest",
+                ));
+            }
+            starts
         }
         Place::At(partition, offset) => {
             let Some(mark) = marks.iter().find(|m| m.partition == partition) else {
-                return Err(Failure::new(format!("`{}` has no partition {partition}", topic.name)));
+                return Ok(Offsets::new());
             };
             // The other partitions begin at the time of that record, so that what is beside it is what happened then.
-            let one = Offsets::from([(partition, offset.clamp(mark.low, mark.high))]);
+            let one = Offsets::from([(partition, offset)]);
             let first = after(client, topic, std::slice::from_ref(mark), one.clone(), 1, out)?;
             let time = first.records.first().and_then(|r| r.timestamp);
             let mut starts = match time {
