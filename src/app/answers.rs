@@ -39,12 +39,14 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 let said = work.progress.notices.len();
                 let new: Vec<String> = progress.notices.iter().skip(said).cloned().collect();
                 let name = work.name.clone();
-                work.progress = progress;
+                work.advance(progress, model.now);
                 for notice in new {
                     model.tell(Level::Warning, format!("{name}: {notice}"));
                 }
+                projections::advance(model);
             }
         }
+        Event::Built(info) if model.works.iter().any(|w| w.id == id) => projections::built(model, *info),
         Event::Steps(steps) => {
             if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
                 work.steps.clone_from(&steps);

@@ -261,6 +261,8 @@ pub enum Event {
     Projections(Vec<ProjectionRow>),
     /// How far a replay is.
     Progress(Progress),
+    /// A read model that a rebuild has put in place.
+    Built(Box<ReadModelInfo>),
     /// The tables.
     Tables(Vec<TableRow>),
     /// The answer to a query.

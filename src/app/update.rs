@@ -269,7 +269,7 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
     if let Some(text) = text {
-        model.tell(Level::Done, format!("copied {} bytes", text.len()));
+        model.tell(Level::Done, format!("copied {} B", text.len()));
         fx.push(Effect::Copy(text));
     }
 }
@@ -311,7 +311,7 @@ fn quit(model: &mut Model, fx: &mut Vec<Effect>) {
 fn ask_delete(model: &mut Model) {
     if let Some(topic) = model.topics.selected() {
         let question = format!(
-            "Delete the topic `{}` with {} records? This cannot be undone.",
+            "Delete the topic `{}`? The records it holds, {} in all, cannot be brought back.",
             topic.name,
             topic.held()
         );

@@ -2,7 +2,7 @@
 
 use crate::demo::run::{StepState, StepView};
 use crate::record::Timestamp;
-use crate::replay::progress::Progress;
+use crate::replay::progress::{Phase, Progress};
 
 use super::job::TaskId;
 
@@ -39,6 +39,8 @@ pub struct Work {
     pub name: String,
     /// How far a replay is.
     pub progress: Progress,
+    /// When a follow last moved on; `None` before it did.
+    pub moved: Option<Timestamp>,
     /// How far a demo is.
     pub steps: Vec<StepView>,
     /// When it began.
@@ -48,6 +50,34 @@ pub struct Work {
 }
 
 impl Work {
+    /// Work that begins.
+    pub fn new(id: TaskId, kind: Kind, name: String, started: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            name,
+            progress: Progress::default(),
+            moved: None,
+            steps: Vec::new(),
+            started,
+            cancelling: false,
+        }
+    }
+
+    /// Takes how far a replay is at `now`.
+    pub fn advance(&mut self, progress: Progress, now: Timestamp) {
+        if self.follows() && self.progress.position != progress.position {
+            self.moved = Some(now);
+        }
+        self.progress = progress;
+    }
+
+    /// Whether it keeps a read model up to date: then its progress is the read model's.
+    pub fn follows(&self) -> bool {
+        let live = matches!(self.progress.phase, Phase::Live | Phase::Paused | Phase::Done);
+        self.kind == Kind::Follow && live && self.progress.total > 0
+    }
+
     /// How far it is, from 0 to 1; `None` where it has no end or none that is known.
     pub fn share(&self) -> Option<f64> {
         match self.kind {

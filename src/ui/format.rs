@@ -20,6 +20,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1 record`, `1,234 records`.
+pub fn counted(n: u64, one: &str) -> String {
+    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// An offset, which may be negative only where a broker says so.
 pub fn offset(n: i64) -> String {
     let text = count(n.unsigned_abs());
@@ -132,6 +137,8 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(offset(-1_001), "-1,001");
+        assert_eq!(counted(1, "record"), "1 record");
+        assert_eq!(counted(0, "record"), "0 records");
         assert_eq!(short(0.0), "0");
         assert_eq!(short(0.5), "0.5");
         assert_eq!(short(12.3), "12");

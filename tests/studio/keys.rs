@@ -5,10 +5,12 @@ use foldlog::app::key::Key;
 use foldlog::app::message::{Effect, Message, Mouse};
 use foldlog::app::model::{Level, Pane, Screen};
 use foldlog::app::place::Place;
+use foldlog::readmodel::store::ReadModelInfo;
 use foldlog::record::Timestamp;
+use foldlog::replay::progress::{Phase, Progress};
 use foldlog::ui::sample::{NOW, order};
 
-use super::fake::{Fake, refused};
+use super::fake::{Fake, progress, refused};
 use super::harness::Studio;
 
 fn studio() -> Studio {
@@ -207,6 +209,73 @@ fn a_failed_rebuild_is_told_and_kept_in_full() {
     assert_eq!(s.model.notice.as_ref().unwrap().level, Level::Error);
     s.keys("j!");
     assert!(s.text().contains("name another one with -b HOST:PORT"), "{}", s.text());
+}
+
+#[test]
+fn while_it_is_followed_list_and_detail_say_what_the_newest_progress_says() {
+    let mut s = Studio::new((200, 50), Fake::default()).started();
+    s.world.progress = vec![Progress {
+        phase: Phase::Live,
+        done: 1_401,
+        total: 1_408,
+        ..progress()
+    }];
+    s.keys("2f");
+    let follow = s.last(|j| matches!(j, Job::Follow { .. }));
+    let says = |s: &Studio, lag: &str, at: &str| {
+        let text = s.text();
+        assert!(text.contains(&format!("behind    {lag} record")), "{text}");
+        assert!(text.contains(&format!("updated   2026-11-21 {at}")), "{text}");
+        assert!(text.contains("account-events[0]        1,400"), "{text}");
+        let row = text.lines().find(|l| l.contains("● live")).unwrap();
+        assert!(row.split('│').nth(1).unwrap().contains(&format!(" {lag} ")), "{row}");
+        assert!(row.contains("868") && text.contains("applied   860"), "{text}");
+    };
+    says(&s, "7", "14:33:06");
+    // The look at the store is older than the progress, whenever it comes.
+    s.send(Message::Tick(Timestamp(NOW.0 + 4_000)));
+    says(&s, "7", "14:33:06");
+    let newer = Progress {
+        done: 1_407,
+        position: Default::default(),
+        ..s.world.progress[0].clone()
+    };
+    s.send(Message::Said(follow, Event::Progress(newer.clone())));
+    s.send(Message::Said(
+        follow,
+        Event::Progress(Progress {
+            position: progress().position,
+            ..newer
+        }),
+    ));
+    says(&s, "1", "14:34:11");
+    // Until the store is asked again, nothing falls back.
+    s.hold = |j| *j == Job::Projections;
+    s.end(follow, Ok(Event::Done("no longer followed".into())));
+    assert!(s.text().contains("behind    1 record "), "{}", s.text());
+}
+
+#[test]
+fn what_was_just_rebuilt_opens_its_rows_before_the_list_was_read_again() {
+    let mut s = studio();
+    s.keys("2jjj");
+    assert!(s.text().contains("No read model was built yet"), "{}", s.text());
+    s.hold = |j| matches!(j, Job::Projections | Job::Rebuild { .. });
+    // A look that began before the rebuild ended says how it was before.
+    s.send(Message::Tick(Timestamp(NOW.0 + 4_000)));
+    let before = s.last(|j| *j == Job::Projections);
+    s.keys("r");
+    let rebuild = s.last(|j| matches!(j, Job::Rebuild { .. }));
+    let info = ReadModelInfo {
+        name: "orders_by_city".into(),
+        ..Fake::default().projections.unwrap()[0].built.clone().unwrap()
+    };
+    s.send(Message::Said(rebuild, Event::Built(Box::new(info))));
+    s.end(rebuild, Ok(Event::Done("rebuilt orders_by_city".into())));
+    let rows = Fake::default().projections.unwrap();
+    s.end(before, Ok(Event::Projections(rows)));
+    s.keys("<enter>");
+    assert_eq!(s.model.screen, Screen::ReadModel, "{}", s.text());
 }
 
 #[test]

@@ -50,15 +50,7 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
 pub fn run(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
     let task = model.start(Job::RunDemo(id.to_owned()), fx);
     model.demos.last_run = Some((id.to_owned(), Vec::new()));
-    model.works.push(Work {
-        id: task,
-        kind: Kind::Demo,
-        name: id.to_owned(),
-        progress: Default::default(),
-        steps: Vec::new(),
-        started: model.now,
-        cancelling: false,
-    });
+    model.works.push(Work::new(task, Kind::Demo, id.to_owned(), model.now));
 }
 
 /// The steps of a demo as they stand: of its run, or not begun.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::readmodel::store::ReadModelInfo;
 use crate::record::Timestamp;
 
 use super::super::job::{Failure, Job, ProjectionRow};
@@ -32,6 +33,10 @@ impl Projections {
     /// The projection under the cursor.
     pub fn selected(&self) -> Option<&ProjectionRow> {
         self.remote.value.as_ref()?.get(self.list.selected()?)
+    }
+
+    fn row(&mut self, name: &str) -> Option<&mut ProjectionRow> {
+        self.remote.value.as_mut()?.iter_mut().find(|p| p.name == name)
     }
 
     /// Takes the projections.
@@ -70,9 +75,40 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
 
 /// Takes the projections.
 pub fn answer(model: &mut Model, rows: Vec<ProjectionRow>, fx: &mut Vec<Effect>) {
+    if model.projections.stale && model.projections.remote.value.is_some() {
+        // They are as they were before something changed.
+        model.projections.remote.task = None;
+        return ask(model, fx);
+    }
     model.projections.answer(rows);
+    advance(model);
     if model.projections.stale {
         ask(model, fx);
+    }
+}
+
+/// Brings the rows of projections that are followed up to their newest progress, which is ahead of the last look at the
+/// store. List and detail show the rows, and so the same.
+pub fn advance(model: &mut Model) {
+    let Model { projections, works, .. } = model;
+    for work in works.iter().filter(|w| w.follows()) {
+        let Some(row) = projections.row(&work.name) else {
+            continue;
+        };
+        let Some(info) = &mut row.built else { continue };
+        info.updated_at = info.updated_at.max(work.moved.unwrap_or(info.updated_at));
+        info.counts = work.progress.counts;
+        info.position.clone_from(&work.progress.position);
+        row.lag = Some(work.progress.lag());
+    }
+}
+
+/// Takes a read model that was just built.
+pub fn built(model: &mut Model, info: ReadModelInfo) {
+    if let Some(row) = model.projections.row(&info.name) {
+        row.changed = false;
+        row.lag = None;
+        row.built = Some(info);
     }
 }
 
@@ -109,15 +145,7 @@ pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effe
     };
     let id = model.start(job, fx);
     model.projections.failed.remove(&name);
-    model.works.push(Work {
-        id,
-        kind,
-        name,
-        progress: Default::default(),
-        steps: Vec::new(),
-        started: model.now,
-        cancelling: false,
-    });
+    model.works.push(Work::new(id, kind, name, model.now));
 }
 
 /// The work that runs on a projection.

@@ -9,7 +9,7 @@ use crate::readmodel::store::State;
 use crate::replay::follow::{FollowOptions, follow};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::task::Task;
-use crate::ui::format::count;
+use crate::ui::format::{count, counted};
 
 use super::{Studio, failure, projections};
 
@@ -26,11 +26,12 @@ impl Studio {
         };
         let task = rebuild(link.client.clone(), link.store.clone(), projection, options);
         let report = self.watch(task, out)?;
+        out.send(Event::Built(Box::new(report.info.clone())));
         let counts = report.info.counts;
         let mut line = format!(
-            "rebuilt {}: {} records in {:.1} s, {} applied",
+            "rebuilt {}: {} in {:.1} s, {} applied",
             report.info.name,
-            count(report.records),
+            counted(report.records, "record"),
             report.took.as_secs_f64(),
             count(counts.applied)
         );

@@ -104,11 +104,21 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
     lines.blank();
     match (runs, ran) {
         (true, _) => lines.text("It is running: x stops it.", Role::Muted),
-        (false, true) => lines.text(
-            "1 shows the topics that it made, 2 the projections, 3 the read models.",
-            Role::Muted,
-        ),
+        (false, true) => next(&mut lines, demo),
         (false, false) => lines.text("r runs it.", Role::Muted),
     }
     lines
+}
+
+/// Where to look at what the demo made.
+fn next(lines: &mut Lines<'_>, demo: &DemoRow) {
+    let its = |all: &[String], one: &str| format!("its {one}{}", if all.len() == 1 { "" } else { "s" });
+    lines.heading("Next");
+    for (key, what) in [
+        ("1", its(&demo.topics, "topic")),
+        ("2", its(&demo.projections, "projection")),
+        ("3", its(&demo.projections, "read model")),
+    ] {
+        lines.spans(vec![(format!("{key}  "), Role::Key), (what, Role::Plain)]);
+    }
 }

@@ -82,10 +82,10 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
         let work = work(model, &projection.name);
         let (state, role) = state(projection, work);
         let counts = work
-            .filter(|w| w.progress.total > 0)
+            .filter(|w| !w.follows() && w.progress.total > 0)
             .map(|w| w.progress.counts)
             .or(projection.built.as_ref().map(|b| b.counts));
-        let lag = lag(projection, work);
+        let lag = projection.lag;
         vec![
             cell(projection.name.as_str(), Role::Plain),
             cell(state, role),
@@ -104,16 +104,6 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
 
 fn seen(counts: &crate::readmodel::store::Counts) -> u64 {
     counts.applied + counts.ignored + counts.skipped + counts.poisoned
-}
-
-/// Records that are not in the read model yet; a running follow knows better than the last look at the store.
-fn lag(projection: &ProjectionRow, work: Option<&Work>) -> Option<u64> {
-    match work {
-        Some(w) if w.kind == Kind::Follow && w.progress.total > 0 => {
-            Some(w.progress.total.saturating_sub(w.progress.done))
-        }
-        _ => projection.lag,
-    }
 }
 
 /// How a projection stands, in a word or two.
@@ -203,16 +193,18 @@ fn progress(lines: &mut Lines<'_>, work: &Work) {
             Role::Good,
         );
     }
-    lines.field(
-        "done",
-        format!("{} of {}", format::count(p.done), format::count(p.total)),
-        Role::Number,
-    );
+    // What a follow has done stands below, with the read model that it keeps.
+    let done = format!("{} of {}", format::count(p.done), format::count(p.total));
+    if !work.follows() {
+        lines.field("done", done, Role::Number);
+    }
     lines.field("rate", format::rate(p.rate), Role::Number);
     if let Some(eta) = p.eta {
         lines.field("left", format::duration(eta), Role::Time);
     }
-    counts(lines, &p.counts);
+    if !work.follows() {
+        counts(lines, &p.counts);
+    }
     for notice in p.notices.iter() {
         lines.field("", notice.clone(), Role::Warning);
     }
@@ -236,7 +228,7 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     );
     if let Some(lag) = projection.lag {
         let role = if lag > 0 { Role::Warning } else { Role::Good };
-        lines.field("behind", format!("{} records", format::count(lag)), role);
+        lines.field("behind", format::counted(lag, "record"), role);
     }
     counts(lines, &info.counts);
     if projection.changed {
