@@ -14,10 +14,19 @@ pub(crate) struct Holder {
     pub address: SocketAddr,
 }
 
-/// The held lock; the system gives it back when this is dropped, and when the process dies.
+/// The held lock; it is given back when this is dropped, and by the system when the process dies.
 #[derive(Debug)]
 pub(crate) struct Held {
     file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process between fork and exec still has the file open, and the lock with it.
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock of the data directory was not given back");
+        }
+    }
 }
 
 /// What taking the lock came to.
@@ -96,6 +105,18 @@ mod tests {
             panic!("it is held")
         };
         assert_eq!((holder.pid, holder.address), (std::process::id(), address));
+        drop(held);
+        assert!(matches!(take(dir.path()).unwrap(), Taken::Held(_)));
+    }
+
+    #[test]
+    fn it_is_given_back_though_a_child_process_still_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let Taken::Held(held) = take(dir.path()).unwrap() else {
+            panic!("nobody holds it")
+        };
+        // As a fork has it until it becomes another program.
+        let _of_the_child = held.file.try_clone().unwrap();
         drop(held);
         assert!(matches!(take(dir.path()).unwrap(), Taken::Held(_)));
     }
