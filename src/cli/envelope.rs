@@ -27,9 +27,8 @@ pub(super) struct Envelope<'a> {
     #[serde(borrow)]
     pub(super) topic: Option<Cow<'a, str>>,
     pub(super) partition: Option<i32>,
-    /// Where the record stood; a broker gives offsets itself, so this is read and not used.
-    #[serde(rename = "offset")]
-    _offset: Option<i64>,
+    /// Where the record stood; a broker gives offsets itself, so `produce` does not use it.
+    pub(super) offset: Option<i64>,
     #[serde(borrow)]
     timestamp: Option<&'a RawValue>,
     #[serde(borrow)]

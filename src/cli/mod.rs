@@ -17,6 +17,7 @@ pub mod rebuild;
 mod show;
 pub mod studio;
 mod table;
+pub mod test;
 pub mod topics;
 
 use std::io::IsTerminal;
@@ -76,6 +77,8 @@ pub enum Command {
     Rebuild(rebuild::Args),
     /// Keep read models up to date until interrupted
     Follow(follow::Args),
+    /// Run the tests in projection files
+    Test(test::Args),
     /// Query read models with SQL
     Query(query::Args),
     /// Print every row of a read model, then its SHA-256
@@ -111,6 +114,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Groups(args)) => groups::run(&context, args),
         Some(Command::Rebuild(args)) => rebuild::run(&context, args),
         Some(Command::Follow(args)) => follow::run(&context, args),
+        Some(Command::Test(args)) => test::run(&context, args),
         Some(Command::Query(args)) => query::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),

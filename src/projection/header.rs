@@ -5,7 +5,17 @@ use std::ops::Range;
 use super::token::{Kind, Token};
 
 /// Headers that this version runs.
-pub(super) const HEADERS: &[&str] = &["projection", "topic", "type", "on"];
+pub(super) const HEADERS: &[&str] = &[
+    "projection",
+    "topic",
+    "type",
+    "on",
+    "test",
+    "given",
+    "given envelope",
+    "expect",
+    "expect poison",
+];
 
 /// Headers of later versions with what each will do: known, and refused rather than taken for comments.
 pub(super) const LATER: &[(&str, &str)] = &[
@@ -13,8 +23,6 @@ pub(super) const LATER: &[(&str, &str)] = &[
     ("upcast", "rewrite an old version's value before its handler sees it"),
     ("alert", "raise an alert for each row of a SELECT"),
     ("invariant", "check that a SELECT returns no row"),
-    ("given", "state the events of a test"),
-    ("expect", "state what a test must find"),
 ];
 
 /// A piece of the file.
@@ -22,6 +30,8 @@ pub(super) const LATER: &[(&str, &str)] = &[
 pub(super) enum Item {
     /// A header comment.
     Header(Header),
+    /// A row that a test expects: a comment `-- = …` below `-- expect:`.
+    Row(Text),
     /// The tokens of one statement, comments left out, never empty.
     Statement(Vec<Token>),
 }
@@ -33,6 +43,13 @@ pub(super) struct Header {
     pub(super) span: Range<usize>,
     pub(super) value: String,
     pub(super) value_span: Range<usize>,
+}
+
+/// A part of a comment.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) span: Range<usize>,
 }
 
 /// Text that fits nowhere, with the place that explains it.
@@ -49,13 +66,21 @@ pub(super) fn items(source: &str, tokens: &[Token]) -> Result<Vec<Item>, Unbalan
     let mut items = Vec::new();
     let mut statement: Vec<Token> = Vec::new();
     let mut open: Vec<Range<usize>> = Vec::new();
+    let mut expecting = false;
     for token in tokens {
         match token.kind {
             Kind::BlockComment => {}
             Kind::LineComment => {
-                let header = open.is_empty().then(|| header(source, token)).flatten();
+                let outside = open.is_empty() && is_alone(source, token);
+                if let Some(row) = (outside && expecting).then(|| row(source, token)).flatten() {
+                    finish(&mut statement, &mut items);
+                    items.push(Item::Row(row));
+                    continue;
+                }
+                let header = outside.then(|| header(source, token)).flatten();
                 if let Some(header) = header.filter(|h| statement.is_empty() || is_known(&h.word)) {
                     finish(&mut statement, &mut items);
+                    expecting = header.word == "expect";
                     items.push(Item::Header(header));
                 }
             }
@@ -108,14 +133,40 @@ fn is_known(word: &str) -> bool {
     HEADERS.contains(&&*word) || LATER.iter().any(|(later, _)| *later == word)
 }
 
+/// Whether nothing but white space stands before a comment on its line.
+fn is_alone(source: &str, comment: &Token) -> bool {
+    let before = source.get(..comment.span.start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+    let before = before.get(line_start..).unwrap_or_default();
+    before.trim_start_matches('\u{feff}').trim().is_empty()
+}
+
+/// The row that a comment is: `-- = …`. A rule of equals signs is a comment.
+fn row(source: &str, comment: &Token) -> Option<Text> {
+    let rest = comment
+        .text(source)
+        .strip_prefix("--")?
+        .trim_start()
+        .strip_prefix('=')?;
+    if rest.starts_with('=') {
+        return None;
+    }
+    let start = comment.span.end - rest.trim_start().len();
+    let text = rest.trim();
+    Some(Text {
+        text: text.to_owned(),
+        // An empty row is marked at its sign, where there is something to see.
+        span: if text.is_empty() {
+            start.saturating_sub(rest.len() + 1)..comment.span.end
+        } else {
+            start..start + text.len()
+        },
+    })
+}
+
 /// The header that a comment is. A known word in any case is one; an unknown word is one where it is written as headers are,
 /// in lower case and with its colon at once, so that a misspelt header is never taken for a remark.
 fn header(source: &str, comment: &Token) -> Option<Header> {
-    let line_start = source.get(..comment.span.start)?.rfind('\n').map_or(0, |n| n + 1);
-    let before = source.get(line_start..comment.span.start)?;
-    if !before.trim_start_matches('\u{feff}').trim().is_empty() {
-        return None;
-    }
     let text = comment.text(source).strip_prefix("--")?;
     let (word, value) = text.split_once(':')?;
     let trimmed = word.trim();
@@ -126,7 +177,7 @@ fn header(source: &str, comment: &Token) -> Option<Header> {
     let as_headers_are = trimmed.chars().all(|c| !c.is_ascii_uppercase())
         && word.ends_with(trimmed)
         && (value.is_empty() || value.starts_with(char::is_whitespace));
-    if !plain || !(is_known(trimmed) || as_headers_are) {
+    if !(is_known(trimmed) || plain && as_headers_are) {
         return None;
     }
     let word_start = comment.span.start + 2 + (word.len() - word.trim_start().len());

@@ -33,6 +33,8 @@ pub struct Projection {
     pub schema: Vec<Statement>,
     /// The handlers in file order.
     pub handlers: Vec<Handler>,
+    /// The projection's own tests in file order; no part of the hash.
+    pub tests: Vec<Test>,
     /// Every field that any handler binds; slot numbers in [`Binding::Field`] point here. The type is slot 0.
     pub fields: Vec<FieldPath>,
     /// The text it was parsed from.
@@ -78,6 +80,63 @@ pub struct Statement {
     pub line: usize,
     /// Its parameters in the order of SQLite's parameter numbers: `bindings[0]` is parameter 1.
     pub bindings: Vec<Binding>,
+}
+
+/// A test of the projection: events, and what is then to be found.
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// What it is called, if it has a name.
+    pub name: Option<String>,
+    /// The line that it begins on, from 1.
+    pub line: usize,
+    /// Where its first header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Done in this order, beginning with empty tables.
+    pub steps: Vec<Step>,
+}
+
+/// A part of a test.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// An event to apply.
+    Given(Given),
+    /// A question to ask.
+    Expect(Expect),
+}
+
+/// An event of a test.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The value, or the whole record where it is an envelope: one JSON value.
+    pub json: String,
+    /// Whether it is a record with its key, time and headers.
+    pub envelope: bool,
+    /// Where the JSON stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// The line it stands on, from 1.
+    pub line: usize,
+    /// Where the event must be poison: what its reason must contain.
+    pub poison: Option<String>,
+}
+
+/// A SELECT of a test, with what it must return.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// The SELECT; it binds nothing.
+    pub select: Statement,
+    /// Whether it says in which order its rows come.
+    pub ordered: bool,
+    /// The rows it must return; `None` where the test names none: at least one then, and what it says must be true.
+    pub rows: Option<Vec<Row>>,
+}
+
+/// A row that a test expects.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// A value for each column.
+    pub cells: Vec<serde_json::Value>,
+    /// Where it stands in the source, in bytes.
+    pub span: Range<usize>,
 }
 
 /// Where a parameter's value comes from.

@@ -1,5 +1,7 @@
 //! From the text of a `.sql` file to a [`Projection`].
 
+mod given;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use crate::decode::fields::FieldPath;
 use super::error::ProjectionError;
 use super::header::{HEADERS, Header, Item, LATER, items, nearest};
 use super::token::{Token, tokens};
-use super::{Handler, On, Projection, Statement, check, hash, name, statement};
+use super::{Binding, Handler, On, Projection, Statement, Test, check, hash, name, statement};
 
 type Result<T> = std::result::Result<T, Box<ProjectionError>>;
 
@@ -28,6 +30,8 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         type_path: None,
         schema: Vec::new(),
         handlers: Vec::new(),
+        tests: Vec::new(),
+        asking: None,
         // Slot 0 is the type's; its path is known when the headers are read.
         fields: vec![FieldPath(Vec::new())],
         hash: hash::Hasher::default(),
@@ -50,6 +54,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
     for item in &items {
         match item {
             Item::Header(header) => parser.header(header)?,
+            Item::Row(row) => parser.row(row)?,
             Item::Statement(tokens) => parser.statement(tokens)?,
         }
     }
@@ -86,6 +91,9 @@ struct Parser<'a> {
     type_path: Option<Range<usize>>,
     schema: Vec<Statement>,
     handlers: Vec<Handler>,
+    tests: Vec<Test>,
+    /// An `-- expect:` whose SELECT stands below it.
+    asking: Option<Range<usize>>,
     fields: Vec<FieldPath>,
     hash: hash::Hasher,
 }
@@ -112,7 +120,7 @@ impl Parser<'_> {
                             "begin the file with `-- projection: NAME`, `-- topic: TOPIC` and `-- type: $.type`",
                         ));
                 }
-                Item::Statement(_) => continue,
+                Item::Statement(_) | Item::Row(_) => continue,
             };
             match header.word.as_str() {
                 "projection" => self.projection(header)?,
@@ -185,6 +193,15 @@ impl Parser<'_> {
 
     fn header(&mut self, header: &Header) -> Result<()> {
         let word = header.word.as_str();
+        self.check_asked()?;
+        match word {
+            "test" => return self.test(header),
+            "given" | "given envelope" => return self.given(header),
+            "expect" => return self.expect(header),
+            "expect poison" => return self.expect_poison(header),
+            _ if HEADERS.contains(&word) => self.check_before_tests(&header.span)?,
+            _ => {}
+        }
         match word {
             "on" => return self.on(header),
             "projection" | "topic" | "type" if self.handlers.is_empty() => return Ok(()),
@@ -263,6 +280,9 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, tokens: &[Token]) -> Result<()> {
+        if !self.tests.is_empty() {
+            return self.asked(tokens);
+        }
         let in_handler = !self.handlers.is_empty();
         let checked = if in_handler {
             statement::check_handler(self.source, tokens)
@@ -290,19 +310,23 @@ impl Parser<'_> {
             }
         }
         self.hash.statement(self.source, tokens);
-        let start = tokens.first().map_or(0, |t| t.span.start);
-        let end = tokens.last().map_or(0, |t| t.span.end);
-        let statement = Statement {
-            sql: self.source.get(start..end).unwrap_or_default().to_owned(),
-            span: start..end,
-            line: self.line(start),
-            bindings,
-        };
+        let statement = self.made(tokens, bindings);
         match self.handlers.last_mut() {
             Some(handler) => handler.statements.push(statement),
             None => self.schema.push(statement),
         }
         Ok(())
+    }
+
+    fn made(&self, tokens: &[Token], bindings: Vec<Binding>) -> Statement {
+        let start = tokens.first().map_or(0, |t| t.span.start);
+        let end = tokens.last().map_or(0, |t| t.span.end);
+        Statement {
+            sql: self.source.get(start..end).unwrap_or_default().to_owned(),
+            span: start..end,
+            line: self.line(start),
+            bindings,
+        }
     }
 
     fn refused(&self, refusal: statement::Refusal) -> Box<ProjectionError> {
@@ -312,6 +336,8 @@ impl Parser<'_> {
 
     fn finish(self) -> Result<Projection> {
         self.check_last_handler()?;
+        self.check_asked()?;
+        self.check_last_test()?;
         let top = 0..self.source.find('\n').unwrap_or(self.source.len());
         let Some((name, name_span)) = self.name.clone() else {
             return Err(self
@@ -350,6 +376,7 @@ impl Parser<'_> {
             type_path,
             schema: self.schema,
             handlers: self.handlers,
+            tests: self.tests,
             fields: self.fields,
             source: Arc::from(self.source),
             file: self.file.to_owned(),

@@ -173,6 +173,40 @@ pub(super) fn check_handler(source: &str, tokens: &[Token]) -> Result<(), Refusa
     }
 }
 
+/// A clause that only asks: one SELECT. `clause` is what it is called, such as `an expect`.
+pub(super) fn check_select(source: &str, tokens: &[Token], clause: &str) -> Result<(), Refusal> {
+    let Some(first) = tokens.first() else {
+        return Ok(());
+    };
+    let asks = |t: &Token| t.is(source, "SELECT") || t.is(source, "VALUES");
+    let writes = |t: &&Token| {
+        ["INSERT", "UPDATE", "DELETE", "REPLACE"]
+            .iter()
+            .any(|word| t.is(source, word))
+    };
+    let main = match first.is(source, "WITH") {
+        true => outermost(tokens).find(|t| asks(t) || writes(t)).unwrap_or(first),
+        false => first,
+    };
+    if asks(main) {
+        return Ok(());
+    }
+    refuse(
+        main.span.clone(),
+        format!("{clause} is a SELECT"),
+        "does not ask",
+        "write SELECT, VALUES, or WITH and a SELECT",
+    )
+}
+
+/// Whether a SELECT says in which order its rows come.
+pub(super) fn is_ordered(source: &str, tokens: &[Token]) -> bool {
+    let outer: Vec<&Token> = outermost(tokens).collect();
+    outer
+        .windows(2)
+        .any(|pair| pair[0].is(source, "ORDER") && pair[1].is(source, "BY"))
+}
+
 fn refuse_select<T>(token: &Token) -> Result<T, Refusal> {
     refuse(
         token.span.clone(),

@@ -191,19 +191,7 @@ impl<'p> Compiler<'p> {
                 refusal.help.to_owned(),
             );
         }
-        let (message, offset) = match error {
-            rusqlite::Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
-            rusqlite::Error::SqliteFailure(_, Some(message)) => (message.clone(), None),
-            rusqlite::Error::MultipleStatement => ("one statement is expected here".to_owned(), None),
-            other => (other.to_string(), None),
-        };
-        // SQLite names a table that is missing without saying where it stands.
-        let offset = offset.or_else(|| {
-            let (_, name) = message.split_once(": ")?;
-            let word = words(&statement.sql).into_iter().find(|word| word.is(name))?;
-            Some(word.span.start)
-        });
-        Err(self.projection.error_in(statement, offset, message, "here"))
+        Err(explained(self.projection, statement, error))
     }
 
     /// An error of a statement of our own, which says nothing about the file.
@@ -456,6 +444,27 @@ impl<'p> Compiler<'p> {
         }
         Ok(())
     }
+}
+
+/// What SQLite has against a statement, at the place that it names.
+pub(super) fn explained(
+    projection: &Projection,
+    statement: &Statement,
+    error: &rusqlite::Error,
+) -> Box<ProjectionError> {
+    let (message, offset) = match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => (message.clone(), None),
+        rusqlite::Error::MultipleStatement => ("one statement is expected here".to_owned(), None),
+        other => (other.to_string(), None),
+    };
+    // SQLite names a table that is missing without saying where it stands.
+    let offset = offset.or_else(|| {
+        let (_, name) = message.split_once(": ")?;
+        let word = words(&statement.sql).into_iter().find(|word| word.is(name))?;
+        Some(word.span.start)
+    });
+    projection.error_in(statement, offset, message, "here")
 }
 
 fn meta_name(meta: Meta) -> &'static str {

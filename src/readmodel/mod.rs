@@ -6,6 +6,7 @@
 //! | [`apply`] | one record through the handlers |
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
+//! | [`trial`] | a projection on a database in memory, for its tests |
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
 
@@ -19,6 +20,7 @@ mod guard;
 mod lock;
 pub mod query;
 pub mod store;
+pub mod trial;
 mod words;
 pub mod writer;
 

@@ -265,7 +265,7 @@ fn word_length(sql: &str, at: usize) -> usize {
     word.map(char::len_utf8).sum::<usize>().max(1).min(rest.len())
 }
 
-fn cell(value: ValueRef<'_>) -> Cell {
+pub(super) fn cell(value: ValueRef<'_>) -> Cell {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(value) => Cell::Integer(value),

@@ -87,32 +87,40 @@ fn log_of(topics: &[String], ndjson: &str) -> Memory {
     log
 }
 
+/// What a replay of `records` makes: counts, rows and dead letters.
+fn replayed(source: &str, file: &str, records: &str) -> String {
+    let definition = compile(&parse(source, file).unwrap()).unwrap();
+    let projection = definition.projection();
+    let log = log_of(&projection.topics, records);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), "lab").unwrap();
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[3]));
+    let (origin, ranges) = (log.log().origin(), log.ranges());
+    let report = build(&store, &definition, &origin, &ranges, open, true, &mut control()).unwrap();
+    let mut text = format!("{:?}\n\n", report.info.counts);
+    let mut rows = Vec::new();
+    dump(&store, &projection.name, &mut rows).unwrap();
+    text += &String::from_utf8(rows).unwrap();
+    for letter in store.dead_letters(&projection.name, 100).unwrap() {
+        let at = format!(
+            "{}[{}] offset {}",
+            letter.record.topic, letter.record.partition, letter.record.offset
+        );
+        writeln!(text, "\ndead letter: {at}, line {:?}\n  {}", letter.line, letter.reason).unwrap();
+    }
+    text
+}
+
 #[test]
 fn replays() {
     for (path, name) in files("tests/replay") {
-        let definition = compile(&parse(&fs::read_to_string(&path).unwrap(), &name).unwrap()).unwrap();
-        let projection = definition.projection();
-        let log = log_of(
-            &projection.topics,
-            &fs::read_to_string(path.with_extension("ndjson")).unwrap(),
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), "lab").unwrap();
-        let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[3]));
-        let (origin, ranges) = (log.log().origin(), log.ranges());
-        let report = build(&store, &definition, &origin, &ranges, open, true, &mut control()).unwrap();
-        let mut text = format!("{:?}\n\n", report.info.counts);
-        let mut rows = Vec::new();
-        dump(&store, &projection.name, &mut rows).unwrap();
-        text += &String::from_utf8(rows).unwrap();
-        for letter in store.dead_letters(&projection.name, 100).unwrap() {
-            let at = format!(
-                "{}[{}] offset {}",
-                letter.record.topic, letter.record.partition, letter.record.offset
-            );
-            writeln!(text, "\ndead letter: {at}, line {:?}\n  {}", letter.line, letter.reason).unwrap();
-        }
+        let source = fs::read_to_string(&path).unwrap();
+        let records = fs::read_to_string(path.with_extension("ndjson")).unwrap();
+        let text = replayed(&source, &name, &records);
         snapshot(&path, &name, &text);
+        // A rebuild passes over the tests in a file.
+        let tested = format!("{source}\n-- given: {{}}\n-- expect:\nSELECT 1 WHERE 0;\n-- = no rows\n");
+        assert_eq!(replayed(&tested, &name, &records), text, "{name} with tests");
     }
 }
 

@@ -8,6 +8,7 @@ mod clusters;
 mod common;
 mod produce;
 mod read;
+mod test;
 
 use std::path::Path;
 

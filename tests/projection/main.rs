@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use foldlog::projection::error::ProjectionError;
 use foldlog::projection::parse::{check_together, parse};
-use foldlog::projection::{Projection, Statement};
+use foldlog::projection::{Projection, Statement, Step};
 use miette::{GraphicalReportHandler, GraphicalTheme};
+use serde_json::json;
 
 fn cases(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -78,6 +79,27 @@ fn describe(projection: &Projection) -> String {
             statement(&mut out, projection, each);
         }
     }
+    for test in &projection.tests {
+        writeln!(out, "line {} test {:?}", test.line, test.name).unwrap();
+        for step in &test.steps {
+            match step {
+                Step::Given(given) => {
+                    assert_eq!(projection.source.get(given.span.clone()), Some(given.json.as_str()));
+                    let what = if given.envelope { "record" } else { "event" };
+                    writeln!(out, "  line {}: {what} {}", given.line, given.json).unwrap();
+                    if let Some(words) = &given.poison {
+                        writeln!(out, "    is poison: {words:?}").unwrap();
+                    }
+                }
+                Step::Expect(expect) => {
+                    statement(&mut out, projection, &expect.select);
+                    let rows = expect.rows.iter().flatten().map(|row| json!(row.cells).to_string());
+                    let rows = expect.rows.as_ref().map(|_| rows.collect::<Vec<_>>());
+                    writeln!(out, "    ordered {}, rows {rows:?}", expect.ordered).unwrap();
+                }
+            }
+        }
+    }
     out
 }
 
@@ -139,6 +161,7 @@ fn the_hash_is_of_what_decides_the_rows() {
         PLAIN.replace("DELETE FROM t;", "DELETE FROM t"),
         PLAIN.replace("-- type: $.type", "-- type: $.\"type\""),
         PLAIN.replace("-- on: A", "-- on: \"A\""),
+        format!("{PLAIN}-- test: x\n-- given: {{}}\n-- expect:\nSELECT id FROM t;\n-- = no rows\n"),
     ] {
         assert_eq!(hash(&same), plain, "{same}");
     }

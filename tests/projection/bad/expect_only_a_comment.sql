@@ -7,5 +7,4 @@ CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 -- on: A
 DELETE FROM a;
 
--- given: {"type":"A"}
-SELECT 1;
+-- expect: -- SELECT 1

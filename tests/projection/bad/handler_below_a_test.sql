@@ -7,5 +7,8 @@ CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 -- on: A
 DELETE FROM a;
 
--- expect: SELECT 1
-SELECT 1;
+-- given: {"type": "A"}
+-- expect: SELECT count(*) = 0 FROM a
+
+-- on: B
+DELETE FROM a;
