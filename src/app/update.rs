@@ -78,7 +78,10 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::Filter => typing::prompt(model, PromptKind::Filter),
         Action::Place => typing::prompt(model, PromptKind::Place),
         Action::Partitions => typing::prompt(model, PromptKind::Partitions),
-        Action::Sql => typing::prompt(model, PromptKind::Sql),
+        Action::Sql => {
+            model.pane = Pane::Detail;
+            typing::prompt(model, PromptKind::Sql);
+        }
         Action::GoTopics => go(model, Screen::Topics, fx),
         Action::GoProjections => go(model, Screen::Projections, fx),
         Action::GoReadModels => go(model, Screen::ReadModel, fx),

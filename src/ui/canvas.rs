@@ -96,8 +96,7 @@ impl Canvas<'_> {
         if !title.is_empty() {
             block = block.title(Span::styled(format!(" {} ", printable(title)), title_style));
         }
-        let room = rect.width.saturating_sub(width(title) + 7);
-        if !note.is_empty() && width(note) < room {
+        if !note.is_empty() && note_fits(rect, title, note) {
             let note = Span::styled(format!(" {} ", printable(note)), theme.style(Role::Muted));
             block = block.title(Line::from(note).right_aligned());
         }
@@ -109,6 +108,19 @@ impl Canvas<'_> {
             width: inner.width.saturating_sub(2),
             ..inner
         }
+    }
+}
+
+/// Whether a border has room for a note beside a title.
+pub(super) fn note_fits(rect: Rect, title: &str, note: &str) -> bool {
+    width(note) < rect.width.saturating_sub(width(title) + 7)
+}
+
+/// The begin of text that is too long, and `…`.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
     }
 }
 

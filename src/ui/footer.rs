@@ -10,6 +10,7 @@ use crate::replay::progress::Phase;
 
 use super::canvas::{Canvas, width};
 use super::format;
+use super::input;
 use super::theme::Role;
 
 /// Draws the footer; returns where the cursor stands if something is typed here.
@@ -149,31 +150,7 @@ fn draw_prompt(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, prompt: &Prom
         canvas.text(x, rect.y, prompt.kind.example(), Role::Muted, room);
         return Position::new(x, rect.y);
     }
-    input(canvas, Rect { x, width: room, ..rect }, &prompt.input)
-}
-
-/// Draws a line that is being typed, scrolled so that the cursor is in it. Returns the cursor's place.
-pub(super) fn input(canvas: &mut Canvas<'_>, rect: Rect, input: &tui_input::Input) -> Position {
-    let scroll = input.visual_scroll(usize::from(rect.width.saturating_sub(1)));
-    let mut skipped = 0;
-    let text: String = input
-        .value()
-        .chars()
-        .skip_while(|c| {
-            let hidden = skipped < scroll;
-            if hidden {
-                skipped += unicode_width::UnicodeWidthChar::width(*c).unwrap_or(0);
-            }
-            hidden
-        })
-        .collect();
-    let style = canvas.style(Role::Plain);
-    let safe = super::printable::printable(&text);
-    canvas
-        .buffer
-        .set_stringn(rect.x, rect.y, &safe, usize::from(rect.width), style);
-    let at = input.visual_cursor().saturating_sub(skipped) as u16;
-    Position::new(rect.x + at.min(rect.width), rect.y)
+    input::line(canvas, Rect { x, width: room, ..rect }, &prompt.input)
 }
 
 fn matched(model: &Model) -> String {

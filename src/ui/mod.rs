@@ -7,6 +7,8 @@ mod canvas;
 mod footer;
 pub mod format;
 mod header;
+mod input;
+mod list;
 mod overlays;
 pub mod printable;
 pub mod sample;
@@ -16,7 +18,7 @@ mod text;
 pub mod theme;
 
 use ratatui::Frame;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use crate::app::layout::Layout;
 use crate::app::model::{Model, Pane, SMALLEST, Screen};
@@ -44,7 +46,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) -> Layout {
         ..area
     };
     header::draw(&mut canvas, Rect { height: 1, ..area }, model);
-    let mut layout = draw_screen(&mut canvas, body, model);
+    let (mut layout, typed) = draw_screen(&mut canvas, body, model);
     let cursor = footer::draw(
         &mut canvas,
         Rect {
@@ -55,45 +57,63 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) -> Layout {
         model,
     );
     let over = overlays::draw(&mut canvas, body, model, &mut layout);
-    if let Some(at) = over.or(cursor).or_else(|| screens::readmodel::cursor(model, body)) {
+    if let Some(at) = over.or(cursor).or(typed) {
         frame.set_cursor_position(at);
     }
     layout
 }
 
-fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> Layout {
+/// Draws the body; also returns where the cursor stands if something is typed in it.
+fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, Option<Position>) {
+    let mut layout = Layout::default();
+    let mut cursor = None;
     if model.welcome() {
         screens::welcome::draw(canvas, body, model);
-        return Layout::default();
+        return (layout, None);
     }
-    let (list, detail) = match model.screen {
-        Screen::Topics => panes(model, body, 58),
-        Screen::Records => panes(model, body, 52),
-        Screen::Projections => panes(model, body, 56),
-        Screen::ReadModel => panes(model, body, screens::readmodel::TABLES),
-        Screen::Demos => panes(model, body, 40),
-        Screen::Groups => panes(model, body, 45),
-    };
-    let mut layout = Layout::default();
-    match model.screen {
-        Screen::Topics => screens::topics::draw(canvas, list, detail, model, &mut layout),
-        Screen::Records => screens::records::draw(canvas, list, detail, model, &mut layout),
-        Screen::Projections => screens::projections::draw(canvas, list, detail, model, &mut layout),
-        Screen::ReadModel => screens::readmodel::draw(canvas, list, detail, model, &mut layout),
-        Screen::Demos => screens::demos::draw(canvas, list, detail, model, &mut layout),
-        Screen::Groups => screens::groups::draw(canvas, list, detail, model, &mut layout),
+    let (list, detail) = panes(model, body);
+    if let Some(rect) = list {
+        layout.list = match model.screen {
+            Screen::Topics => screens::topics::list(canvas, rect, model),
+            Screen::Records => screens::records::list(canvas, rect, model),
+            Screen::Projections => screens::projections::list(canvas, rect, model),
+            Screen::ReadModel => screens::readmodel::list(canvas, rect, model),
+            Screen::Demos => screens::demos::list(canvas, rect, model),
+            Screen::Groups => screens::groups::list(canvas, rect, model),
+        };
     }
-    layout
+    if let Some(rect) = detail {
+        layout.detail = match model.screen {
+            Screen::Topics => screens::topics::detail(canvas, rect, model),
+            Screen::Records => screens::records::detail(canvas, rect, model),
+            Screen::Projections => screens::projections::detail(canvas, rect, model),
+            Screen::ReadModel => screens::readmodel::detail(canvas, rect, model, &mut cursor),
+            Screen::Demos => screens::demos::detail(canvas, rect, model),
+            Screen::Groups => screens::groups::detail(canvas, rect, model),
+        };
+    }
+    (layout, cursor)
 }
 
 /// The list's and the detail's place; a pane that is zoomed away has none.
-fn panes(model: &Model, body: Rect, percent: u16) -> (Option<Rect>, Option<Rect>) {
+fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
     if model.zoom {
         return match model.pane {
             Pane::List => (Some(body), None),
             Pane::Detail => (None, Some(body)),
         };
     }
+    let percent: u16 = match model.screen {
+        Screen::Topics => 58,
+        // Where every column counts, keys and names would be cut first.
+        Screen::Records if body.width < ROOMY => 54,
+        Screen::Records => 52,
+        Screen::Projections => 56,
+        Screen::ReadModel if body.width < ROOMY => 36,
+        Screen::ReadModel => 32,
+        Screen::Demos => 40,
+        Screen::Groups => 45,
+    };
     let left = (u32::from(body.width) * u32::from(percent) / 100) as u16;
     let gap = if body.width >= ROOMY { 1 } else { 0 };
     let list = Rect { width: left, ..body };

@@ -11,8 +11,8 @@ use crate::app::overlay::{Confirm, Overlay};
 use crate::app::palette::Palette;
 
 use super::canvas::{Canvas, width};
-use super::footer;
 use super::format;
+use super::input;
 use super::text::{self, Lines};
 use super::theme::Role;
 
@@ -141,7 +141,7 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
         width: rect.width.saturating_sub(2),
         ..rect
     };
-    let cursor = footer::input(canvas, line, &palette.input);
+    let cursor = input::line(canvas, line, &palette.input);
     let rows = usize::from(rect.height.saturating_sub(2));
     let first = (palette.cursor + 1).saturating_sub(rows);
     let name = palette
@@ -206,5 +206,5 @@ fn draw_confirm(canvas: &mut Canvas<'_>, body: Rect, confirm: &Confirm) -> Posit
         height: 1,
         ..inner
     };
-    footer::input(canvas, line, &confirm.input)
+    input::line(canvas, line, &confirm.input)
 }

@@ -36,8 +36,8 @@ pub(super) struct Column<'a> {
     pub(super) right: bool,
     /// Where room is short, columns with higher numbers go first; 0 stays.
     pub(super) drop: u8,
-    /// Whether the end of the text matters more than its begin.
-    pub(super) tail: bool,
+    /// Whether the text is a name in parts, whose last part and begin say most.
+    pub(super) name: bool,
 }
 
 impl<'a> Column<'a> {
@@ -47,7 +47,7 @@ impl<'a> Column<'a> {
             width: Width::Fit(most),
             right: false,
             drop: 0,
-            tail: false,
+            name: false,
         }
     }
 
@@ -57,7 +57,7 @@ impl<'a> Column<'a> {
             width: Width::Fill(NAMES),
             right: false,
             drop: 0,
-            tail: false,
+            name: false,
         }
     }
 
@@ -68,8 +68,8 @@ impl<'a> Column<'a> {
         column
     }
 
-    pub(super) const fn tail(mut self) -> Self {
-        self.tail = true;
+    pub(super) const fn name(mut self) -> Self {
+        self.name = true;
         self
     }
 
@@ -111,15 +111,21 @@ pub(super) struct Table<'a> {
     pub(super) first: usize,
 }
 
-/// The end of text that is too wide, after `…`.
-fn end_of(text: &str, most: u16) -> String {
-    let mut taken = 1;
-    let kept = text.char_indices().rev().take_while(|(_, c)| {
-        taken += unicode_width::UnicodeWidthChar::width(*c).unwrap_or(0);
-        taken <= usize::from(most)
-    });
-    let at = kept.last().map_or(text.len(), |(i, _)| i);
-    format!("…{}", &text[at..])
+/// A name that is too wide, cut in the middle: `account_balance.account` becomes `acco….account`. Its last part stays whole
+/// where that leaves room for a few letters of the begin.
+fn shortened(name: &str, most: u16) -> String {
+    const BEGIN: usize = 3;
+    let all: Vec<char> = name.chars().collect();
+    let most = usize::from(most);
+    let last = name.rsplit_once('.').map_or(0, |(_, part)| part.chars().count() + 1);
+    let end = if last > 0 && last + 1 + BEGIN <= most {
+        last
+    } else {
+        most / 2
+    };
+    let begin = most.saturating_sub(end + 1);
+    let (begin, end) = (&all[..begin], &all[all.len().saturating_sub(end)..]);
+    begin.iter().chain(&['…']).chain(end).collect()
 }
 
 /// The first row in view: moved no further than the cursor needs.
@@ -156,8 +162,8 @@ impl<'a> Table<'a> {
                 }
                 if column.right {
                     canvas.right(x + w, y, &cell.text, cell.role, *w);
-                } else if column.tail && width(&cell.text) > *w {
-                    canvas.text(x, y, &end_of(&cell.text, *w), cell.role, *w);
+                } else if column.name && width(&cell.text) > *w {
+                    canvas.text(x, y, &shortened(&cell.text, *w), cell.role, *w);
                 } else {
                     canvas.text(x, y, &cell.text, cell.role, *w);
                 }
@@ -258,7 +264,15 @@ impl<'a> Table<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::keep_in_view;
+    use super::{keep_in_view, shortened};
+
+    #[test]
+    fn names_are_cut_where_they_say_least() {
+        assert_eq!(shortened("account_balance.account", 15), "account….account");
+        assert_eq!(shortened("account_balance.account", 12), "acco….account");
+        assert_eq!(shortened("account_balance.monthly_statement", 12), "accou…tement");
+        assert_eq!(shortened("order-fulfilment-service", 11), "order…rvice");
+    }
 
     #[test]
     fn the_view_moves_no_further_than_the_cursor_needs() {

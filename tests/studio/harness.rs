@@ -115,6 +115,12 @@ impl Studio {
         self.terminal.backend().buffer()
     }
 
+    /// The column and the row of the terminal's cursor.
+    pub fn cursor(&mut self) -> (u16, u16) {
+        let at = self.terminal.get_cursor_position().unwrap();
+        (at.x, at.y)
+    }
+
     /// What is on the screen, without the space at the ends of lines.
     pub fn text(&self) -> String {
         let buffer = self.buffer();

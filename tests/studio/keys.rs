@@ -151,7 +151,11 @@ fn a_paused_tail_holds_still_and_loses_nothing() {
         ));
     }
     assert_eq!(shown(&s), before);
-    assert!(s.text().contains("paused, 3 new"), "{}", s.text());
+    assert!(
+        s.text().contains("paused ──") && s.text().contains("3 new"),
+        "{}",
+        s.text()
+    );
     s.keys(" ");
     assert_eq!(shown(&s), before + 3);
     assert_eq!(s.model.records.as_ref().unwrap().selected().unwrap().offset, 25_012);

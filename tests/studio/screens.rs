@@ -144,6 +144,10 @@ fn records_of_a_full_topic() {
     shots("records_detail", full, nothing_held, "j<enter>jj<enter>");
     shots("records_zoomed", full, nothing_held, "j<enter><enter>z");
     shots("records_filtered", full, nothing_held, "j<enter>/o-0002497<enter>");
+    let long = r#"j<enter>/"type":"OrderPlaced","orderId":"o-0002497<enter>"#;
+    shots("records_filtered_long", full, nothing_held, long);
+    shots("records_some_partitions", full, nothing_held, "j<enter>p0-1,2<enter>");
+    shots("records_filtered_live", full, nothing_held, "j<enter>f/o-000249<enter>");
     shots("records_filtered_away", full, nothing_held, "j<enter>/nothing<enter>");
     shots("records_place_refused", full, nothing_held, "j<enter>tyesterday<enter>");
     shots("records_live", full, nothing_held, "j<enter>f");
@@ -218,6 +222,27 @@ fn read_models_in_every_state() {
         nothing_held,
         "3s<c-u>SELECT count(*) FROM account_balance.account",
     );
+}
+
+#[test]
+fn a_long_query_is_seen_whole_and_so_is_its_cursor() {
+    const BEGIN: &str = "SELECT owner, count(*) AS accounts, sum(balance) AS total FROM account_balance.account WHERE ";
+    let long = format!("{BEGIN}{} id < 'acc-0400'", "balance > 100 AND ".repeat(20));
+    let keys = format!("3s<c-u>{long}");
+    for (list, at) in [("", "full"), ("z", "zoomed")] {
+        for size in SIZES {
+            let mut studio = Studio::new(size, full()).started();
+            studio.keys("3").keys(list).keys(&keys[1..]);
+            insta::assert_snapshot!(format!("readmodel_long_{at}_{}x{}", size.0, size.1), studio.text());
+            let (x, y) = studio.cursor();
+            let text = studio.text();
+            let line: Vec<char> = text.lines().nth(usize::from(y)).unwrap().chars().collect();
+            let before: String = line[..usize::from(x)].iter().collect();
+            assert!(before.ends_with("'acc-0400'"), "{before}");
+            studio.keys("<c-a>");
+            assert!(studio.text().contains("SQL SELECT owner"), "{}", studio.text());
+        }
+    }
 }
 
 #[test]

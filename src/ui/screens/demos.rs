@@ -3,58 +3,38 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::DemoRow;
-use crate::app::layout::Layout;
-use crate::app::model::{Model, Pane};
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
 use crate::app::screens::demos::steps;
 use crate::demo::run::StepState;
 
 use super::super::canvas::Canvas;
-use super::super::table::{Column, Table, cell};
+use super::super::list::{self, Listing};
+use super::super::table::{Column, cell};
 use super::super::text::{self, Lines};
 use super::super::theme::Role;
-use super::{State, focused, listed, nothing};
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    if let Some(rect) = list {
-        draw_list(canvas, rect, model, layout);
-    }
-    if let Some(rect) = detail {
-        let inner = canvas.pane(rect, "demo", "", focused(model, Pane::Detail));
-        if let Some(demo) = model.demos.selected() {
-            let lines = lines(canvas, model, demo, usize::from(inner.width));
-            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
-        }
-    }
-}
-
-fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
-    let state = &model.demos;
-    let inner = canvas.pane(rect, "demos", &listed(&state.list), focused(model, Pane::List));
-    if nothing(canvas, inner, model, "demos", &state.list, State::of(&state.remote)) {
-        return;
-    }
-    let all = state.remote.value.as_deref().unwrap_or_default();
-    let table = Table {
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let listing = Listing {
+        title: "demos",
+        what: "demos",
+        list: &model.demos.list,
+        remote: &model.demos.remote,
         columns: &[Column::fit("id", 24), Column::fill("title").drop(1)],
-        rows: state.list.shown().len(),
-        cursor: Some(state.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
+        empty: &[("there are no demos here", Role::Plain)],
     };
-    layout.list = table.draw(canvas, inner, |row| {
-        let demo = &all[state.list.shown()[row]];
+    listing.draw(canvas, rect, model, |demo| {
         vec![
             cell(demo.id.as_str(), Role::Plain),
             cell(demo.title.as_str(), Role::Muted),
         ]
-    });
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    list::detail(canvas, rect, model, "demo", "", |canvas, columns| {
+        Some(lines(canvas, model, model.demos.selected()?, usize::from(columns)))
+    })
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: usize) -> Lines<'a> {

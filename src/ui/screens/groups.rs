@@ -2,74 +2,38 @@
 
 use ratatui::layout::Rect;
 
-use crate::app::layout::Layout;
+use crate::app::layout::Viewport;
 use crate::app::model::{Model, Pane};
 use crate::broker::groups::GroupDetail;
 
 use super::super::canvas::Canvas;
 use super::super::format;
-use super::super::table::{Column, Table, cell};
+use super::super::list::{self, Listing};
+use super::super::table::{Column, cell};
 use super::super::text::{self, Lines};
 use super::super::theme::Role;
-use super::{State, focused, listed, nothing};
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    if let Some(rect) = list {
-        draw_list(canvas, rect, model, layout);
-    }
-    let Some(rect) = detail else { return };
-    let inner = canvas.pane(rect, "group", "", focused(model, Pane::Detail));
-    if model.groups.selected().is_none() {
-        return;
-    }
-    match (&model.groups.group.value, &model.groups.group.error) {
-        (Some(group), _) => {
-            let lines = lines(canvas, group, inner.width);
-            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
-        }
-        (None, Some(failure)) => text::failed(canvas, inner, "the group cannot be read", failure),
-        (None, None) => text::middle(canvas, inner, &[("reading …", Role::Muted)]),
-    }
-}
-
-fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
-    let state = &model.groups;
-    let inner = canvas.pane(rect, "groups", &listed(&state.list), focused(model, Pane::List));
-    if nothing(canvas, inner, model, "groups", &state.list, State::of(&state.remote)) {
-        return;
-    }
-    let all = state.remote.value.as_deref().unwrap_or_default();
-    if all.is_empty() {
-        let lines = [
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let listing = Listing {
+        title: "groups",
+        what: "groups",
+        list: &model.groups.list,
+        remote: &model.groups.remote,
+        columns: &[
+            Column::fill("group"),
+            Column::fit("state", 20),
+            Column::fit("members", 8).right().drop(1),
+        ],
+        empty: &[
             ("no consumer group has committed or joined yet", Role::Plain),
             ("", Role::Plain),
             (
                 "Foldlog itself joins none: what it reads, it reads by offset.",
                 Role::Muted,
             ),
-        ];
-        return text::middle(canvas, inner, &lines);
-    }
-    let table = Table {
-        columns: &[
-            Column::fill("group"),
-            Column::fit("state", 20),
-            Column::fit("members", 8).right().drop(1),
         ],
-        rows: state.list.shown().len(),
-        cursor: Some(state.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
     };
-    layout.list = table.draw(canvas, inner, |row| {
-        let group = &all[state.list.shown()[row]];
+    listing.draw(canvas, rect, model, |group| {
         let role = match group.state.as_str() {
             "Stable" => Role::Good,
             "Empty" => Role::Muted,
@@ -80,7 +44,23 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
             cell(group.state.as_str(), role),
             cell(format::count(group.members as u64), Role::Number),
         ]
-    });
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let inner = canvas.pane(rect, "group", "", list::focused(model, Pane::Detail));
+    if model.groups.selected().is_none() {
+        return Viewport::default();
+    }
+    match (&model.groups.group.value, &model.groups.group.error) {
+        (Some(group), _) => {
+            let lines = lines(canvas, group, inner.width);
+            return text::draw(canvas, inner, &lines.lines, model.detail);
+        }
+        (None, Some(failure)) => text::failed(canvas, inner, "the group cannot be read", failure),
+        (None, None) => text::middle(canvas, inner, &[("reading …", Role::Muted)]),
+    }
+    Viewport::default()
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines<'a> {

@@ -3,8 +3,8 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::ProjectionRow;
-use crate::app::layout::Layout;
-use crate::app::model::{Model, Pane};
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
 use crate::app::screens::projections::work;
 use crate::app::work::{Kind, Work};
 use crate::readmodel::store::State as Built;
@@ -12,46 +12,25 @@ use crate::replay::progress::Phase;
 
 use super::super::canvas::Canvas;
 use super::super::format;
-use super::super::table::{Column, Table, cell};
-use super::super::text::{self, Lines};
+use super::super::list::{self, Listing};
+use super::super::table::{Column, cell};
+use super::super::text::Lines;
 use super::super::theme::Role;
-use super::{State, focused, listed, nothing};
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    if let Some(rect) = list {
-        draw_list(canvas, rect, model, layout);
-    }
-    if let Some(rect) = detail {
-        let inner = canvas.pane(rect, "projection", "", focused(model, Pane::Detail));
-        if let Some(projection) = model.projections.selected() {
-            let lines = lines(canvas, model, projection, inner.width);
-            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
-        }
-    }
-}
-
-fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
-    let screen = &model.projections;
-    let inner = canvas.pane(rect, "projections", &listed(&screen.list), focused(model, Pane::List));
-    if nothing(
-        canvas,
-        inner,
-        model,
-        "projections",
-        &screen.list,
-        State::of(&screen.remote),
-    ) {
-        return;
-    }
-    let all = screen.remote.value.as_deref().unwrap_or_default();
-    if all.is_empty() {
-        let lines = [
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let listing = Listing {
+        title: "projections",
+        what: "projections",
+        list: &model.projections.list,
+        remote: &model.projections.remote,
+        columns: &[
+            Column::fill("name"),
+            Column::fit("state", 16),
+            Column::fit("records", 14).right().drop(2),
+            Column::fit("lag", 14).right(),
+            Column::fit("rate", 8).right().drop(1),
+        ],
+        empty: &[
             ("there are no projections here", Role::Plain),
             ("", Role::Plain),
             (
@@ -60,25 +39,9 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
             ),
             ("", Role::Plain),
             ("4 shows demos that bring some", Role::Muted),
-        ];
-        return text::middle(canvas, inner, &lines);
-    }
-    let table = Table {
-        columns: &[
-            Column::fill("name"),
-            Column::fit("state", 16),
-            Column::fit("records", 14).right().drop(2),
-            Column::fit("lag", 14).right(),
-            Column::fit("rate", 8).right().drop(1),
         ],
-        rows: screen.list.shown().len(),
-        cursor: Some(screen.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
     };
-    layout.list = table.draw(canvas, inner, |row| {
-        let projection = &all[screen.list.shown()[row]];
+    listing.draw(canvas, rect, model, |projection| {
         let work = work(model, &projection.name);
         let (state, role) = state(projection, work);
         let counts = work
@@ -99,7 +62,13 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
                 Role::Number,
             ),
         ]
-    });
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    list::detail(canvas, rect, model, "projection", "", |canvas, columns| {
+        Some(lines(canvas, model, model.projections.selected()?, columns))
+    })
 }
 
 fn seen(counts: &crate::readmodel::store::Counts) -> u64 {

@@ -2,78 +2,47 @@
 
 use ratatui::layout::{Position, Rect};
 
-use crate::app::layout::Layout;
+use crate::app::layout::Viewport;
 use crate::app::model::{Model, Pane};
 use crate::app::overlay::{Overlay, Prompt, PromptKind};
 use crate::app::screens::readmodel::{MAX_ROWS, ReadModel};
 use crate::readmodel::query::{Cell as Value, Rows};
 
 use super::super::canvas::Canvas;
-use super::super::footer;
 use super::super::format;
+use super::super::input;
+use super::super::list::{self, Listing};
 use super::super::printable::printable;
 use super::super::table::{Cell, Column, Table, cell};
 use super::super::text::{self, Lines, wrap_words};
 use super::super::theme::Role;
-use super::{State, focused, listed, nothing};
 
-/// The share of the body that the tables have, in percent.
-pub(in crate::ui) const TABLES: u16 = 32;
 /// The widest that a column of values gets.
 const WIDEST: u16 = 40;
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    if let Some(rect) = list {
-        draw_tables(canvas, rect, model, layout);
-    }
-    if let Some(rect) = detail {
-        draw_rows(canvas, rect, model, layout);
-    }
-}
+/// The most rows that a query takes while it is typed; above its rows, and once it was run.
+const TYPED: u16 = 8;
+const QUERY: usize = 3;
 
-fn draw_tables(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
-    let state = &model.readmodel;
-    let inner = canvas.pane(rect, "tables", &listed(&state.list), focused(model, Pane::List));
-    if nothing(
-        canvas,
-        inner,
-        model,
-        "read models",
-        &state.list,
-        State::of(&state.tables),
-    ) {
-        return;
-    }
-    let all = state.tables.value.as_deref().unwrap_or_default();
-    if all.is_empty() {
-        let lines = [
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let listing = Listing {
+        title: "tables",
+        what: "read models",
+        list: &model.readmodel.list,
+        remote: &model.readmodel.tables,
+        columns: &[Column::fill("table").name(), Column::fit("rows", 12).right()],
+        empty: &[
             ("no read model was built yet", Role::Plain),
             ("", Role::Plain),
             ("2 shows the projections, r rebuilds one", Role::Muted),
-        ];
-        return text::middle(canvas, inner, &lines);
-    }
-    let table = Table {
-        columns: &[Column::fill("table").tail(), Column::fit("rows", 12).right()],
-        rows: state.list.shown().len(),
-        cursor: Some(state.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
+        ],
     };
-    layout.list = table.draw(canvas, inner, |row| {
-        let table = &all[state.list.shown()[row]];
+    listing.draw(canvas, rect, model, |table| {
         vec![
             cell(format!("{}.{}", table.read_model, table.table.name), Role::Plain),
             cell(format::count(table.table.rows), Role::Number),
         ]
-    });
+    })
 }
 
 fn typing(model: &Model) -> Option<&Prompt> {
@@ -83,37 +52,45 @@ fn typing(model: &Model) -> Option<&Prompt> {
     }
 }
 
-fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
+/// Draws the query and its rows; sets the cursor where the query is being typed.
+pub(in crate::ui) fn detail(
+    canvas: &mut Canvas<'_>,
+    rect: Rect,
+    model: &Model,
+    cursor: &mut Option<Position>,
+) -> Viewport {
     let state = &model.readmodel;
     let typed = typing(model);
-    let on = focused(model, Pane::Detail) || typed.is_some();
+    let on = list::focused(model, Pane::Detail) || typed.is_some();
     let inner = canvas.pane(rect, "rows", &note(state), on);
     let mut y = inner.y;
     if let Some(prompt) = typed {
         canvas.text(inner.x, y, "SQL", Role::Key, 3);
-        footer::input(canvas, sql_line(inner), &prompt.input);
-        y += 1;
+        let line = Rect {
+            x: inner.x + 4,
+            width: inner.width.saturating_sub(4),
+            ..inner
+        };
+        let height = input::rows(&prompt.input, line.width).min(TYPED);
+        *cursor = Some(input::lines(canvas, Rect { height, ..line }, &prompt.input));
+        y += height;
         if let Some(error) = &prompt.error {
             canvas.text(inner.x, y, error, Role::Bad, inner.width);
             y += 1;
         }
     } else {
-        let sql = if state.sql.is_empty() {
-            "s writes a query over every read model"
-        } else {
-            &state.sql
+        let (sql, role) = match state.sql.as_str() {
+            "" => ("s writes a query over every read model", Role::Muted),
+            sql => (sql, Role::String),
         };
         let lines = wrap_words(sql, usize::from(inner.width).max(1));
-        for line in lines.iter().take(3) {
+        for (n, line) in lines.iter().take(QUERY).enumerate() {
+            let cut = n + 1 == QUERY && lines.len() > QUERY;
             canvas.text(
                 inner.x,
                 y,
-                line,
-                if state.sql.is_empty() {
-                    Role::Muted
-                } else {
-                    Role::String
-                },
+                &format!("{line}{}", if cut { " …" } else { "" }),
+                role,
                 inner.width,
             );
             y += 1;
@@ -127,28 +104,26 @@ fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
     };
     if let Some(failure) = &state.rows.error {
         // The whole of it, here, where it happened; what the last query brought is no longer what the line above says.
-        for (i, line) in failure
-            .full
-            .lines()
-            .flat_map(|l| wrap_words(l, usize::from(body.width).max(1)))
-            .enumerate()
-        {
-            if (i as u16) < body.height {
-                canvas.text(body.x, body.y + i as u16, &line, Role::Bad, body.width);
-            }
+        let mut lines = Lines::new(canvas.theme, 0);
+        for line in failure.full.lines() {
+            lines.text(line, Role::Bad);
         }
-    } else if let (true, Some(rows)) = (state.whole, &state.rows.value) {
-        let lines = whole_row(canvas, rows, state.row);
-        layout.detail = text::draw(canvas, body, &lines.lines, model.detail);
-    } else if let Some(rows) = &state.rows.value {
-        draw_grid(canvas, body, model, rows, layout);
-    } else if state.rows.loading() {
-        text::middle(
-            canvas,
-            body,
-            &[("asking SQLite …", Role::Plain), ("x stops it", Role::Muted)],
-        );
+        return text::draw(canvas, body, &lines.lines, model.detail);
     }
+    match &state.rows.value {
+        Some(rows) if state.whole => {
+            let lines = whole_row(canvas, rows, state.row);
+            return text::draw(canvas, body, &lines.lines, model.detail);
+        }
+        Some(rows) if rows.rows.is_empty() => text::middle(canvas, body, &[("no rows", Role::Plain)]),
+        Some(rows) => return grid(canvas, body, model, rows),
+        None if state.rows.loading() => {
+            let lines = [("asking SQLite …", Role::Plain), ("x stops it", Role::Muted)];
+            text::middle(canvas, body, &lines);
+        }
+        None => {}
+    }
+    Viewport::default()
 }
 
 fn note(state: &ReadModel) -> String {
@@ -186,11 +161,8 @@ fn note(state: &ReadModel) -> String {
     }
 }
 
-fn draw_grid(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, rows: &Rows, layout: &mut Layout) {
+fn grid(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, rows: &Rows) -> Viewport {
     let state = &model.readmodel;
-    if rows.rows.is_empty() {
-        return text::middle(canvas, rect, &[("no rows", Role::Plain)]);
-    }
     let from = state.column.min(rows.columns.len().saturating_sub(1));
     let numeric = |c: usize| {
         let mut values = rows
@@ -214,11 +186,11 @@ fn draw_grid(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, rows: &Rows, la
         columns: &columns,
         rows: rows.rows.len(),
         cursor: Some(state.row),
-        focused: focused(model, Pane::Detail),
+        focused: list::focused(model, Pane::Detail),
         marks_hidden: true,
         first: model.layout.detail.first,
     };
-    layout.detail = table.draw(canvas, rect, |row| rows.rows[row][from..].iter().map(shown).collect());
+    table.draw(canvas, rect, |row| rows.rows[row][from..].iter().map(shown).collect())
 }
 
 /// A row's values whole, one below the other.
@@ -259,29 +231,4 @@ fn shown(value: &Value) -> Cell<'_> {
             cell(format!("x'{hex}'{more} {}", format::size(blob.len())), Role::Warning)
         }
     }
-}
-
-fn sql_line(inner: Rect) -> Rect {
-    Rect {
-        x: inner.x + 4,
-        width: inner.width.saturating_sub(4),
-        height: 1,
-        ..inner
-    }
-}
-
-/// Where the cursor stands while a query is typed.
-pub(in crate::ui) fn cursor(model: &Model, body: Rect) -> Option<Position> {
-    let prompt = typing(model)?;
-    let (_, detail) = super::super::panes(model, body, TABLES);
-    let rect = detail?;
-    let inner = Rect {
-        x: rect.x + 2,
-        y: rect.y + 1,
-        width: rect.width.saturating_sub(4),
-        height: 1,
-    };
-    let line = sql_line(inner);
-    let at = prompt.input.visual_cursor() - prompt.input.visual_scroll(usize::from(line.width.saturating_sub(1)));
-    Some(Position::new(line.x + at as u16, line.y))
 }

@@ -3,90 +3,91 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::app::layout::Layout;
-use crate::app::model::{Model, Pane};
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
 use crate::app::screens::records::Records;
 use crate::decode::display::{Kind, Limits, Shape, document};
 use crate::record::Record;
 
 use super::super::canvas::Canvas;
 use super::super::format;
+use super::super::list;
 use super::super::printable::one_line;
-use super::super::table::{Cell, Column, Table, cell};
+use super::super::table::{Cell, Column, cell};
 use super::super::text::{self, Lines};
 use super::super::theme::Role;
-use super::focused;
 
 /// The most characters of a key or header that the detail shows.
 const SHOWN_KEY: usize = 4_000;
 /// The most characters of a value that a row of the list shows.
 const PREVIEW: usize = 200;
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    let Some(records) = &model.records else { return };
-    if let Some(rect) = list {
-        draw_list(canvas, rect, model, records, layout);
-    }
-    if let Some(rect) = detail {
-        let note = records
-            .selected()
-            .map(|r| format::size(r.view().size()))
-            .unwrap_or_default();
-        let inner = canvas.pane(rect, "record", &note, focused(model, Pane::Detail));
-        if let Some(record) = records.selected() {
-            let lines = lines(canvas, model, record, inner.width);
-            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
-        }
-    }
-}
+/// From this width on a list has room for whole times and for partition and offset apart.
+const ROOMY: u16 = 60;
 
-fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, records: &Records, layout: &mut Layout) {
-    let title = title(records);
-    let inner = canvas.pane(rect, &title, &note(records), focused(model, Pane::List));
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let Some(records) = &model.records else {
+        return Viewport::default();
+    };
+    let inner = list::border(
+        canvas,
+        rect,
+        model,
+        &title(records),
+        records.list.filter(),
+        &counts(records),
+    );
     if records.list.shown().is_empty() {
-        return empty(canvas, inner, records);
+        empty(canvas, inner, records);
+        return Viewport::default();
     }
     let zone = model.zone();
-    // The day stands in the detail where there is no room for it here.
-    let roomy = inner.width >= 60;
+    let roomy = inner.width >= ROOMY;
     let many = records.window.watermarks.len() > 1;
-    let columns = [
-        Column::fit("time", 23).drop(1),
-        Column::fit("part", 5).right().drop(if many { 2 } else { 9 }),
-        Column::fit("offset", 15).right(),
-        Column::fit("key", 18).drop(3),
-        Column::fill_from("value", 16),
+    let time = Column::fit("time", 23).drop(3);
+    let offset = Column::fit("offset", 15).right();
+    let value = Column::fill_from("value", 12);
+    let wide = [
+        time,
+        Column::fit("part", 5).right().drop(2),
+        offset,
+        Column::fit("key", 18).drop(1),
+        value,
     ];
-    let table = Table {
-        columns: &columns,
-        rows: records.list.shown().len(),
-        cursor: Some(records.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
-    };
-    layout.list = table.draw(canvas, inner, |row| {
+    let narrow = [time, offset, Column::fit("key", 12).drop(1), value];
+    let columns: &[Column<'_>] = if roomy && many { &wide } else { &narrow };
+    list::rows(canvas, inner, model, &records.list, columns, |row| {
         let Some(record) = records.item(records.list.shown()[row]) else {
             return Vec::new();
         };
+        // The day stands in the detail where there is no room for it here.
         let time = record.timestamp.map_or("no time".into(), |t| match roomy {
             true => format::time(t, &zone),
             false => format::clock_to_ms(t, &zone),
         });
-        vec![
-            cell(time, Role::Time),
-            cell(record.partition.to_string(), Role::Muted),
-            cell(format::offset(record.offset), Role::Number),
-            short(record.key.as_deref(), "no key", Role::Key),
-            short(record.value.as_deref(), "tombstone", Role::Plain),
-        ]
-    });
+        let mut cells = vec![cell(time, Role::Time)];
+        let offset = format::offset(record.offset);
+        if roomy && many {
+            cells.push(cell(record.partition.to_string(), Role::Muted));
+            cells.push(cell(offset, Role::Number));
+        } else if many {
+            // As it is typed to go there.
+            cells.push(cell(format!("{}:{offset}", record.partition), Role::Number));
+        } else {
+            cells.push(cell(offset, Role::Number));
+        }
+        cells.push(short(record.key.as_deref(), "no key", Role::Key));
+        cells.push(short(record.value.as_deref(), "tombstone", Role::Plain));
+        cells
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let record = model.records.as_ref().and_then(|r| r.selected());
+    let size = record.map(|r| format::size(r.view().size())).unwrap_or_default();
+    list::detail(canvas, rect, model, "record", &size, |canvas, columns| {
+        Some(lines(canvas, model, record?, columns))
+    })
 }
 
 /// The begin of a key or value on one line.
@@ -99,10 +100,11 @@ fn short<'a>(value: Option<&[u8]>, none: &'a str, role: Role) -> Cell<'a> {
 }
 
 fn title(records: &Records) -> String {
-    let order = if records.newest_first {
-        "newest first"
-    } else {
-        "oldest first"
+    let order = match &records.tail {
+        Some(tail) if tail.paused => "paused",
+        Some(_) => "live",
+        None if records.newest_first => "newest first",
+        None => "oldest first",
     };
     match &records.partitions {
         Some(set) => {
@@ -113,35 +115,46 @@ fn title(records: &Records) -> String {
     }
 }
 
-fn note(records: &Records) -> String {
-    if let Some(tail) = &records.tail {
-        return if tail.paused {
-            format!("paused, {} new", format::count(tail.held_back))
-        } else {
-            format!("live, {} new", format::count(tail.seen))
+/// How many records there are, read, and shown, and what goes on: the fullest first, the shortest last.
+fn counts(records: &Records) -> Vec<String> {
+    let list = &records.list;
+    let read = list.total() as u64;
+    let filtered = !list.filter().is_empty();
+    let now = match &records.tail {
+        Some(tail) if tail.paused => Some(format!("{} new", format::count(tail.held_back))),
+        Some(tail) => Some(format!("{} new", format::count(tail.seen))),
+        None if records.page.task.is_some() => Some("reading …".to_owned()),
+        None => None,
+    };
+    if filtered && records.page.value.is_some() {
+        let shown = format!(
+            "{} in {}",
+            format::count(list.shown().len() as u64),
+            format::count(read)
+        );
+        return match now {
+            Some(now) => vec![format!("{shown}, {now}"), shown],
+            None => vec![format!("{shown}{}", of_all(records)), shown],
         };
     }
-    if records.page.task.is_some() {
-        return "reading …".into();
+    match now {
+        Some(now) => vec![now],
+        None if read == 0 => Vec::new(),
+        None => vec![
+            format!("{}{}", format::count(read), of_all(records)),
+            format::count(read),
+        ],
     }
-    let list = &records.list;
-    let (shown, read) = (list.shown().len() as u64, list.total() as u64);
+}
+
+/// How many records there are in all, where not all were read.
+fn of_all(records: &Records) -> String {
+    if records.window.at_begin() && records.window.at_end() {
+        return String::new();
+    }
     let marks = records.window.watermarks.values();
-    let all = marks
-        .map(|(low, high)| high.saturating_sub(*low).max(0) as u64)
-        .sum::<u64>();
-    let whole = records.window.at_begin() && records.window.at_end();
-    let loaded = match whole {
-        true => format::count(read),
-        false => format!("{} of {}", format::count(read), format::count(all.max(read))),
-    };
-    if read == 0 {
-        String::new()
-    } else if list.filter().is_empty() {
-        loaded
-    } else {
-        format!("/{}  {} in {loaded}", list.filter(), format::count(shown))
-    }
+    let all: u64 = marks.map(|(low, high)| high.saturating_sub(*low).max(0) as u64).sum();
+    format!(" of {}", format::count(all.max(records.list.total() as u64)))
 }
 
 /// Why there is no record in view.
@@ -158,11 +171,7 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, records: &Records) {
             format::count(records.list.total() as u64),
             records.list.filter()
         );
-        return text::middle(
-            canvas,
-            rect,
-            &[(&line, Role::Plain), ("esc clears the filter", Role::Muted)],
-        );
+        return list::filtered_away(canvas, rect, &line);
     }
     let nothing = records.window.watermarks.values().all(|(low, high)| low == high);
     let lines: &[(&str, Role)] = match (nothing, &records.tail) {

@@ -3,65 +3,36 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::TopicRow;
-use crate::app::layout::Layout;
-use crate::app::model::{Model, Pane};
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
 
 use super::super::canvas::Canvas;
 use super::super::format;
-use super::super::table::{Column, Table, cell};
-use super::super::text::{self, Lines};
+use super::super::list::{self, Listing};
+use super::super::table::{Column, cell};
+use super::super::text::Lines;
 use super::super::theme::Role;
-use super::{State, focused, listed, nothing};
 
-pub(in crate::ui) fn draw(
-    canvas: &mut Canvas<'_>,
-    list: Option<Rect>,
-    detail: Option<Rect>,
-    model: &Model,
-    layout: &mut Layout,
-) {
-    if let Some(rect) = list {
-        draw_list(canvas, rect, model, layout);
-    }
-    if let Some(rect) = detail {
-        let inner = canvas.pane(rect, "topic", "", focused(model, Pane::Detail));
-        if let Some(topic) = model.topics.selected() {
-            let lines = lines(canvas, model, topic, inner.width);
-            layout.detail = text::draw(canvas, inner, &lines.lines, model.detail);
-        }
-    }
-}
-
-fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut Layout) {
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
     let state = &model.topics;
-    let inner = canvas.pane(rect, "topics", &listed(&state.list), focused(model, Pane::List));
-    if nothing(canvas, inner, model, "topics", &state.list, State::of(&state.remote)) {
-        return;
-    }
-    let topics = state.remote.value.as_deref().unwrap_or_default();
-    if state.list.shown().is_empty() {
-        let lines = [
-            ("this cluster has no topics yet", Role::Plain),
-            ("", Role::Plain),
-            ("4 shows demos that make some · i shows Kafka's own", Role::Muted),
-        ];
-        return text::middle(canvas, inner, &lines);
-    }
-    let table = Table {
+    let listing = Listing {
+        title: "topics",
+        what: "topics",
+        list: &state.list,
+        remote: &state.remote,
         columns: &[
             Column::fill("name"),
             Column::fit("partitions", 10).right().drop(2),
             Column::fit("records", 16).right(),
             Column::fit("rate", 8).right().drop(1),
         ],
-        rows: state.list.shown().len(),
-        cursor: Some(state.list.cursor()),
-        focused: focused(model, Pane::List),
-        marks_hidden: false,
-        first: model.layout.list.first,
+        empty: &[
+            ("this cluster has no topics yet", Role::Plain),
+            ("", Role::Plain),
+            ("4 shows demos that make some · i shows Kafka's own", Role::Muted),
+        ],
     };
-    layout.list = table.draw(canvas, inner, |row| {
-        let topic = &topics[state.list.shown()[row]];
+    listing.draw(canvas, rect, model, |topic| {
         let rate = state.rate(&topic.name);
         let growing = rate.is_some_and(|r| r > 0.0);
         vec![
@@ -76,7 +47,13 @@ fn draw_list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, layout: &mut La
                 if growing { Role::Good } else { Role::Muted },
             ),
         ]
-    });
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    list::detail(canvas, rect, model, "topic", "", |canvas, columns| {
+        Some(lines(canvas, model, model.topics.selected()?, columns))
+    })
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, topic: &'a TopicRow, columns: u16) -> Lines<'a> {
