@@ -63,7 +63,7 @@ fn wrapped(all: &[char], columns: u16) -> Vec<Range<usize>> {
     let mut start = 0;
     let mut space = 0;
     for (i, c) in all.iter().enumerate() {
-        if wide(&all[start..=i]) > room {
+        while wide(&all[start..=i]) > room {
             let end = if space > start { space } else { i };
             rows.push(start..end);
             start = end;

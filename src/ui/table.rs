@@ -111,7 +111,7 @@ pub(super) struct Table<'a> {
     pub(super) first: usize,
 }
 
-/// A name that is too wide, cut in the middle: `account_balance.account` becomes `acco….account`. Its last part stays whole
+/// A name that is too wide, cut in the middle: `account_balance.account` becomes `acc….account`. Its last part stays whole
 /// where that leaves room for a few letters of the begin.
 fn shortened(name: &str, most: u16) -> String {
     const BEGIN: usize = 3;
@@ -268,8 +268,8 @@ mod tests {
 
     #[test]
     fn names_are_cut_where_they_say_least() {
-        assert_eq!(shortened("account_balance.account", 15), "account….account");
-        assert_eq!(shortened("account_balance.account", 12), "acco….account");
+        assert_eq!(shortened("account_balance.account", 15), "accoun….account");
+        assert_eq!(shortened("account_balance.account", 12), "acc….account");
         assert_eq!(shortened("account_balance.monthly_statement", 12), "accou…tement");
         assert_eq!(shortened("order-fulfilment-service", 11), "order…rvice");
     }
