@@ -33,7 +33,7 @@ pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
     files: Vec<PathBuf>,
-    /// Go on past records that cannot be applied, listing each in the read model, instead of pausing
+    /// Go on past records that cannot be applied, keeping each as a dead letter, instead of pausing
     #[arg(long)]
     skip_poison: bool,
 }
@@ -71,7 +71,10 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                     stopped += 1;
                     let text = crate::decode::printable::printable(reason.as_bytes(), 500).text;
                     eprintln!("{name} is paused: {text}");
-                    eprintln!("  mend the handler and rebuild, or follow with --skip-poison to go on past it");
+                    eprintln!(
+                        "  `foldlog dead-letters {name}` shows the record; mend the handler and rebuild, or follow with \
+                         --skip-poison to go on past it"
+                    );
                 }
             }
             Err(crate::replay::error::ReplayError::Cancelled) => {}

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod context;
+pub mod dead_letters;
 pub mod demo;
 pub mod dump;
 mod envelope;
@@ -85,6 +86,8 @@ pub enum Command {
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
     Projections(projections::Args),
+    /// Show the records that a read model could not apply, each with the reason
+    DeadLetters(dead_letters::Args),
     /// List and run demos
     Demo(demo::Args),
 }
@@ -118,6 +121,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Query(args)) => query::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
+        Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),
         Some(Command::Demo(args)) => demo::run(&context, args),
     }
 }

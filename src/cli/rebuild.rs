@@ -33,7 +33,7 @@ pub struct Args {
     /// Stop before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
     #[arg(long, value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
     until: Option<Until>,
-    /// Go on past records that cannot be applied, listing each in the read model, instead of stopping with the list
+    /// Go on past records that cannot be applied, keeping each as a dead letter, instead of stopping with the list
     #[arg(long)]
     skip_poison: bool,
 }
@@ -83,7 +83,11 @@ fn sentence(report: &RebuildReport) -> String {
         show::count(counts.ignored),
     );
     if counts.skipped > 0 {
-        text += &format!(", {} skipped (listed as dead letters)", show::count(counts.skipped));
+        let name = &report.info.name;
+        text += &format!(
+            ", {} skipped (`foldlog dead-letters {name}` shows them)",
+            show::count(counts.skipped)
+        );
     }
     text
 }

@@ -128,8 +128,8 @@ pub(super) fn write_topics(connection: &Connection, topics: &[(String, Option<St
     Ok(())
 }
 
-/// Lists a record that could not be applied. `held` marks the one that a paused read model stands before.
-pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter, held: bool) -> rusqlite::Result<()> {
+/// Lists a record that could not be applied.
+pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
     let record = &letter.record;
     connection
         .prepare_cached(
@@ -147,7 +147,7 @@ pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter, he
             headers_to_text(&record.headers),
             letter.reason,
             letter.line.map(|line| i64::try_from(line).unwrap_or(i64::MAX)),
-            held
+            letter.held
         ])?;
     Ok(())
 }
@@ -217,31 +217,38 @@ pub(super) fn read_source(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT source FROM _foldlog_model", [], |row| row.get(0))
 }
 
-/// Reads the dead letters in the order they were met.
-pub(super) fn read_dead_letters(connection: &Connection, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {
-    connection
-        .prepare(
-            "SELECT topic, partition, \"offset\", timestamp, key, value, headers, reason, line
-             FROM _foldlog_dead_letter ORDER BY id LIMIT ?",
-        )?
-        .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-            Ok(DeadLetter {
-                record: Record {
-                    topic: row.get::<_, String>(0)?.into(),
-                    partition: row.get(1)?,
-                    offset: row.get(2)?,
-                    timestamp: row.get::<_, Option<i64>>(3)?.map(Timestamp),
-                    key: row.get(4)?,
-                    value: row.get(5)?,
-                    headers: headers_from_text(&row.get::<_, String>(6)?),
-                },
-                reason: row.get(7)?,
-                line: row
-                    .get::<_, Option<i64>>(8)?
-                    .and_then(|line| usize::try_from(line).ok()),
-            })
-        })?
-        .collect()
+/// Reads the dead letters in the order they were met, until `take` says that it has enough.
+pub(super) fn each_dead_letter(
+    connection: &Connection,
+    take: &mut dyn FnMut(DeadLetter) -> bool,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(
+        "SELECT topic, partition, \"offset\", timestamp, key, value, headers, reason, line, held
+         FROM _foldlog_dead_letter ORDER BY id",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let letter = DeadLetter {
+            record: Record {
+                topic: row.get::<_, String>(0)?.into(),
+                partition: row.get(1)?,
+                offset: row.get(2)?,
+                timestamp: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+                key: row.get(4)?,
+                value: row.get(5)?,
+                headers: headers_from_text(&row.get::<_, String>(6)?),
+            },
+            reason: row.get(7)?,
+            line: row
+                .get::<_, Option<i64>>(8)?
+                .and_then(|line| usize::try_from(line).ok()),
+            held: row.get(9)?,
+        };
+        if !take(letter) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn stored(count: u64) -> i64 {

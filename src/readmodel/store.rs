@@ -52,6 +52,8 @@ pub struct DeadLetter {
     pub reason: String,
     /// The line of the statement that failed; `None` where the value could not be decoded.
     pub line: Option<usize>,
+    /// Whether a paused read model stands before it, and tries it again when it is followed; `false` where it was skipped.
+    pub held: bool,
 }
 
 /// Whether a read model can be relied on.
@@ -160,8 +162,22 @@ impl Store {
 
     /// The dead letters of a read model, oldest first, at most `limit`.
     pub fn dead_letters(&self, name: &str, limit: usize) -> Result<Vec<DeadLetter>, ReadModelError> {
+        let mut letters = Vec::new();
+        self.each_dead_letter(name, &mut |letter| {
+            let wanted = letters.len() < limit;
+            if wanted {
+                letters.push(letter);
+            }
+            wanted
+        })?;
+        Ok(letters)
+    }
+
+    /// Hands out the dead letters of a read model one by one, oldest first, until `take` says that it has enough. Memory is
+    /// bounded however many there are.
+    pub fn each_dead_letter(&self, name: &str, take: &mut dyn FnMut(DeadLetter) -> bool) -> Result<(), ReadModelError> {
         let connection = open_read_only(&self.current(name)?.path)?;
-        bookkeeping::read_dead_letters(&connection, limit)
+        bookkeeping::each_dead_letter(&connection, take)
             .map_err(|error| ReadModelError::sqlite("cannot read the dead letters", error))
     }
 

@@ -402,11 +402,12 @@ impl<'c> Fold<'c> {
             record: record.to_record(),
             reason: poison.reason,
             line: poison.line,
+            held: self.on_poison == OnPoison::Pause,
         };
         match self.on_poison {
             OnPoison::Skip => {
                 self.counts.skipped += 1;
-                self.list(&letter, false)?;
+                self.list(&letter)?;
                 Ok(false)
             }
             OnPoison::Collect(limit) => {
@@ -418,7 +419,7 @@ impl<'c> Fold<'c> {
             }
             OnPoison::Pause => {
                 self.counts.poisoned += 1;
-                self.list(&letter, true)?;
+                self.list(&letter)?;
                 self.state = State::Paused {
                     reason: format!(
                         "{}[{}] offset {}: {}",
@@ -431,8 +432,8 @@ impl<'c> Fold<'c> {
         }
     }
 
-    fn list(&self, letter: &DeadLetter, held: bool) -> Result<(), ReadModelError> {
-        bookkeeping::write_dead_letter(self.connection, letter, held)
+    fn list(&self, letter: &DeadLetter) -> Result<(), ReadModelError> {
+        bookkeeping::write_dead_letter(self.connection, letter)
             .map_err(|error| ReadModelError::sqlite("cannot write the dead letter", error))
     }
 

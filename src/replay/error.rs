@@ -29,8 +29,8 @@ pub enum ReplayError {
     /// Records that cannot be applied; the read model in use was not touched.
     #[error("{}", poison_list(.name, .letters, *.all))]
     #[diagnostic(help(
-        "mend the handler or its table and rebuild, or go on past these records with --skip-poison, which lists each \
-         of them in the read model"
+        "mend the handler or its table and rebuild, or go on past these records with --skip-poison, which keeps each \
+         of them for `foldlog dead-letters {name}`"
     ))]
     Poison {
         /// The projection.

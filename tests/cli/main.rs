@@ -6,6 +6,7 @@ mod broker;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
+mod dead_letters;
 mod produce;
 mod read;
 mod test;
@@ -144,13 +145,14 @@ fn every_command_has_help() {
         "query",
         "dump",
         "projections",
+        "dead-letters",
         "demo",
     ];
     for command in all {
         let help = shell.ok(&[command, "--help"], "");
         assert!(help.contains("Usage:"), "{command}: {help}");
     }
-    for command in ["topics", "produce", "read", "groups"] {
+    for command in ["topics", "produce", "read", "groups", "dead-letters"] {
         let help = shell.ok(&[command, "--help"], "");
         assert!(help.contains("Examples:"), "{command}: {help}");
     }

@@ -117,6 +117,7 @@ fn projections() -> Vec<ProjectionRow> {
         },
         reason: "account.balance: cannot store TEXT value in INTEGER column".into(),
         line: Some(12),
+        held: true,
     };
     let base = |name: &str| ProjectionRow {
         name: name.into(),
