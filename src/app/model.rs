@@ -110,6 +110,8 @@ pub struct Model {
     pub local: TimeZone,
     /// Whether times are shown in UTC instead.
     pub utc: bool,
+    /// What the cluster is called, or its address; known before it answers.
+    pub target: String,
     /// The cluster.
     pub cluster: Remote<ClusterView>,
     /// The screen in view.
@@ -157,6 +159,7 @@ impl Model {
             size,
             local,
             utc: true,
+            target: String::new(),
             cluster: Remote::default(),
             screen: Screen::Topics,
             back: Vec::new(),

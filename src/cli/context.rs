@@ -77,6 +77,18 @@ impl Context {
         self.json
     }
 
+    /// What the cluster that the flags name is called, with an address of it where its name is not that.
+    pub fn cluster(&self) -> String {
+        match &self.target {
+            Target::Embedded => EMBEDDED.to_owned(),
+            Target::Cluster(profile) if profile.name == profile.bootstrap => profile.name.clone(),
+            Target::Cluster(profile) => {
+                let first = profile.bootstrap.split(',').next().unwrap_or_default();
+                format!("{} at {}", profile.name, first.trim())
+            }
+        }
+    }
+
     /// Connects to the cluster that the flags name, starting or attaching to the embedded broker where they name none.
     pub fn connect(&self) -> miette::Result<Connection> {
         let (profile, embedded) = match &self.target {

@@ -29,6 +29,7 @@ pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
         ));
     }
     let context = context.clone();
+    let target = context.cluster();
     let connect = move || match context.connect() {
         Ok(connection) => Ok(Link {
             client: connection.client,
@@ -37,7 +38,7 @@ pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
         }),
         Err(report) => Err(told(&report)),
     };
-    match runtime::run(Box::new(connect), demos).into_diagnostic()? {
+    match runtime::run(Box::new(connect), target, demos).into_diagnostic()? {
         Exit::Quit => Ok(()),
         // As a shell expects of a program that a signal ended.
         Exit::Signal(number) => std::process::exit(128 + number),

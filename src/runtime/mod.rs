@@ -55,8 +55,9 @@ pub enum Exit {
     Signal(i32),
 }
 
-/// Opens the studio on this terminal and runs it to its end. The terminal is put back however that comes.
-pub fn run(connect: Connect, demos: Demos) -> io::Result<Exit> {
+/// Opens the studio on this terminal and runs it to its end. The terminal is put back however that comes. `target` is what
+/// the cluster is called while it does not answer yet.
+pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -69,6 +70,7 @@ pub fn run(connect: Connect, demos: Demos) -> io::Result<Exit> {
             let mut signals = Signals::new()?;
             let size = screen.size()?;
             let mut model = Model::new(now(), TimeZone::system(), size);
+            model.target = target;
             model.demos.first = first;
             events::run(&mut screen, &mut signals, model, world, theme()).await
         })

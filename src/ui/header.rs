@@ -19,7 +19,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) {
         }
     };
     put(canvas, "foldlog", Role::Strong, 2);
-    let name = model.cluster.value.as_ref().map_or("", |c| &c.name);
+    let name = model.cluster.value.as_ref().map_or(&model.target, |c| &c.name);
     if !name.is_empty() {
         put(canvas, name, Role::Plain, 1);
     }

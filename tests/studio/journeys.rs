@@ -271,6 +271,7 @@ fn a_broker_that_does_not_answer_is_said_and_asked_again() {
     );
     let mut t = Terminal::start(Path::new("/bin/sh"), &["-c", &script], &[], 100, 24);
     t.wait_for("connecting")
+        .wait_for("foldlog  127.0.0.1:1 ")
         .wait_for("the cluster does not answer")
         .wait_for("^R tries again");
     t.keys("!")
@@ -278,6 +279,7 @@ fn a_broker_that_does_not_answer_is_said_and_asked_again() {
         .wait_for("127.0.0.1:1")
         .keys(ESC)
         .wait_gone("esc closes");
+    t.keys("4").wait_for("event-sourcing").wait_for("Steps");
     t.keys("q");
     assert!(t.wait_exit().success());
 }

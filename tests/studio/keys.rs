@@ -410,6 +410,29 @@ fn a_cluster_that_comes_back_is_found_again() {
 }
 
 #[test]
+fn demos_are_listed_without_a_cluster_and_the_header_names_the_one_that_is_wanted() {
+    for hold in [|_: &Job| false, |j: &Job| *j == Job::Connect] {
+        let world = Fake {
+            cluster: Err(refused()),
+            ..Fake::default()
+        };
+        let mut s = Studio::new((80, 24), world);
+        s.model.target = "127.0.0.1:9092".into();
+        s.hold = hold;
+        let mut s = s.started();
+        s.keys("4");
+        assert!(s.text().contains("▌ event-sourcing"), "{}", s.text());
+        assert!(
+            s.text().lines().next().unwrap().contains("127.0.0.1:9092"),
+            "{}",
+            s.text()
+        );
+        s.keys("r");
+        assert!(s.text().contains("the cluster does not answer yet"), "{}", s.text());
+    }
+}
+
+#[test]
 fn an_outage_is_told_once_and_so_is_its_end() {
     let mut s = studio();
     s.world.topics = Err(refused());

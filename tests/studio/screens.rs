@@ -255,6 +255,11 @@ fn demos_and_groups() {
         groups: Err(refused()),
         ..Fake::default()
     };
+    let dead = || Fake {
+        cluster: Err(refused()),
+        ..Fake::default()
+    };
+    shots("demos_without_a_cluster", dead, nothing_held, "4");
     shots("demos_loading", full, |job| *job == Job::Demos, "4");
     shots("demos_full", full, nothing_held, "4");
     shots("demos_running", full, nothing_held, "4r");

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::command::Action;
 use crate::app::job::DemoRow;
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
@@ -85,7 +86,10 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
     match (runs, ran) {
         (true, _) => lines.text("It is running: x stops it.", Role::Muted),
         (false, true) => next(&mut lines, demo),
-        (false, false) => lines.text("r runs it.", Role::Muted),
+        (false, false) => match model.refusal(Action::RunDemo) {
+            Some(why) => lines.owned(format!("It cannot be run now: {why}."), Role::Muted),
+            None => lines.text("r runs it.", Role::Muted),
+        },
     }
     lines
 }
