@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::error::BrokerError;
 use super::ffi::{Fault, Kind, Native, Refused};
+use super::location::Location;
 use super::profile::{Access, Profile};
 
 /// How long a request may take before it counts as unanswered.
@@ -30,6 +31,8 @@ pub struct Client {
     confirmed: bool,
     /// Whether a broker answered before; shared by the clones, like the connection.
     reached: Arc<AtomicBool>,
+    /// Where the broker is, if it is one that may move.
+    location: Option<Location>,
 }
 
 /// What a handle does, which decides its properties.
@@ -53,7 +56,16 @@ impl Client {
             deadline: REQUEST_DEADLINE,
             confirmed: false,
             reached: Arc::new(AtomicBool::new(false)),
+            location: None,
         })
+    }
+
+    /// The same client for a broker that may move: it follows, and so do its readers and producers from now on.
+    #[must_use]
+    pub fn at(mut self, location: Location) -> Self {
+        location.follow(&self.native);
+        self.location = Some(location);
+        self
     }
 
     /// The same client with another deadline for each request; [`REQUEST_DEADLINE`] is the default.
@@ -105,8 +117,12 @@ impl Client {
     }
 
     /// A handle of its own for a reader or a producer.
-    pub(super) fn handle(&self, role: Role, properties: &[(&str, String)]) -> Result<Native, BrokerError> {
-        native(&self.profile, role, properties)
+    pub(super) fn handle(&self, role: Role, properties: &[(&str, String)]) -> Result<Arc<Native>, BrokerError> {
+        let native = Arc::new(native(&self.profile, role, properties)?);
+        if let Some(location) = &self.location {
+            location.follow(&native);
+        }
+        Ok(native)
     }
 
     /// Refuses what would write where the profile forbids it.
@@ -176,7 +192,10 @@ impl Client {
             None => format!("no answer while {what}"),
         };
         BrokerError::Unreachable {
-            address: self.profile.bootstrap.clone(),
+            address: self.location.as_ref().map_or_else(
+                || self.profile.bootstrap.clone(),
+                |location| location.address().to_string(),
+            ),
             hint: hint_for_silence(&reason),
             reason,
             waited,

@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod error;
 mod ffi;
 pub mod groups;
+pub mod location;
 mod merge;
 pub mod place;
 pub mod producer;

@@ -178,7 +178,7 @@ impl Client {
         .map(|(name, value)| (name, value.to_owned()));
         Ok(Producer {
             targets: Mutex::default(),
-            native: Arc::new(self.handle(Role::Producer, &properties)?),
+            native: self.handle(Role::Producer, &properties)?,
             client: self.clone(),
             sent: AtomicU64::new(0),
         })

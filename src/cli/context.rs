@@ -91,8 +91,8 @@ impl Context {
 
     /// Connects to the cluster that the flags name, starting or attaching to the embedded broker where they name none.
     pub fn connect(&self) -> miette::Result<Connection> {
-        let (profile, embedded) = match &self.target {
-            Target::Cluster(profile) => (profile.clone(), None),
+        let (client, embedded) = match &self.target {
+            Target::Cluster(profile) => (Client::new(profile.clone()), None),
             Target::Embedded => {
                 fs::create_dir_all(&self.data).into_diagnostic().wrap_err_with(|| {
                     format!(
@@ -101,10 +101,10 @@ impl Context {
                     )
                 })?;
                 let embedded = Embedded::open(&self.data, None).into_diagnostic()?;
-                (embedded.profile(), Some(embedded))
+                (embedded.client(), Some(embedded))
             }
         };
-        let mut client = Client::new(profile).into_diagnostic()?;
+        let mut client = client.into_diagnostic()?;
         if let Some(name) = &self.confirm {
             client = client.confirm(name).into_diagnostic()?;
         }

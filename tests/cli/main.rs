@@ -9,6 +9,7 @@ mod common;
 mod dead_letters;
 mod produce;
 mod read;
+mod takeover;
 mod test;
 
 use std::path::Path;

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::broker::error::BrokerError;
+use crate::broker::location::Location;
 
 use super::error::EmbeddedError;
 use super::lock::{self, Holder, Taken};
@@ -19,6 +20,8 @@ use super::running::Running;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often is looked while the lock changes hands; that takes a moment, and then nobody looks any more.
 const LOOK: Duration = Duration::from_millis(20);
+/// How soon is tried again what failed for a reason that a person has to remove.
+const AGAIN: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// Where the broker runs.
@@ -34,7 +37,6 @@ pub(crate) fn open(dir: &Path, listen: Option<SocketAddr>) -> Result<Opened, Bro
     loop {
         match lock::take(dir)? {
             Taken::Held(held) => {
-                let listen = listen.unwrap_or_else(super::ephemeral);
                 return Running::start(dir, listen, held).map(Opened::Running);
             }
             // A line in the file may be left over from a process that died, so that only a connection proves it.
@@ -51,7 +53,9 @@ pub(crate) fn open(dir: &Path, listen: Option<SocketAddr>) -> Result<Opened, Bro
 }
 
 fn connect(address: SocketAddr) -> Option<TcpStream> {
-    TcpStream::connect_timeout(&address, CONNECT).ok()
+    let stream = TcpStream::connect_timeout(&address, CONNECT).ok()?;
+    // Where nobody listens at a port that the system may give out, a connection may come to be connected with itself.
+    (stream.local_addr().ok()? != address).then_some(stream)
 }
 
 #[derive(Debug, Default)]
@@ -103,14 +107,14 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Watches; `owner` is set when this process has taken over.
-    pub fn watch(dir: PathBuf, address: SocketAddr, owner: Arc<AtomicBool>) -> Result<Self, EmbeddedError> {
+    /// Watches; `owner` is set when this process has taken over, and `location` whenever the broker has moved.
+    pub fn watch(dir: PathBuf, location: Location, owner: Arc<AtomicBool>) -> Result<Self, EmbeddedError> {
         let stop = Arc::new(Stop::default());
         let seen = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("foldlog-attach".to_owned())
             .spawn(move || {
-                if let Some(running) = take_over(&dir, address, &seen) {
+                if let Some(running) = take_over(&dir, &location, &seen) {
                     owner.store(true, Ordering::Release);
                     seen.wait_for_ever();
                     drop(running);
@@ -134,9 +138,11 @@ impl Drop for Attached {
     }
 }
 
-/// Waits until the broker's process ends and serves in its place; `None` where it is time to stop.
-fn take_over(dir: &Path, address: SocketAddr, stop: &Stop) -> Option<Running> {
+/// Waits until the broker's process ends and serves in its place, or goes where another one does; `None` where it is time to
+/// stop.
+fn take_over(dir: &Path, location: &Location, stop: &Stop) -> Option<Running> {
     loop {
+        let address = location.address();
         if let Some(mut stream) = connect(address) {
             if !stop.watch(&stream) {
                 return None;
@@ -144,13 +150,31 @@ fn take_over(dir: &Path, address: SocketAddr, stop: &Stop) -> Option<Running> {
             // Nothing is ever sent here: this returns when the broker's process ends, or this one stops.
             let _ = stream.read(&mut [0]);
         }
-        if let Ok(Taken::Held(held)) = lock::take(dir) {
-            match Running::start(dir, address, held) {
-                Ok(running) => return Some(running),
-                Err(error) => tracing::error!(%address, %error, "cannot take over the broker"),
+        let mut pause = LOOK;
+        match lock::take(dir) {
+            Ok(Taken::Held(held)) => match Running::start(dir, None, held) {
+                Ok(running) => {
+                    location.move_to(running.address());
+                    return Some(running);
+                }
+                Err(error) => {
+                    tracing::error!(%address, %error, "cannot take over the broker");
+                    pause = AGAIN;
+                }
+            },
+            // Only a connection proves it, as in `open`.
+            Ok(Taken::By(Some(holder))) if holder.address != address && connect(holder.address).is_some() => {
+                tracing::warn!(%address, now = %holder.address, "the broker has moved");
+                location.move_to(holder.address);
+                pause = Duration::ZERO;
+            }
+            Ok(Taken::By(_)) => {}
+            Err(error) => {
+                tracing::error!(%address, %error, "cannot look who runs the broker");
+                pause = AGAIN;
             }
         }
-        if !stop.wait(LOOK) {
+        if !stop.wait(pause) {
             return None;
         }
     }

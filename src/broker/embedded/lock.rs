@@ -18,6 +18,7 @@ pub(crate) struct Holder {
 #[derive(Debug)]
 pub(crate) struct Held {
     file: File,
+    last: Option<SocketAddr>,
 }
 
 impl Drop for Held {
@@ -55,36 +56,57 @@ pub(crate) fn take(dir: &Path) -> Result<Taken, EmbeddedError> {
         .truncate(false)
         .open(path(dir))
         .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(failed)?;
-            Ok(Taken::Held(Held { file }))
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            file.read_to_string(&mut text).map_err(failed)?;
-            Ok(Taken::By(parse(&text)))
-        }
-        Err(TryLockError::Error(cause)) => Err(failed(cause)),
+    let held = match file.try_lock() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+    };
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).map_err(failed)?;
+    let said = parse(&String::from_utf8_lossy(&text));
+    if !held {
+        return Ok(Taken::By(
+            said.and_then(|(pid, address)| Some(Holder { pid: pid?, address })),
+        ));
     }
+    let mut held = Held {
+        file,
+        last: said.map(|(_, address)| address),
+    };
+    // Who looks now must wait for this process and not ask for the one before it.
+    let line = held
+        .last
+        .map_or(String::new(), |address| format!("{NOBODY} {address}\n"));
+    held.write(&line).map_err(failed)?;
+    Ok(Taken::Held(held))
 }
 
-fn parse(text: &str) -> Option<Holder> {
+/// In place of a process id: what follows is where the directory was served before.
+const NOBODY: &str = "-";
+
+/// Where the directory is served and by whom, or where it was.
+fn parse(text: &str) -> Option<(Option<u32>, SocketAddr)> {
     let (pid, address) = text.strip_suffix('\n')?.split_once(' ')?;
-    Some(Holder {
-        pid: pid.parse().ok()?,
-        address: address.parse().ok()?,
-    })
+    let pid = if pid == NOBODY { None } else { Some(pid.parse().ok()?) };
+    Some((pid, address.parse().ok()?))
 }
 
 impl Held {
+    /// Where the directory was served before, as far as that is known.
+    pub fn last(&self) -> Option<SocketAddr> {
+        self.last
+    }
+
     /// Tells the others where this process serves.
     pub fn announce(&mut self, address: SocketAddr) -> io::Result<()> {
+        self.write(&format!("{} {address}\n", std::process::id()))
+    }
+
+    fn write(&mut self, line: &str) -> io::Result<()> {
         self.file.rewind()?;
         self.file.set_len(0)?;
         // One write, so that nobody reads half of it; the line end says that it is whole.
-        self.file
-            .write_all(format!("{} {address}\n", std::process::id()).as_bytes())
+        self.file.write_all(line.as_bytes())
     }
 }
 
@@ -110,6 +132,23 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_next_learns_where_it_was_served_though_those_between_said_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = || match take(dir.path()).unwrap() {
+            Taken::Held(held) => held,
+            Taken::By(holder) => panic!("{holder:?} holds it"),
+        };
+        assert_eq!(held().last(), None);
+        let address = "127.0.0.1:9092".parse().unwrap();
+        held().announce(address).unwrap();
+        for _ in 0..2 {
+            let silent = held();
+            assert_eq!(silent.last(), Some(address));
+            assert!(matches!(take(dir.path()).unwrap(), Taken::By(None)));
+        }
+    }
+
+    #[test]
     fn it_is_given_back_though_a_child_process_still_has_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let Taken::Held(held) = take(dir.path()).unwrap() else {
@@ -126,5 +165,6 @@ mod tests {
         assert_eq!(parse("123 127.0.0.1:90"), None);
         assert_eq!(parse(""), None);
         assert_eq!(parse("x 127.0.0.1:90\n"), None);
+        assert_eq!(parse("-\n"), None);
     }
 }

@@ -27,12 +27,14 @@ mod store;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::client::Client;
 use super::error::BrokerError;
+use super::location::Location;
 use super::profile::{Access, Profile};
 use attach::{Attached, Opened};
 use error::EmbeddedError;
@@ -51,11 +53,11 @@ pub(crate) struct Broker {
 
 /// A broker of a data directory: started here, or attached to where another process runs it already.
 ///
-/// Dropping it stops a broker that was started here. Where another process ran it and ends, this process takes over on the
-/// same port, so that a studio does not lose its broker because a command finished.
+/// Dropping it stops a broker that was started here. Where another process ran it and ends, this process takes over, on the
+/// same port if it can, so that a studio does not lose its broker because a command finished.
 #[derive(Debug)]
 pub struct Embedded {
-    address: SocketAddr,
+    location: Location,
     owner: Arc<AtomicBool>,
     _role: Role,
 }
@@ -75,20 +77,17 @@ impl Embedded {
         let dir = data.join("broker");
         let opened = attach::open(&dir, listen)?;
         Ok(match opened {
-            Opened::Running(running) => Self {
-                address: running.address(),
-                owner: Arc::new(AtomicBool::new(true)),
-                _role: Role::Owner(running),
-            },
+            Opened::Running(running) => Self::of(running),
             Opened::Elsewhere(holder) => {
                 let wrong = listen.is_some_and(|asked| asked.port() != 0 && asked != holder.address);
                 if wrong {
                     return Err(locked(&dir, holder).into());
                 }
                 let owner = Arc::new(AtomicBool::new(false));
+                let location = Location::new(holder.address);
                 Self {
-                    address: holder.address,
-                    _role: Role::Attached(Attached::watch(dir, holder.address, Arc::clone(&owner))?),
+                    _role: Role::Attached(Attached::watch(dir, location.clone(), Arc::clone(&owner))?),
+                    location,
                     owner,
                 }
             }
@@ -99,18 +98,27 @@ impl Embedded {
     pub fn start(data: &Path, listen: SocketAddr) -> Result<Self, BrokerError> {
         let dir = data.join("broker");
         match attach::open(&dir, Some(listen))? {
-            Opened::Running(running) => Ok(Self {
-                address: running.address(),
-                owner: Arc::new(AtomicBool::new(true)),
-                _role: Role::Owner(running),
-            }),
+            Opened::Running(running) => Ok(Self::of(running)),
             Opened::Elsewhere(holder) => Err(locked(&dir, holder).into()),
         }
     }
 
-    /// Where it listens.
+    fn of(running: Running) -> Self {
+        Self {
+            location: Location::new(running.address()),
+            owner: Arc::new(AtomicBool::new(true)),
+            _role: Role::Owner(running),
+        }
+    }
+
+    /// Where it listens now. It moves only where another process takes it over and the old port is taken.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.location.address()
+    }
+
+    /// A client of it, which goes with it if it moves.
+    pub fn client(&self) -> Result<Client, BrokerError> {
+        Ok(Client::new(self.profile())?.at(self.location.clone()))
     }
 
     /// Whether this process runs it now: it started it, or took over when the process that had started it ended.
@@ -122,7 +130,7 @@ impl Embedded {
     pub fn profile(&self) -> Profile {
         Profile {
             name: "lab".to_owned(),
-            bootstrap: self.address.to_string(),
+            bootstrap: self.address().to_string(),
             properties: BTreeMap::new(),
             access: Access::ReadWrite,
         }
@@ -135,9 +143,4 @@ fn locked(dir: &Path, holder: lock::Holder) -> EmbeddedError {
         pid: holder.pid,
         address: holder.address,
     }
-}
-
-/// Any free port of this machine alone.
-fn ephemeral() -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, 0).into()
 }

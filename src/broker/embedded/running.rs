@@ -1,6 +1,6 @@
 //! A broker that runs in this process: its state, its listener and the threads that serve it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,9 @@ const THREADS: usize = 2;
 /// How long a stop waits for a request that is being answered; the log is consistent without waiting.
 const STOP: Duration = Duration::from_secs(5);
 
+/// Any free port of this machine alone.
+const EPHEMERAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// Stops the broker when it is dropped: connections first, then the log is synced, then the lock is given back.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -34,15 +37,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts serving `dir`, whose lock is held, on `listen`.
-    pub fn start(dir: &Path, listen: SocketAddr, mut lock: Held) -> Result<Self, BrokerError> {
-        if !listen.ip().is_loopback() {
-            return Err(EmbeddedError::NotLoopback(listen).into());
-        }
+    /// Starts serving `dir`, whose lock is held, on `listen`. Where nobody says on which, it is where the directory was served
+    /// before, because others may be waiting there; or, where that port is taken, a free one.
+    pub fn start(dir: &Path, listen: Option<SocketAddr>, mut lock: Held) -> Result<Self, BrokerError> {
         let broker = Arc::new(open(dir)?);
+        let (listener, listen) = match listen {
+            Some(address) => (bind(address), address),
+            None => {
+                let last = lock.last().map(|address| (bind(address), address));
+                last.filter(|(bound, _)| bound.is_ok())
+                    .unwrap_or_else(|| (bind(EPHEMERAL), EPHEMERAL))
+            }
+        };
+        let listener = listener?;
         let cannot_listen = |cause| EmbeddedError::Listen { address: listen, cause };
-        let listener = TcpListener::bind(listen).map_err(cannot_listen)?;
-        listener.set_nonblocking(true).map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
@@ -74,6 +82,17 @@ impl Running {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, EmbeddedError> {
+    if !address.ip().is_loopback() {
+        return Err(EmbeddedError::NotLoopback(address));
+    }
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|cause| EmbeddedError::Listen { address, cause })
 }
 
 fn open(dir: &Path) -> Result<Broker, BrokerError> {

@@ -74,6 +74,19 @@ fn the_second_attaches_and_takes_over_on_the_same_port() {
 }
 
 #[test]
+fn the_next_one_serves_where_the_last_one_did_unless_the_port_is_taken() {
+    let data = tempfile::tempdir().unwrap();
+    let address = open(data.path()).address();
+    let again = open(data.path());
+    assert_eq!(again.address(), address);
+    drop(again);
+    let taken = TcpListener::bind(address).unwrap();
+    let moved = open(data.path());
+    assert!(moved.is_owner() && moved.address() != address && answers(moved.address()));
+    drop(taken);
+}
+
+#[test]
 fn attaching_ends_without_the_broker_noticing() {
     let data = tempfile::tempdir().unwrap();
     let first = open(data.path());

@@ -1,6 +1,7 @@
 //! The handle: its configuration, its life, and what its callbacks tell.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -92,6 +93,14 @@ impl Native {
         }
         std::mem::forget(conf);
         Ok(Self { rk, shared })
+    }
+
+    /// Has the handle ask for the cluster at this address too, beside those that it knows.
+    pub(in crate::broker) fn add_broker(&self, address: SocketAddr) {
+        if let Ok(address) = c_string(&address.to_string()) {
+            // SAFETY: handle and text are live for the call, and the text is copied. One that is known already is kept.
+            unsafe { sys::rd_kafka_brokers_add(self.rk, address.as_ptr()) };
+        }
     }
 
     /// Serves the callbacks that wait, without blocking.

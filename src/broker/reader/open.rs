@@ -36,7 +36,7 @@ impl Client {
         let mut names: Vec<Arc<str>> = ranges.iter().map(|range| Arc::clone(&range.topic)).collect();
         names.dedup();
         let wrong = |fault: Fault| self.error_of_reader(&fault);
-        let mut consumption = Consumption::new(Arc::new(native), &names, queues).map_err(wrong)?;
+        let mut consumption = Consumption::new(native, &names, queues).map_err(wrong)?;
         let topics: Arc<[_]> = names
             .iter()
             .enumerate()
