@@ -14,7 +14,9 @@ use super::context::Context;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   foldlog dump account_balance
-  foldlog dump account_balance | tail -1        the SHA-256 alone: equal sums are equal read models")]
+  foldlog dump account_balance | tail -1
+
+The last line is the SHA-256 of the others: equal sums are equal read models.")]
 pub struct Args {
     /// The projection
     projection: String,

@@ -23,17 +23,23 @@ use super::show;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+What is not built yet is built first, as by `foldlog rebuild`: records that cannot be applied end that with the list of \
+them, and there is no read model yet. Once live, a record that cannot be applied pauses its read model before it; the \
+others go on.
+
+Ends with Ctrl-C; started again, it goes on where it stopped.
+
+Examples:
   foldlog follow account_balance.sql
   foldlog follow projections/*.sql
-
-What is not built yet is built first. A record that cannot be applied pauses its read model; the others go on.
-Ends with Ctrl-C; started again, it goes on where it stopped.")]
+  foldlog follow account_balance.sql --skip-poison")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
     files: Vec<PathBuf>,
-    /// Go on past records that cannot be applied, keeping each as a dead letter, instead of pausing
+    /// Go on past records that cannot be applied, keeping each as a dead letter, instead of pausing (or, while it is built, of stopping
+    /// with the list)
     #[arg(long)]
     skip_poison: bool,
 }
@@ -216,6 +222,7 @@ impl View {
             Phase::Live => "live",
             Phase::Paused => "paused",
             Phase::Done => "done",
+            Phase::Failed => "failed",
         };
         serde_json::json!({
             "projection": self.name,

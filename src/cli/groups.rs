@@ -17,9 +17,10 @@ use super::table::{self, table, text};
 #[command(after_help = "Examples:
   foldlog groups
   foldlog groups billing
-  foldlog groups billing --json | jq '.offsets | map(.lag) | add'
+  foldlog groups billing --json |
+    jq '.offsets | map(.lag) | add'
 
-LAG is how many offsets the end of a partition is past what the group committed; `-` where it committed nothing, or where
+LAG is how many offsets the end of a partition is past what the group committed; `-` where it committed nothing, or where \
 the topic is gone.")]
 pub struct Args {
     /// Show this group with its members, committed offsets and lag

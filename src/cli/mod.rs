@@ -125,3 +125,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Demo(args)) => demo::run(&context, args),
     }
 }
+
+#[cfg(test)]
+#[path = "help_tests.rs"]
+mod tests;

@@ -30,11 +30,12 @@ use super::show;
   foldlog produce orders orders.ndjson --key-field id
   echo '{\"id\": 7}' | foldlog produce orders
   foldlog produce --envelope events.ndjson
-  foldlog read orders -o json | foldlog -b other:9092 produce --envelope
+  foldlog read orders -o json |
+    foldlog -b other:9092 produce --envelope
 
-NDJSON is one JSON value a line; values are written byte for byte as they stand there, and a line `null` is a tombstone.
-An envelope is {topic, key, timestamp, headers, value}: only topic and value must be there. A key is a string (or the text
-of any other JSON), a timestamp milliseconds since 1970 or a date and time, headers an object or an array of [name, value],
+NDJSON is one JSON value a line; values are written byte for byte as they stand there, and a line `null` is a tombstone. \
+An envelope is {topic, key, timestamp, headers, value}: only topic and value must be there. A key is a string (or the text \
+of any other JSON), a timestamp milliseconds since 1970 or a date and time, headers an object or an array of [name, value], \
 and topics that do not exist are created. `valueEncoding` and `keyEncoding` are as `foldlog read -o json` writes them.
 
 The first line that is wrong ends it: the error names the line, and how many records before it were written.")]

@@ -16,9 +16,13 @@ use super::table::{number, table, text};
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "The lag is how many offsets the log has past the read model's position; `-` where it cannot be asked for."
-)]
+#[command(after_help = "\
+LAG is how many offsets the log has past the read model's position; `-` where it cannot be asked for. SKIPPED and \
+POISONED records are kept: `foldlog dead-letters PROJECTION` shows them.
+
+Examples:
+  foldlog projections
+  foldlog projections --json | jq '{projection, lag}'")]
 pub struct Args {}
 
 /// Runs it.

@@ -20,9 +20,10 @@ const SHOWN: usize = 1_000;
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  foldlog query 'SELECT * FROM account_balance.account ORDER BY balance DESC LIMIT 10'
-  foldlog query -o csv 'SELECT * FROM account_balance.account' > accounts.csv
-  foldlog query - < report.sql
+  foldlog query 'SELECT * FROM account_balance.account'
+  foldlog query 'SELECT state, count(*)
+                 FROM order_view.orders GROUP BY state'
+  foldlog query -o csv - < report.sql > report.csv
 
 Every read model is a schema of its projection's name. Queries only read; no broker is needed.")]
 pub struct Args {

@@ -50,22 +50,26 @@ pub struct Args {
 
 const HELP: &str = "\
 Places:
-  begin, end       the first record that is still there; behind the last
-  -100             before the last 100 of each partition
-  1234             an offset, the same in each partition; see also -p
-  -15m -2h -3d     that long ago (s, m, h, d)
-  2026-05-01       a date or time, UTC unless it says otherwise: 2026-05-01T12:30,
-                   2026-05-01T12:30:00+02:00, or milliseconds since 1970 (12 digits or more)
+  begin          the first record that is still there
+  end            behind the last
+  -100           before the last 100 of each partition
+  1234           an offset, the same in each partition
+  -15m -2h -3d   that long ago (s, m, h, d)
+  2026-05-01     a date or time, in UTC where it names no
+                 zone: 2026-05-01T12:30:00+02:00
+  1777593600000  milliseconds since 1970, 12 digits or more
 
-Order: by time, then partition, then offset, up to the end that the topic has when it is asked; the partitions' heads are
+Order: by time, then partition, then offset, up to the end that the topic has when it is asked; the partitions' heads are \
 merged, so each partition keeps its own order. With --follow records come as they arrive.
 
 Examples:
   foldlog read orders --from -10
   foldlog read orders --key o-17 -o json
-  foldlog read orders --from 2026-05-01 --to 2026-05-02 --json | jq .value.amount
+  foldlog read orders --from 2026-05-01 --to 2026-05-02
+  foldlog read orders --json | jq .value.amount
   foldlog read orders -o raw -p 0 --from 100 --to 200
-  foldlog read orders -o json | foldlog -b other:9092 produce --envelope";
+  foldlog read orders -o json |
+    foldlog -b other:9092 produce --envelope";
 
 /// How records are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

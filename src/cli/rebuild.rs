@@ -22,8 +22,9 @@ use super::show;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   foldlog rebuild account_balance.sql
-  foldlog rebuild account_balance.sql --until 2026-01-01T00:00:00Z
-  foldlog rebuild account_balance.sql --until 0:1500,1:1480 --skip-poison
+  foldlog rebuild account_balance.sql --skip-poison
+  foldlog rebuild account_balance.sql --until 2026-01-31
+  foldlog rebuild account_balance.sql --until 0:1500,1:1480
 
 The read model in use stays until the new one is whole; then they are swapped.")]
 pub struct Args {
@@ -150,6 +151,7 @@ pub(super) fn status(progress: &Progress) -> String {
         Phase::Live => format!("live, {} behind", show::counted(progress.lag(), "offset")),
         Phase::Paused => "paused".to_owned(),
         Phase::Done => "done".to_owned(),
+        Phase::Failed => "failed".to_owned(),
     };
     if matches!(progress.phase, Phase::Rebuilding | Phase::Live) {
         text += &format!("  {}", show::rate(progress.rate));

@@ -34,12 +34,12 @@ const EVERY: Duration = Duration::from_millis(300);
 A projection's tests stand at the end of its file, and need no broker:
 
   -- test: a deposit is added
-  -- given: {\"type\": \"Deposited\", \"accountId\": \"a\", \"amount\": 10}
+  -- given: {\"type\": \"Deposited\", \"accountId\": \"a\"}
   -- expect: SELECT id, balance FROM account
-  -- = [\"a\", 10]
+  -- = [\"a\", 0]
 
-Without `-- =` lines a SELECT must return a row, and no 0 or NULL where it has one column; `-- = no rows` is nothing at all.
-`-- given envelope:` gives a record as `foldlog read -o json` prints it, `-- expect poison: WORDS` says that the event above
+Without `-- =` lines a SELECT must return a row, and no 0 or NULL where it has one column; `-- = no rows` is nothing at all. \
+`-- given envelope:` gives a record as `foldlog read -o json` prints it, `-- expect poison: WORDS` says that the event above \
 it cannot be applied. The exit code is 1 when a test fails.")]
 pub struct Args {
     /// The projections' files

@@ -21,10 +21,10 @@ use super::table::{number, table, text};
     after_help = "Examples:
   foldlog topics
   foldlog topics create orders -p 4
-  foldlog topics create customers --config cleanup.policy=compact
+  foldlog topics create users --config cleanup.policy=compact
   foldlog topics delete orders
 
-RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of
+RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of \
 transactions are counted with the others."
 )]
 pub struct Args {
@@ -38,8 +38,11 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Create a topic
-    #[command(after_help = "Example:
-  foldlog topics create orders -p 4 --config cleanup.policy=compact --config max.message.bytes=20000000")]
+    #[command(after_help = "Examples:
+  foldlog topics create orders -p 4
+  foldlog topics create orders -p 4 \\
+    --config cleanup.policy=compact \\
+    --config max.message.bytes=20000000")]
     Create {
         /// Its name
         name: String,

@@ -134,7 +134,7 @@ fn poison_list(name: &str, letters: &[DeadLetter], all: bool) -> String {
             ", at which reading was given up",
         ),
     };
-    let mut text = format!("{what} cannot be applied by `{name}`{more}; the read model was not replaced");
+    let mut text = format!("{what} cannot be applied by `{name}`{more}; the new read model was not put in use");
     for letter in letters {
         let record = &letter.record;
         let at = format!("{}[{}] offset {}", record.topic, record.partition, record.offset);

@@ -28,8 +28,10 @@ pub enum Phase {
     Live,
     /// Stopped at a poison record.
     Paused,
-    /// Over.
+    /// Over: it did what it was to do, or was told to stop.
     Done,
+    /// Over, with an error.
+    Failed,
 }
 
 /// A snapshot of a replay.
@@ -128,13 +130,13 @@ impl Meter {
         });
     }
 
-    /// Says that it is over, unless it is paused, which is also an end.
-    pub(super) fn finish(&mut self) {
+    /// Says that it is over, and whether it failed; unless it is paused, which is also an end.
+    pub(super) fn finish(&mut self, failed: bool) {
         self.sender.send_modify(|progress| {
             progress.rate = 0.0;
             progress.eta = None;
             if progress.phase != Phase::Paused {
-                progress.phase = Phase::Done;
+                progress.phase = if failed { Phase::Failed } else { Phase::Done };
             }
         });
     }

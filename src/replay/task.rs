@@ -39,7 +39,8 @@ impl<T: Send + 'static> Task<T> {
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let result = work(&mut control);
-            control.meter.finish();
+            let failed = matches!(&result, Err(error) if !matches!(error, ReplayError::Cancelled));
+            control.meter.finish(failed);
             result
         });
         let thread = match thread {

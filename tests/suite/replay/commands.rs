@@ -137,10 +137,14 @@ fn what_cannot_be_done_is_an_error_that_says_so() {
 
     let poison = run(&["rebuild", &file]);
     assert!(
-        poison.contains("1 record cannot be applied by `accounts`; the read model was not replaced"),
+        poison.contains("1 record cannot be applied by `accounts`; the new read model was not put in use"),
         "{poison}"
     );
     assert!(poison.contains("--skip-poison"), "{poison}");
+    let first = run(&["follow", &file]);
+    assert!(first.contains("accounts failed 1 poison"), "{first}");
+    assert!(!first.contains("accounts done"), "{first}");
+    assert!(first.contains("the new read model was not put in use"), "{first}");
     assert!(run(&["dump", "accounts"]).contains("there are none yet: `foldlog rebuild FILE.sql`"));
     assert!(run(&["rebuild", &file, "--until", "0:7"]).contains("has no offset 7 help: it holds 0 to 1"));
     assert!(run(&["follow", &file, &file]).contains("two files define the projection `accounts`"));
