@@ -22,6 +22,13 @@ impl Hasher {
         }
     }
 
+    pub(super) fn upcast(&mut self, event: &str, version: Option<&str>) {
+        part(&mut self.body, b'u', event);
+        if let Some(version) = version {
+            part(&mut self.body, b'r', version);
+        }
+    }
+
     pub(super) fn statement(&mut self, source: &str, tokens: &[Token]) {
         for token in tokens {
             part(&mut self.body, b't', token.text(source));
@@ -30,7 +37,13 @@ impl Hasher {
     }
 
     /// The hash as hex. `topics` in a fixed order: the file's makes no difference to the rows.
-    pub(super) fn finish(self, name: &str, topics: &[String], type_path: &FieldPath) -> String {
+    pub(super) fn finish(
+        self,
+        name: &str,
+        topics: &[String],
+        type_path: &FieldPath,
+        version_path: Option<&FieldPath>,
+    ) -> String {
         let mut whole = Sha256::new();
         part(&mut whole, b'v', "1");
         part(&mut whole, b'n', name);
@@ -39,6 +52,9 @@ impl Hasher {
         }
         for segment in &type_path.0 {
             part(&mut whole, b'p', segment);
+        }
+        for segment in version_path.iter().flat_map(|path| &path.0) {
+            part(&mut whole, b'w', segment);
         }
         whole.update(self.body.finalize());
         whole.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

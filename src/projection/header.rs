@@ -9,6 +9,8 @@ pub(super) const HEADERS: &[&str] = &[
     "projection",
     "topic",
     "type",
+    "version",
+    "upcast",
     "on",
     "test",
     "given",
@@ -20,7 +22,6 @@ pub(super) const HEADERS: &[&str] = &[
 /// Headers of later versions with what each will do: known, and refused rather than taken for comments.
 pub(super) const LATER: &[(&str, &str)] = &[
     ("emit", "publish the rows of a SELECT to a topic"),
-    ("upcast", "rewrite an old version's value before its handler sees it"),
     ("alert", "raise an alert for each row of a SELECT"),
     ("invariant", "check that a SELECT returns no row"),
 ];

@@ -29,8 +29,12 @@ pub struct Projection {
     /// Where in an event's value its type stands. The value itself where the file does not say, which it must as soon as a
     /// handler is for a type.
     pub type_path: FieldPath,
+    /// The slot of [`Projection::fields`] where an event's version stands, where the file says so.
+    pub version: Option<usize>,
     /// The statements before the first handler: tables and indexes.
     pub schema: Vec<Statement>,
+    /// What is done to old events before a handler sees them.
+    pub upcasts: Vec<Upcast>,
     /// The handlers in file order.
     pub handlers: Vec<Handler>,
     /// The projection's own tests in file order; no part of the hash.
@@ -54,6 +58,22 @@ pub enum On {
     Other,
     /// Records with a null value.
     Tombstone,
+}
+
+/// A SELECT that gives the value of an old event as it would be written today.
+#[derive(Debug, Clone)]
+pub struct Upcast {
+    /// The type of the events it is for.
+    pub event: String,
+    /// Their version, without a `v` before it. `None` where the file says nowhere how versions are told apart: any; where it
+    /// does: events without one.
+    pub version: Option<String>,
+    /// The line of its `-- upcast:` header, from 1.
+    pub line: usize,
+    /// Where its header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Returns one row with one column: the new value as JSON text.
+    pub select: Statement,
 }
 
 /// The statements to run for an event.

@@ -1,6 +1,8 @@
 //! From the text of a `.sql` file to a [`Projection`].
 
 mod given;
+mod top;
+mod upcast;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use crate::decode::fields::FieldPath;
 use super::error::ProjectionError;
 use super::header::{HEADERS, Header, Item, LATER, items, nearest};
 use super::token::{Token, tokens};
-use super::{Binding, Handler, On, Projection, Statement, Test, check, hash, name, statement};
+use super::{Binding, Handler, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
 
 type Result<T> = std::result::Result<T, Box<ProjectionError>>;
 
@@ -28,8 +30,11 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         name: None,
         topics: Vec::new(),
         type_path: None,
+        version: None,
+        section: Section::Tables,
         schema: Vec::new(),
         handlers: Vec::new(),
+        upcasts: Vec::new(),
         tests: Vec::new(),
         asking: None,
         // Slot 0 is the type's; its path is known when the headers are read.
@@ -83,17 +88,36 @@ pub fn check_together(projections: &[Projection]) -> Result<()> {
     Ok(())
 }
 
+/// What a statement belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Tables,
+    Handler,
+    /// A clause that is one SELECT, by what it is called.
+    Select(&'static str),
+    Tests,
+}
+
+/// A clause that asks for its SELECT.
+enum Asking {
+    Expect(Range<usize>),
+    Upcast(upcast::Head),
+}
+
 struct Parser<'a> {
     source: &'a str,
     file: &'a str,
     name: Option<(String, Range<usize>)>,
     topics: Vec<(String, Range<usize>)>,
     type_path: Option<Range<usize>>,
+    version: Option<(usize, Range<usize>)>,
+    section: Section,
     schema: Vec<Statement>,
     handlers: Vec<Handler>,
+    upcasts: Vec<Upcast>,
     tests: Vec<Test>,
-    /// An `-- expect:` whose SELECT stands below it.
-    asking: Option<Range<usize>>,
+    /// A clause whose SELECT has not come yet.
+    asking: Option<Asking>,
     fields: Vec<FieldPath>,
     hash: hash::Hasher,
 }
@@ -105,90 +129,6 @@ impl Parser<'_> {
 
     fn line(&self, at: usize) -> usize {
         self.source.bytes().take(at).filter(|b| *b == b'\n').count() + 1
-    }
-
-    /// The headers about the file as a whole, which the statements below may need.
-    fn file_headers(&mut self, items: &[Item]) -> Result<()> {
-        for item in items {
-            let header = match item {
-                Item::Header(header) => header,
-                Item::Statement(tokens) if self.name.is_none() => {
-                    let span = tokens.first().map_or(0..0, |t| t.span.clone());
-                    return Err(self
-                        .error(span, "a statement stands before the projection's name", "whose is it?")
-                        .with_help(
-                            "begin the file with `-- projection: NAME`, `-- topic: TOPIC` and `-- type: $.type`",
-                        ));
-                }
-                Item::Statement(_) | Item::Row(_) => continue,
-            };
-            match header.word.as_str() {
-                "projection" => self.projection(header)?,
-                "topic" => self.topic(header)?,
-                "type" => self.type_path(header)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn projection(&mut self, header: &Header) -> Result<()> {
-        if let Some((_, first)) = &self.name {
-            return Err(self
-                .error(header.span.clone(), "the file has two names", "again")
-                .also(first.clone(), "the first")
-                .with_help("one file is one projection: move the second into a file of its own"));
-        }
-        name::check_projection(&header.value).map_err(|(message, help)| {
-            self.error(header.value_span.clone(), message, "the name")
-                .with_help(help)
-        })?;
-        self.name = Some((header.value.clone(), header.value_span.clone()));
-        Ok(())
-    }
-
-    fn topic(&mut self, header: &Header) -> Result<()> {
-        let mut at = header.value_span.start;
-        for part in header.value.split(',') {
-            let topic = part.trim();
-            let start = at + (part.len() - part.trim_start().len());
-            let span = if topic.is_empty() {
-                header.value_span.clone()
-            } else {
-                start..start + topic.len()
-            };
-            name::check_topic(topic)
-                .map_err(|(message, help)| self.error(span.clone(), message, "the topic").with_help(help))?;
-            if let Some((_, first)) = self.topics.iter().find(|(known, _)| known == topic) {
-                return Err(self
-                    .error(span, format!("the topic `{topic}` is named twice"), "again")
-                    .also(first.clone(), "the first"));
-            }
-            self.topics.push((topic.to_owned(), span));
-            at += part.len() + 1;
-        }
-        Ok(())
-    }
-
-    fn type_path(&mut self, header: &Header) -> Result<()> {
-        if let Some(first) = &self.type_path {
-            return Err(self
-                .error(
-                    header.span.clone(),
-                    "the file says twice where the type stands",
-                    "again",
-                )
-                .also(first.clone(), "the first"));
-        }
-        let path = name::parse_path(&header.value).filter(|path| path.0.len() <= DEEPEST).ok_or_else(|| {
-            self.error(header.value_span.clone(), "this is not a path", "where the type stands")
-                .with_help("write the way from the value to its type: `-- type: $.type`, `$.meta.kind` or `$.events[0].type`")
-        })?;
-        if let Some(first) = self.fields.first_mut() {
-            *first = path;
-        }
-        self.type_path = Some(header.value_span.clone());
-        Ok(())
     }
 
     fn header(&mut self, header: &Header) -> Result<()> {
@@ -204,10 +144,15 @@ impl Parser<'_> {
         }
         match word {
             "on" => return self.on(header),
-            "projection" | "topic" | "type" if self.handlers.is_empty() => return Ok(()),
-            "projection" | "topic" | "type" => {
+            "upcast" => return self.upcast(header),
+            "projection" | "topic" | "type" | "version" if self.section == Section::Tables => return Ok(()),
+            "projection" | "topic" | "type" | "version" => {
+                let label = match self.section {
+                    Section::Select(clause) => format!("below {clause}"),
+                    _ => "below a handler".to_owned(),
+                };
                 return Err(self
-                    .error(header.span.clone(), format!("`-- {word}:` stands too late"), "below a handler")
+                    .error(header.span.clone(), format!("`-- {word}:` stands too late"), label)
                     .with_help("it is about the whole file: move it to the top; a note that looks like it is written `/* … */`"));
             }
             _ => {}
@@ -229,9 +174,11 @@ impl Parser<'_> {
             Some(meant) if meant == lower => format!("headers are in lower case: `-- {meant}:`"),
             Some(meant) => format!("did you mean `-- {meant}:`? A note that looks like a header is written `/* … */`"),
             None => {
-                "there are `-- projection:`, `-- topic:`, `-- type:` and `-- on:`; a note that looks like a header is \
-                     written `/* … */`"
-                    .to_owned()
+                let list: Vec<String> = HEADERS.iter().map(|known| format!("`-- {known}:`")).collect();
+                format!(
+                    "there are {}; a note that looks like a header is written `/* … */`",
+                    list.join(", ")
+                )
             }
         };
         Err(self
@@ -249,17 +196,13 @@ impl Parser<'_> {
             }
             "*" => On::Other,
             "tombstone" => On::Tombstone,
-            quoted if quoted.starts_with('"') => On::Type(serde_json::from_str(quoted).map_err(|_| {
-                self.error(
-                    header.value_span.clone(),
-                    "this quoted type is not a JSON string",
-                    "the type",
-                )
-                .with_help("write it without quotes, or close them: `-- on: \"tombstone\"` is the type of that name")
-            })?),
+            quoted if quoted.starts_with('"') => {
+                On::Type(serde_json::from_str(quoted).map_err(|_| self.badly_quoted(header))?)
+            }
             plain => On::Type(plain.to_owned()),
         };
         self.hash.handler(&on);
+        self.section = Section::Handler;
         self.handlers.push(Handler {
             on,
             line: self.line(header.span.start),
@@ -267,6 +210,15 @@ impl Parser<'_> {
             statements: Vec::new(),
         });
         Ok(())
+    }
+
+    fn badly_quoted(&self, header: &Header) -> Box<ProjectionError> {
+        self.error(
+            header.value_span.clone(),
+            "this quoted type is not a JSON string",
+            "the type",
+        )
+        .with_help("write it without quotes, or close them: `-- on: \"tombstone\"` is the type of that name")
     }
 
     fn check_last_handler(&self) -> Result<()> {
@@ -280,21 +232,35 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, tokens: &[Token]) -> Result<()> {
-        if !self.tests.is_empty() {
-            return self.asked(tokens);
+        match (self.asking.take(), self.section) {
+            (Some(Asking::Expect(_)), _) => return self.asked(tokens),
+            (Some(Asking::Upcast(head)), _) => return self.upcast_select(head, tokens),
+            (None, Section::Tests) => return Err(self.stray(tokens)),
+            (None, Section::Select(clause)) => {
+                let span = tokens.first().map_or(0..0, |token| token.span.clone());
+                return Err(self
+                    .error(span, format!("{clause} is one SELECT"), "a second statement")
+                    .with_help("what it asks for stands in one SELECT; handlers stand below `-- on:`"));
+            }
+            (None, Section::Handler) => statement::check_handler(self.source, tokens),
+            (None, Section::Tables) => statement::check_schema(self.source, tokens),
         }
-        let in_handler = !self.handlers.is_empty();
-        let checked = if in_handler {
-            statement::check_handler(self.source, tokens)
-        } else {
-            statement::check_schema(self.source, tokens)
-        };
-        checked.map_err(|refusal| self.refused(refusal))?;
+        .map_err(|refusal| self.refused(refusal))?;
+        let statement = self.bound(tokens)?;
+        match self.handlers.last_mut() {
+            Some(handler) if self.section == Section::Handler => handler.statements.push(statement),
+            _ => self.schema.push(statement),
+        }
+        Ok(())
+    }
+
+    /// A statement that the same event always does the same with, and what it binds.
+    fn bound(&mut self, tokens: &[Token]) -> Result<Statement> {
         check::determinism(self.source, tokens)
             .map_err(|found| self.error(found.span, found.message, found.label).with_help(found.help))?;
         let mut bindings = Vec::new();
         for (name, span) in statement::parameters(self.source, tokens) {
-            if !in_handler {
+            if self.section == Section::Tables {
                 return Err(self
                     .error(
                         span,
@@ -310,12 +276,27 @@ impl Parser<'_> {
             }
         }
         self.hash.statement(self.source, tokens);
-        let statement = self.made(tokens, bindings);
-        match self.handlers.last_mut() {
-            Some(handler) => handler.statements.push(statement),
-            None => self.schema.push(statement),
-        }
-        Ok(())
+        Ok(self.made(tokens, bindings))
+    }
+
+    /// A clause that is one SELECT has it before the next begins.
+    fn check_asked(&self) -> Result<()> {
+        let (span, message, help) = match &self.asking {
+            None => return Ok(()),
+            Some(Asking::Expect(span)) => (
+                span,
+                "this expect asks nothing",
+                "write what it asks: `-- expect: SELECT balance FROM account WHERE id = 'a'`",
+            ),
+            Some(Asking::Upcast(head)) => (
+                &head.span,
+                "this upcast does nothing",
+                "write a SELECT of the new value below it: `SELECT json_set(@value, '$.v', 2, '$.currency', 'EUR')`",
+            ),
+        };
+        Err(self
+            .error(span.clone(), message, "no SELECT here or below")
+            .with_help(help))
     }
 
     fn made(&self, tokens: &[Token], bindings: Vec<Binding>) -> Statement {
@@ -350,14 +331,17 @@ impl Parser<'_> {
                 .with_help("name what it folds below its name: `-- topic: account-events`"));
         }
         let typed = self.handlers.iter().find(|handler| matches!(handler.on, On::Type(_)));
-        if let (None, Some(handler)) = (&self.type_path, typed) {
+        let typed = typed
+            .map(|handler| &handler.span)
+            .or(self.upcasts.first().map(|upcast| &upcast.span));
+        if let (None, Some(span)) = (&self.type_path, typed) {
             return Err(self
                 .error(
                     name_span,
                     "the projection does not say where an event's type stands",
                     "this projection",
                 )
-                .also(handler.span.clone(), "for events of this type")
+                .also(span.clone(), "for events of this type")
                 .with_help("write the way to it at the top: `-- type: $.type`"));
         }
         if self.handlers.is_empty() {
@@ -368,13 +352,17 @@ impl Parser<'_> {
         let mut topics: Vec<String> = self.topics.into_iter().map(|(topic, _)| topic).collect();
         let type_path = self.fields.first().cloned().unwrap_or(FieldPath(Vec::new()));
         topics.sort();
+        let version = self.version.map(|(slot, _)| slot);
+        let version_path = version.and_then(|slot| self.fields.get(slot));
         Ok(Projection {
-            hash: self.hash.finish(&name, &topics, &type_path),
+            hash: self.hash.finish(&name, &topics, &type_path, version_path),
             name,
             name_span,
             topics,
             type_path,
+            version,
             schema: self.schema,
+            upcasts: self.upcasts,
             handlers: self.handlers,
             tests: self.tests,
             fields: self.fields,

@@ -310,19 +310,19 @@ const METAS: &[(&str, Meta)] = &[
 ];
 
 /// The slot of a path, a new one where it has none yet.
-fn slot(fields: &mut Vec<FieldPath>, path: FieldPath) -> Binding {
+pub(super) fn slot(fields: &mut Vec<FieldPath>, path: FieldPath) -> usize {
     let known = fields.iter().position(|known| *known == path);
-    Binding::Field(known.unwrap_or_else(|| {
+    known.unwrap_or_else(|| {
         fields.push(path);
         fields.len() - 1
-    }))
+    })
 }
 
 /// What a parameter binds; a path that is new is added to `fields`.
 pub(super) fn binding(name: &str, span: Range<usize>, fields: &mut Vec<FieldPath>) -> Result<Binding, Refusal> {
     let rest = name.get(1..).unwrap_or_default();
     match name.as_bytes().first() {
-        Some(b':') if !rest.contains("::") => Ok(slot(fields, FieldPath(vec![rest.to_owned()]))),
+        Some(b':') if !rest.contains("::") => Ok(Binding::Field(slot(fields, FieldPath(vec![rest.to_owned()])))),
         Some(b':') => refuse(
             span,
             format!("`{name}` is not how a nested field is bound"),
@@ -339,7 +339,7 @@ pub(super) fn binding(name: &str, span: Range<usize>, fields: &mut Vec<FieldPath
                     "a nested field is bound by the names on its way: `$order::customer::id`",
                 );
             }
-            Ok(slot(fields, FieldPath(path)))
+            Ok(Binding::Field(slot(fields, FieldPath(path))))
         }
         Some(b'@') => match METAS.iter().find(|(known, _)| *known == rest) {
             Some((_, meta)) => Ok(Binding::Meta(*meta)),

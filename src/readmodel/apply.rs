@@ -3,6 +3,8 @@
 //! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
 //! statement are put into a savepoint, and only those, because a savepoint costs.
 
+mod upcast;
+
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, Statement};
 
@@ -11,7 +13,7 @@ use crate::projection::{Binding, Meta};
 use crate::record::{Header, RecordRef};
 
 use super::bookkeeping::hex;
-use super::compile::Definition;
+use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
 
 /// What became of a record.
@@ -47,6 +49,7 @@ impl Poison {
 pub(super) struct Applier<'c> {
     definition: &'c Definition,
     steps: Vec<Statement<'c>>,
+    upcasts: Vec<Statement<'c>>,
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
@@ -55,13 +58,13 @@ pub(super) struct Applier<'c> {
 impl<'c> Applier<'c> {
     /// Prepares every handler. The tables must be there.
     pub(super) fn new(connection: &'c Connection, definition: &'c Definition) -> rusqlite::Result<Self> {
+        let prepare = |steps: &[Step]| -> rusqlite::Result<Vec<_>> {
+            steps.iter().map(|step| connection.prepare(&step.sql)).collect()
+        };
         Ok(Self {
             definition,
-            steps: definition
-                .steps()
-                .iter()
-                .map(|step| connection.prepare(&step.sql))
-                .collect::<Result<_, _>>()?,
+            steps: prepare(definition.steps())?,
+            upcasts: prepare(&definition.upcasts().steps)?,
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
@@ -76,31 +79,43 @@ impl<'c> Applier<'c> {
         slots: &mut Vec<Scalar<'r>>,
     ) -> Result<Outcome, ReadModelError> {
         let definition = self.definition;
-        let program = match record.value {
+        match record.value {
             None => {
                 slots.clear();
                 slots.resize(definition.fields().len(), Scalar::Null);
-                definition.tombstone()
+                self.run(definition.tombstone(), record, slots)
             }
-            Some([]) => return Ok(Poison::value("the value is empty: neither JSON nor a tombstone")),
-            Some(value) => {
-                if let Err(error) = definition.fields().extract(value, slots) {
-                    return Ok(Poison::value(error.to_string()));
+            Some([]) => Ok(Poison::value("the value is empty: neither JSON nor a tombstone")),
+            Some(value) => match definition.fields().extract(value, slots) {
+                Err(error) => Ok(Poison::value(error.to_string())),
+                Ok(()) if self.upcasts.is_empty() => self.event(record, slots),
+                Ok(()) => self.upcast(record, slots),
+            },
+        }
+    }
+
+    /// Applies an event whose fields are in `slots`.
+    fn event(&mut self, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> Result<Outcome, ReadModelError> {
+        let definition = self.definition;
+        let program = match text_of(slots.first()) {
+            Some(event) => definition.program(&event),
+            None => match definition.other() {
+                Some(other) => Some(other),
+                None => {
+                    let path = definition.projection().type_path.0.join(".");
+                    return Ok(Poison::value(format!("no event type: `$.{path}` is missing or null")));
                 }
-                match slots.first() {
-                    Some(Scalar::Text(event)) => definition.program(event),
-                    Some(Scalar::Integer(event)) => definition.program(&event.to_string()),
-                    Some(Scalar::Real(event)) => definition.program(&event.to_string()),
-                    Some(Scalar::Null | Scalar::Blob(_)) | None => match definition.other() {
-                        Some(other) => Some(other),
-                        None => {
-                            let path = definition.projection().type_path.0.join(".");
-                            return Ok(Poison::value(format!("no event type: `$.{path}` is missing or null")));
-                        }
-                    },
-                }
-            }
+            },
         };
+        self.run(program, record, slots)
+    }
+
+    fn run(
+        &mut self,
+        program: Option<&Program>,
+        record: &RecordRef<'_>,
+        slots: &[Scalar<'_>],
+    ) -> Result<Outcome, ReadModelError> {
         let Some(program) = program else {
             return Ok(Outcome::Ignored);
         };
@@ -118,16 +133,16 @@ impl<'c> Applier<'c> {
         record: &RecordRef<'_>,
         slots: &[Scalar<'_>],
     ) -> Result<Outcome, ReadModelError> {
-        run(&mut self.savepoint)?;
+        go(&mut self.savepoint)?;
         for step in steps {
             let outcome = self.step(*step, record, slots)?;
             if outcome != Outcome::Applied {
-                run(&mut self.rollback)?;
-                run(&mut self.release)?;
+                go(&mut self.rollback)?;
+                go(&mut self.release)?;
                 return Ok(outcome);
             }
         }
-        run(&mut self.release)?;
+        go(&mut self.release)?;
         Ok(Outcome::Applied)
     }
 
@@ -145,19 +160,27 @@ impl<'c> Applier<'c> {
                     reason,
                     line: Some(step.line),
                 })),
-                None => Err(ReadModelError::sqlite(
-                    format!(
-                        "cannot apply the record at {}[{}] offset {}",
-                        record.topic, record.partition, record.offset
-                    ),
-                    error,
-                )),
+                None => Err(failed(record, error)),
             },
         }
     }
 }
 
-fn run(statement: &mut Statement<'_>) -> Result<(), ReadModelError> {
+/// A failure that is not the record's.
+fn failed(record: &RecordRef<'_>, error: rusqlite::Error) -> ReadModelError {
+    let RecordRef {
+        topic,
+        partition,
+        offset,
+        ..
+    } = record;
+    ReadModelError::sqlite(
+        format!("cannot apply the record at {topic}[{partition}] offset {offset}"),
+        error,
+    )
+}
+
+fn go(statement: &mut Statement<'_>) -> Result<(), ReadModelError> {
     statement
         .raw_execute()
         .map(drop)

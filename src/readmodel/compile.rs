@@ -1,13 +1,14 @@
 //! A projection checked against SQLite: its schema is run and every handler prepared in a database in memory, so that
 //! whatever is wrong is said before a record is read, with the place in the file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use crate::decode::fields::FieldSet;
+use crate::decode::fields::{FieldSet, Scalar};
 use crate::projection::error::ProjectionError;
 use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 
@@ -24,6 +25,7 @@ struct Inner {
     fields: FieldSet,
     schema: Vec<SchemaStep>,
     steps: Vec<Step>,
+    upcasts: Upcasts,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
@@ -37,13 +39,47 @@ pub(super) struct SchemaStep {
     pub(super) after_load: bool,
 }
 
-/// A handler's statement.
+/// A statement that binds an event: a handler's, or the SELECT of another clause.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) sql: String,
     pub(super) bindings: Vec<Binding>,
     /// The statement's line in the file.
     pub(super) line: usize,
+}
+
+/// What is done to old events first.
+#[derive(Debug, Default)]
+pub(super) struct Upcasts {
+    pub(super) steps: Vec<Step>,
+    /// The slot of an event's version.
+    version: Option<usize>,
+    /// The step for each version of a type.
+    by_type: HashMap<String, Vec<(Option<String>, usize)>>,
+}
+
+impl Upcasts {
+    /// The upcast that is for an event of this type and version.
+    pub(super) fn of(&self, event: &str, slots: &[Scalar<'_>]) -> Option<usize> {
+        let versions = self.by_type.get(event)?;
+        let version = self.version.and_then(|slot| text_of(slots.get(slot)));
+        // `"version": "v1"` is written as often as `"version": 1`.
+        let version = version
+            .as_deref()
+            .map(|version| version.strip_prefix('v').unwrap_or(version));
+        let mut steps = versions.iter();
+        steps.find(|(of, _)| of.as_deref() == version).map(|(_, step)| *step)
+    }
+}
+
+/// An event's type or version as text; `None` where it is missing.
+pub(super) fn text_of<'s>(scalar: Option<&'s Scalar<'_>>) -> Option<Cow<'s, str>> {
+    match scalar? {
+        Scalar::Text(text) => Some(Cow::Borrowed(text)),
+        Scalar::Integer(number) => Some(Cow::Owned(number.to_string())),
+        Scalar::Real(number) => Some(Cow::Owned(number.to_string())),
+        Scalar::Null | Scalar::Blob(_) => None,
+    }
 }
 
 /// What is run for a record: steps in order.
@@ -68,6 +104,10 @@ impl Definition {
 
     pub(super) fn steps(&self) -> &[Step] {
         &self.0.steps
+    }
+
+    pub(super) fn upcasts(&self) -> &Upcasts {
+        &self.0.upcasts
     }
 
     /// What is run for an event of this type; `None` where no handler is for it.
@@ -97,7 +137,8 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
     let compiler = Compiler::new(projection)?;
     let mut schema = compiler.schema()?;
     let steps = compiler.handlers()?;
-    compiler.choose_late_indexes(&mut schema, &steps)?;
+    let upcasts = compiler.upcasts()?;
+    compiler.choose_late_indexes(&mut schema, steps.iter().chain(&upcasts.steps))?;
     let (by_type, other, tombstone) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
         fields: FieldSet::new(&projection.fields),
@@ -109,6 +150,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
             })
             .collect(),
         steps,
+        upcasts,
         by_type,
         other,
         tombstone,
@@ -362,12 +404,7 @@ impl<'p> Compiler<'p> {
     }
 
     fn handler(&self, statement: &Statement) -> Result<Step, Box<ProjectionError>> {
-        self.check_words(statement)?;
-        self.guard.enter(Stage::Handler);
-        let prepared = match self.connection.prepare(&statement.sql) {
-            Ok(prepared) => prepared,
-            Err(error) => return self.refused(statement, &error),
-        };
+        let prepared = self.prepared(statement)?;
         if prepared.column_count() > 0 {
             return self.fail(
                 statement.span.clone(),
@@ -376,6 +413,42 @@ impl<'p> Compiler<'p> {
                 "write INSERT, UPDATE or DELETE without RETURNING".to_owned(),
             );
         }
+        self.step(statement, &prepared)
+    }
+
+    fn upcasts(&self) -> Result<Upcasts, Box<ProjectionError>> {
+        let mut upcasts = Upcasts {
+            version: self.projection.version,
+            ..Upcasts::default()
+        };
+        for upcast in &self.projection.upcasts {
+            let prepared = self.prepared(&upcast.select)?;
+            if prepared.column_count() != 1 {
+                return self.fail(
+                    upcast.select.span.clone(),
+                    format!("an upcast returns one column, and this has {}", prepared.column_count()),
+                    "the new value as JSON text",
+                    "make one JSON text of it: `SELECT json_set(@value, '$.currency', 'EUR')`".to_owned(),
+                );
+            }
+            let versions = upcasts.by_type.entry(upcast.event.clone()).or_default();
+            versions.push((upcast.version.clone(), upcasts.steps.len()));
+            upcasts.steps.push(self.step(&upcast.select, &prepared)?);
+        }
+        Ok(upcasts)
+    }
+
+    /// A statement that binds an event, compiled.
+    fn prepared(&self, statement: &Statement) -> Result<rusqlite::Statement<'_>, Box<ProjectionError>> {
+        self.check_words(statement)?;
+        self.guard.enter(Stage::Handler);
+        match self.connection.prepare(&statement.sql) {
+            Ok(prepared) => Ok(prepared),
+            Err(error) => self.refused(statement, &error),
+        }
+    }
+
+    fn step(&self, statement: &Statement, prepared: &rusqlite::Statement<'_>) -> Result<Step, Box<ProjectionError>> {
         let names: Vec<_> = (1..=prepared.parameter_count())
             .map(|number| prepared.parameter_name(number).unwrap_or("?"))
             .collect();
@@ -411,7 +484,11 @@ impl<'p> Compiler<'p> {
 
     /// An index that no handler's plan names is cheaper to build once after the load. One that checks something, or whose
     /// expression could fail, must see each record: it decides which records are poison.
-    fn choose_late_indexes(&self, schema: &mut [Made], steps: &[Step]) -> Result<(), Box<ProjectionError>> {
+    fn choose_late_indexes<'s>(
+        &self,
+        schema: &mut [Made],
+        steps: impl Iterator<Item = &'s Step>,
+    ) -> Result<(), Box<ProjectionError>> {
         self.guard.enter(Stage::Own);
         let mut plain: BTreeMap<String, bool> = BTreeMap::new();
         for made in schema.iter() {

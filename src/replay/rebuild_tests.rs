@@ -167,6 +167,65 @@ proptest! {
     }
 }
 
+/// Two old forms of an event, of which one had another name, and the form of today.
+const UPCASTING: &str = "-- projection: accounts
+-- topic: events
+-- topic: more
+-- type: $.type
+-- version: $.meta.v
+
+CREATE TABLE account (id TEXT PRIMARY KEY, cents INTEGER NOT NULL, last TEXT NOT NULL) STRICT;
+
+-- upcast: In
+SELECT json_object('type', 'PaidIn', 'meta', json_object('v', 2), 'id', :id, 'amount', json_object('units', :amount));
+
+-- upcast: PaidIn v2
+SELECT json_set(@value, '$.meta.v', 3, '$.amount', json_object('cents', $amount::units * 100));
+
+-- on: PaidIn
+INSERT INTO account VALUES (:id, $amount::cents, @value || @offset)
+ON CONFLICT DO UPDATE SET cents = cents + excluded.cents, last = excluded.last;
+";
+
+/// The event of one amount, as each version wrote it.
+fn paid_in(version: u8, account: u8, amount: i64) -> String {
+    match version {
+        1 => format!(r#"{{"type":"In","id":"a{account}","amount":{amount}}}"#),
+        2 => format!(r#"{{"type":"PaidIn","meta":{{"v":2}},"id":"a{account}","amount":{{"units":{amount}}}}}"#),
+        _ => {
+            let cents = amount * 100;
+            format!(r#"{{"type":"PaidIn","meta":{{"v":3}},"id":"a{account}","amount":{{"cents":{cents}}}}}"#)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// A log of all versions makes what the same log makes that was written in today's.
+    #[test]
+    fn an_upcast_log_is_one_written_in_the_newest_version(
+        events in prop::collection::vec((0..3i32, 0..40i64, 1..4u8, 0..5u8, -20..120i64), 0..60),
+    ) {
+        let dumps = [false, true].map(|newest| {
+            let mut log = Memory::new("events", 3);
+            log.add("more", 1);
+            for (partition, time, version, account, amount) in &events {
+                let version = if newest { 3 } else { *version };
+                log.push("events", *partition, *time, Some(&paid_in(version, *account, *amount)));
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path(), "lab").unwrap();
+            let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[4]));
+            let report =
+                build(&store, &definition(UPCASTING), &log.log().origin(), &log.ranges(), open, false, &mut control());
+            assert_eq!(report.unwrap().info.counts.applied, events.len() as u64);
+            dumped(&store)
+        });
+        prop_assert_eq!(&dumps[0], &dumps[1]);
+    }
+}
+
 #[test]
 fn poison_stops_with_the_whole_list_and_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();

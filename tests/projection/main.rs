@@ -73,6 +73,15 @@ fn describe(projection: &Projection) -> String {
     for each in &projection.schema {
         statement(&mut out, projection, each);
     }
+    for upcast in &projection.upcasts {
+        writeln!(
+            out,
+            "line {} upcast {:?} version {:?}",
+            upcast.line, upcast.event, upcast.version
+        )
+        .unwrap();
+        statement(&mut out, projection, &upcast.select);
+    }
     for handler in &projection.handlers {
         writeln!(out, "line {} on {:?}", handler.line, handler.on).unwrap();
         for each in &handler.statements {
@@ -173,6 +182,12 @@ fn the_hash_is_of_what_decides_the_rows() {
         PLAIN.replace("-- on: A", "-- on: B"),
         PLAIN.replace("-- on: *", "-- on: tombstone"),
         PLAIN.replace("-- on: *", "-- on: \"*\""),
+        PLAIN.replace("-- on: A", "-- version: $.v\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- upcast: A\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- upcast: A\nSELECT '{}';\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- upcast: B\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v1\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v2\nSELECT @value;\n-- on: A"),
         PLAIN.replace("VALUES (:id)", "VALUES (':id')"),
         PLAIN.replace("DELETE FROM t;", "DELETE FROM t; DELETE FROM t;"),
         PLAIN.replace(

@@ -39,21 +39,21 @@ fn compiles(projection: &Projection) {
     for statement in &projection.schema {
         database.execute_batch(&statement.sql).unwrap();
     }
-    for handler in &projection.handlers {
-        for statement in &handler.statements {
-            let prepared = database
-                .prepare(&statement.sql)
-                .unwrap_or_else(|error| panic!("{error}: {}", statement.sql));
-            assert_eq!(
-                prepared.parameter_count(),
-                statement.bindings.len(),
-                "{}",
-                statement.sql
-            );
-            for (at, binding) in statement.bindings.iter().enumerate() {
-                let name = prepared.parameter_name(at + 1).unwrap();
-                assert_eq!(*binding, binds(projection, name), "{name} in {}", statement.sql);
-            }
+    let handlers = projection.handlers.iter().flat_map(|handler| &handler.statements);
+    let upcasts = projection.upcasts.iter().map(|upcast| &upcast.select);
+    for statement in handlers.chain(upcasts) {
+        let prepared = database
+            .prepare(&statement.sql)
+            .unwrap_or_else(|error| panic!("{error}: {}", statement.sql));
+        assert_eq!(
+            prepared.parameter_count(),
+            statement.bindings.len(),
+            "{}",
+            statement.sql
+        );
+        for (at, binding) in statement.bindings.iter().enumerate() {
+            let name = prepared.parameter_name(at + 1).unwrap();
+            assert_eq!(*binding, binds(projection, name), "{name} in {}", statement.sql);
         }
     }
 }

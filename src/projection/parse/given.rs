@@ -8,7 +8,7 @@ use crate::projection::header::{Header, Text};
 use crate::projection::token::{Kind, Token, tokens};
 use crate::projection::{Expect, Given, Row, Step, Test, check, statement};
 
-use super::{Parser, Result};
+use super::{Asking, Parser, ProjectionError, Result, Section};
 
 /// What stands for no row at all; it is no JSON, so no row is written like that.
 const NO_ROWS: &str = "no rows";
@@ -30,6 +30,7 @@ impl Parser<'_> {
     }
 
     fn begin(&mut self, header: &Header, name: Option<String>) {
+        self.section = Section::Tests;
         self.tests.push(Test {
             name,
             line: self.line(header.span.start),
@@ -89,7 +90,7 @@ impl Parser<'_> {
             self.begin(header, None);
         }
         if header.value.is_empty() {
-            self.asking = Some(header.span.start..header.value_span.end);
+            self.asking = Some(Asking::Expect(header.span.start..header.value_span.end));
             return Ok(());
         }
         let start = header.value_span.start;
@@ -119,21 +120,21 @@ impl Parser<'_> {
         self.ask(select, header.value_span.clone())
     }
 
-    /// A statement among the tests: the SELECT of the `-- expect:` above it.
+    /// The SELECT of the `-- expect:` above it.
     pub(super) fn asked(&mut self, tokens: &[Token]) -> Result<()> {
         let span = tokens.first().map_or(0..0, |token| token.span.clone());
-        match self.asking.take() {
-            Some(_) => self.ask(tokens, span),
-            None => Err(self
-                .error(
-                    span,
-                    "this statement belongs to no test",
-                    "no `-- expect:` stands above it",
-                )
-                .with_help(
-                    "tests end the file: tables and handlers stand above the first, a SELECT below its `-- expect:`",
-                )),
-        }
+        self.ask(tokens, span)
+    }
+
+    /// A statement among the tests that is nobody's.
+    pub(super) fn stray(&self, tokens: &[Token]) -> Box<ProjectionError> {
+        let span = tokens.first().map_or(0..0, |token| token.span.clone());
+        self.error(
+            span,
+            "this statement belongs to no test",
+            "no `-- expect:` stands above it",
+        )
+        .with_help("tests end the file: tables and handlers stand above the first, a SELECT below its `-- expect:`")
     }
 
     fn ask(&mut self, tokens: &[Token], span: Range<usize>) -> Result<()> {
@@ -217,16 +218,6 @@ impl Parser<'_> {
     fn step(&mut self, step: Step) {
         if let Some(test) = self.tests.last_mut() {
             test.steps.push(step);
-        }
-    }
-
-    /// An `-- expect:` alone on its line has its SELECT below it.
-    pub(super) fn check_asked(&self) -> Result<()> {
-        match &self.asking {
-            Some(span) => Err(self
-                .error(span.clone(), "this expect asks nothing", "no SELECT here or below")
-                .with_help("write what it asks: `-- expect: SELECT balance FROM account WHERE id = 'a'`")),
-            None => Ok(()),
         }
     }
 

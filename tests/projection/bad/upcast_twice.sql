@@ -1,11 +1,11 @@
 -- projection: p
 -- topic: t
 -- type: $.type
+-- version: $.v
 
 CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 
--- on: A
-DELETE FROM a;
-
--- upcast: A
-SELECT 1;
+-- upcast: A v1
+SELECT @value;
+-- upcast: "A" v1
+SELECT '{}';

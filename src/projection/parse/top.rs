@@ -1,0 +1,123 @@
+//! What a file says of itself as a whole: its name, its topics, and where an event's type and version stand.
+
+use crate::decode::fields::FieldPath;
+use crate::projection::header::{Header, Item};
+use crate::projection::{name, statement};
+
+use super::{DEEPEST, Parser, Result};
+
+impl Parser<'_> {
+    /// The headers about the file as a whole, which the statements below may need.
+    pub(super) fn file_headers(&mut self, items: &[Item]) -> Result<()> {
+        for item in items {
+            let header = match item {
+                Item::Header(header) => header,
+                Item::Statement(tokens) if self.name.is_none() => {
+                    let span = tokens.first().map_or(0..0, |t| t.span.clone());
+                    return Err(self
+                        .error(span, "a statement stands before the projection's name", "whose is it?")
+                        .with_help(
+                            "begin the file with `-- projection: NAME`, `-- topic: TOPIC` and `-- type: $.type`",
+                        ));
+                }
+                Item::Statement(_) | Item::Row(_) => continue,
+            };
+            match header.word.as_str() {
+                "projection" => self.projection(header)?,
+                "topic" => self.topic(header)?,
+                "type" => self.type_path(header)?,
+                "version" => self.version_path(header)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn projection(&mut self, header: &Header) -> Result<()> {
+        if let Some((_, first)) = &self.name {
+            return Err(self
+                .error(header.span.clone(), "the file has two names", "again")
+                .also(first.clone(), "the first")
+                .with_help("one file is one projection: move the second into a file of its own"));
+        }
+        name::check_projection(&header.value).map_err(|(message, help)| {
+            self.error(header.value_span.clone(), message, "the name")
+                .with_help(help)
+        })?;
+        self.name = Some((header.value.clone(), header.value_span.clone()));
+        Ok(())
+    }
+
+    fn topic(&mut self, header: &Header) -> Result<()> {
+        let mut at = header.value_span.start;
+        for part in header.value.split(',') {
+            let topic = part.trim();
+            let start = at + (part.len() - part.trim_start().len());
+            let span = if topic.is_empty() {
+                header.value_span.clone()
+            } else {
+                start..start + topic.len()
+            };
+            name::check_topic(topic)
+                .map_err(|(message, help)| self.error(span.clone(), message, "the topic").with_help(help))?;
+            if let Some((_, first)) = self.topics.iter().find(|(known, _)| known == topic) {
+                return Err(self
+                    .error(span, format!("the topic `{topic}` is named twice"), "again")
+                    .also(first.clone(), "the first"));
+            }
+            self.topics.push((topic.to_owned(), span));
+            at += part.len() + 1;
+        }
+        Ok(())
+    }
+
+    fn type_path(&mut self, header: &Header) -> Result<()> {
+        if let Some(first) = &self.type_path {
+            return Err(self
+                .error(
+                    header.span.clone(),
+                    "the file says twice where the type stands",
+                    "again",
+                )
+                .also(first.clone(), "the first"));
+        }
+        let path = self.path(
+            header,
+            "where the type stands",
+            "`-- type: $.type`, `$.meta.kind` or `$.events[0].type`",
+        )?;
+        if let Some(first) = self.fields.first_mut() {
+            *first = path;
+        }
+        self.type_path = Some(header.value_span.clone());
+        Ok(())
+    }
+
+    fn version_path(&mut self, header: &Header) -> Result<()> {
+        if let Some((_, first)) = &self.version {
+            return Err(self
+                .error(
+                    header.span.clone(),
+                    "the file says twice where the version stands",
+                    "again",
+                )
+                .also(first.clone(), "the first"));
+        }
+        let path = self.path(
+            header,
+            "where the version stands",
+            "`-- version: $.v` or `$.meta.version`",
+        )?;
+        let slot = statement::slot(&mut self.fields, path);
+        self.version = Some((slot, header.value_span.clone()));
+        Ok(())
+    }
+
+    fn path(&self, header: &Header, label: &str, examples: &str) -> Result<FieldPath> {
+        let path = name::parse_path(&header.value).filter(|path| path.0.len() <= DEEPEST);
+        path.ok_or_else(|| {
+            self.error(header.value_span.clone(), "this is not a path", label)
+                .with_help(format!("write the way to it from the value: {examples}"))
+        })
+    }
+}

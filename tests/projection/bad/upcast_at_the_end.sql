@@ -1,0 +1,10 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+-- version: $.v
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- on: A
+DELETE FROM a;
+-- upcast: A v1

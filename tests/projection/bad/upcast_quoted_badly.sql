@@ -1,0 +1,9 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+-- version: $.v
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- upcast: "A" 1
+SELECT @value;

@@ -1,0 +1,11 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+-- version: $.v
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- upcast: A v1
+
+-- on: A
+DELETE FROM a;

@@ -1,0 +1,8 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+-- version: $.v
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- version: $.version
