@@ -8,11 +8,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::batch::{self, BatchHeader};
-use super::files::Files;
+use super::files::{self, Files};
 use super::index::Index;
 use super::producers::Producers;
 use super::scan::{Scanner, WALK};
 use super::{Log, Segment, segment_path};
+
+/// What a segment was found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// It has an index, which was written after it was synced.
+    Trusted,
+    /// Every batch was looked at, and all are whole.
+    Verified,
+    /// Its end is missing.
+    Torn,
+}
 
 impl Log {
     /// Opens the log in `dir`, which need not exist yet: then it is empty and makes its folder with the first batch.
@@ -29,7 +40,8 @@ impl Log {
             unsynced: Vec::new(),
             dirty: false,
         };
-        for base in &bases {
+        let mut changed = false;
+        for (at, base) in bases.iter().enumerate() {
             if log
                 .segments
                 .back()
@@ -40,7 +52,9 @@ impl Log {
                     "it overlaps the segment before it",
                 ));
             }
-            if !log.open_segment(*base)? {
+            let opened = log.open_segment(*base, bases.get(at + 1).copied())?;
+            changed |= opened != Opened::Trusted;
+            if opened == Opened::Torn {
                 // Segments are synced in order: what follows a torn one was never synced either.
                 log.drop_segments_after(*base, &bases)?;
                 break;
@@ -50,21 +64,33 @@ impl Log {
             // A power loss took the end of the log after records before `start` were deleted: offsets never go back.
             log.begin_segment(start)?;
         }
+        changed |= log.drop_what_lies_beyond()?;
+        if changed {
+            // Before anything is written: what was removed must not come back beside it.
+            files::sync_dir(dir)?;
+        }
         log.restore_producers()?;
         Ok(log)
     }
 
-    /// Adds a segment; answers whether it was whole.
-    fn open_segment(&mut self, base: i64) -> io::Result<bool> {
+    /// Adds a segment; `next` is where the one after it begins.
+    fn open_segment(&mut self, base: i64, next: Option<i64>) -> io::Result<Opened> {
         let path = segment_path(&self.dir, base, "log");
+        let index_path = segment_path(&self.dir, base, "index");
         let size = fs::metadata(&path)?.len();
-        let kept = Index::read(&segment_path(&self.dir, base, "index"), size);
-        let index = match kept {
-            Some(index) => index,
-            None => rebuild(&path, base, size)?,
+        let (index, opened) = match Index::read(&index_path, size) {
+            Some(index) => (index, Opened::Trusted),
+            None => {
+                // It tells of what the segment was once, and would be believed when that grows to the same size again.
+                super::remove(&index_path)?;
+                let index = rebuild(&path, base, size)?;
+                // A segment begins where the one before it ends, unless what was there has been deleted.
+                let short = next.is_some_and(|next| index.next_offset < next && next > self.start);
+                let torn = index.size < size || short;
+                (index, if torn { Opened::Torn } else { Opened::Verified })
+            }
         };
-        let whole = index.size == size;
-        if !whole {
+        if index.size < size {
             cut(&path, index.size, size)?;
         }
         let id = self.files.new_id();
@@ -74,7 +100,7 @@ impl Log {
             index,
             opened: Instant::now(),
         });
-        Ok(whole)
+        Ok(opened)
     }
 
     fn drop_segments_after(&self, base: i64, bases: &[i64]) -> io::Result<()> {
@@ -86,11 +112,27 @@ impl Log {
         Ok(())
     }
 
+    /// Removes what tells of records that are not there, and answers whether there was anything: a log that was cut grows
+    /// again with other records in their place, and what was known of the lost ones would then be believed.
+    fn drop_what_lies_beyond(&self) -> io::Result<bool> {
+        let end = self.end();
+        let is_segment = |base: &i64| self.segments.iter().any(|segment| segment.base == *base);
+        let indexes = names(&self.dir, "index")?.into_iter().filter(|base| !is_segment(base));
+        let producers = names(&self.dir, "producers")?
+            .into_iter()
+            .filter(|offset| *offset > end);
+        let beyond = indexes.map(|base| (base, "index"));
+        let mut found = false;
+        for (offset, extension) in beyond.chain(producers.map(|offset| (offset, "producers"))) {
+            super::remove(&segment_path(&self.dir, offset, extension))?;
+            found = true;
+        }
+        Ok(found)
+    }
+
     /// Reads the newest state of the producers that was written and brings it up to the log's end.
     fn restore_producers(&mut self) -> io::Result<()> {
-        let end = self.end();
-        let mut snapshots = names(&self.dir, "producers")?;
-        snapshots.retain(|offset| *offset <= end);
+        let snapshots = names(&self.dir, "producers")?;
         let kept = snapshots.iter().rev().find_map(|offset| {
             Some((
                 *offset,
@@ -185,7 +227,7 @@ fn segment_bases(dir: &Path) -> io::Result<Vec<i64>> {
 }
 
 /// The offsets that files of an extension are named after, ascending.
-fn names(dir: &Path, extension: &str) -> io::Result<Vec<i64>> {
+pub(super) fn names(dir: &Path, extension: &str) -> io::Result<Vec<i64>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -142,6 +142,97 @@ fn what_follows_a_torn_segment_that_was_never_synced_is_dropped() {
     assert_eq!(append(&mut log, &batch(1, b"", 9, NOBODY), 350).unwrap(), 3);
 }
 
+/// The offsets that files of an extension are named after.
+fn named(dir: &Path, extension: &str) -> Vec<i64> {
+    super::recovery::names(dir, extension).unwrap()
+}
+
+/// What the log is where nothing is known but its batches.
+fn from_the_batches_alone(dir: &Path) -> Log {
+    let bare = dir.with_extension("bare");
+    let _ = fs::remove_dir_all(&bare);
+    copy_dir(dir, &bare);
+    for (extension, offset) in ["index", "producers"]
+        .iter()
+        .flat_map(|e| named(&bare, e).into_iter().map(move |o| (e, o)))
+    {
+        fs::remove_file(super::segment_path(&bare, offset, extension)).unwrap();
+    }
+    open(&bare)
+}
+
+/// What a power loss may leave of the log: its first bytes, the files of later segments empty or gone, and all that was
+/// written beside it.
+fn lose(dir: &Path, mut keep: u64, files_stay: bool) {
+    for path in segment_files(dir) {
+        let size = fs::metadata(&path).unwrap().len();
+        let kept = keep.min(size);
+        keep -= kept;
+        if kept == 0 && !files_stay {
+            fs::remove_file(&path).unwrap();
+        } else {
+            fs::OpenOptions::new()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(kept)
+                .unwrap();
+        }
+    }
+}
+
+/// Three segments with their indexes and the states of the producers between them.
+fn three_segments(dir: &Path, closed: bool) {
+    let mut log = open(dir);
+    for n in 0..9 {
+        append(&mut log, &batch(1, &[0; 100], n, (5, 0, n as i32)), 500).unwrap();
+    }
+    if closed {
+        log.close().unwrap();
+    }
+    for unsynced in log.take_unsynced() {
+        unsynced.sync().unwrap();
+    }
+    assert_eq!(named(dir, "log"), [0, 3, 6]);
+}
+
+#[test]
+fn what_was_written_beside_a_log_that_lost_its_end_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    for closed in [true, false] {
+        let whole = dir.path().join(format!("whole-{closed}"));
+        three_segments(&whole, closed);
+        let size: u64 = segment_files(&whole)
+            .iter()
+            .map(|f| fs::metadata(f).unwrap().len())
+            .sum();
+        for keep in (0..=size).step_by(61).chain((0..=9).map(|n| n * size / 9)) {
+            for files_stay in [true, false] {
+                let at = format!("closed {closed}, {keep} bytes, files stay {files_stay}");
+                let torn = dir.path().join("torn");
+                copy_dir(&whole, &torn);
+                lose(&torn, keep, files_stay);
+                let mut log = open(&torn);
+                let kept = (keep * 9 / size) as i64;
+                assert_eq!(log.end(), kept, "{at}");
+                assert!(named(&torn, "producers").iter().all(|offset| *offset <= kept), "{at}");
+                assert!(named(&torn, "index").iter().all(|base| *base <= kept), "{at}");
+                // Others write where the lost ones stood, in batches of the same size that hold more records.
+                append(&mut log, &batch(2, &[1; 100], 0, NOBODY), 500).unwrap();
+                let mut log = open(&torn);
+                assert_eq!(log.end(), kept + 2, "{at}");
+                for n in 1..9 {
+                    append(&mut log, &batch(2, &[1; 100], n, NOBODY), 500).unwrap();
+                }
+                let (again, truth) = (open(&torn), from_the_batches_alone(&torn));
+                assert_eq!(read(&again), read(&truth), "{at}");
+                assert_eq!((again.end(), &again.producers), (kept + 18, &truth.producers), "{at}");
+                fs::remove_dir_all(torn).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn a_missing_index_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
