@@ -25,15 +25,23 @@ pub struct Args {
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let store = context.store()?;
+    print(context.json(), |out| dump(&store, &args.projection, out))
+}
+
+/// Prints what `write` writes as a dump, and its sum.
+pub(super) fn print(
+    as_json: bool,
+    write: impl FnOnce(&mut dyn Write) -> Result<String, ReadModelError>,
+) -> miette::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let result = if context.json() {
+    let result = if as_json {
         let mut lines = Lines {
             out: &mut out,
             line: Vec::new(),
         };
-        dump(&store, &args.projection, &mut lines)
+        write(&mut lines)
     } else {
-        dump(&store, &args.projection, &mut out)
+        write(&mut out)
     };
     let sum = match result {
         Ok(sum) => sum,
@@ -41,7 +49,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         Err(ReadModelError::Io { reason, .. }) if reason.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let last = if context.json() {
+    let last = if as_json {
         json!({ "sha256": sum }).to_string()
     } else {
         format!("sha256 {sum}")

@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand. Tables for people, JSON for programs, errors on stderr with what to do.
 
+pub mod at;
 pub mod broker;
 pub mod context;
 pub mod dead_letters;
@@ -82,6 +83,8 @@ pub enum Command {
     Test(test::Args),
     /// Query read models with SQL
     Query(query::Args),
+    /// Look at a read model as it was at any moment
+    At(at::Args),
     /// Print every row of a read model, then its SHA-256
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
@@ -119,6 +122,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Follow(args)) => follow::run(&context, args),
         Some(Command::Test(args)) => test::run(&context, args),
         Some(Command::Query(args)) => query::run(&context, args),
+        Some(Command::At(args)) => at::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),

@@ -39,7 +39,7 @@ pub struct Args {
 
 /// How rows are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// A table for people
     Table,
     /// One JSON object a line
@@ -59,17 +59,25 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             .wrap_err("cannot read the query from standard input")?;
     }
     let session = Session::open(&context.store()?)?;
-    let output = args
-        .output
-        .unwrap_or(if context.json() { Output::Json } else { Output::Table });
-    match output {
-        Output::Table => print(&session, &sql, args.limit.unwrap_or(SHOWN)),
-        Output::Json => json(&session, &sql, args.limit.unwrap_or(usize::MAX)),
-        Output::Csv => csv(&session, &sql, args.limit.unwrap_or(usize::MAX)),
+    print(&session, &sql, args.output, args.limit, context.json())
+}
+
+/// Prints the answer to a query.
+pub(super) fn print(
+    session: &Session,
+    sql: &str,
+    output: Option<Output>,
+    limit: Option<usize>,
+    as_json: bool,
+) -> miette::Result<()> {
+    match output.unwrap_or(if as_json { Output::Json } else { Output::Table }) {
+        Output::Table => table(session, sql, limit.unwrap_or(SHOWN)),
+        Output::Json => json(session, sql, limit.unwrap_or(usize::MAX)),
+        Output::Csv => csv(session, sql, limit.unwrap_or(usize::MAX)),
     }
 }
 
-fn print(session: &Session, sql: &str, limit: usize) -> miette::Result<()> {
+fn table(session: &Session, sql: &str, limit: usize) -> miette::Result<()> {
     let answer = session.query(sql, limit)?;
     println!("{}", drawn(&answer));
     if answer.truncated {

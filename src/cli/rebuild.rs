@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     };
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
-    watch(&task, &name)?;
+    watch(&task, &format!("rebuild {name}"))?;
     let report = task.wait()?;
     if context.json() {
         let mut line = show::info_json(&report.info);
@@ -93,8 +93,8 @@ fn sentence(report: &RebuildReport) -> String {
     text
 }
 
-/// Draws the progress of a rebuild on a terminal, and cancels it when interrupted.
-fn watch(task: &Task<RebuildReport>, name: &str) -> miette::Result<()> {
+/// Draws the progress of a replay on a terminal, and cancels it when interrupted.
+pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<()> {
     let bar = bar(name);
     let mut progress = task.progress();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -127,7 +127,7 @@ fn bar(name: &str) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(None, target).with_prefix(format!("rebuild {name}"));
+    let bar = ProgressBar::with_draw_target(None, target).with_prefix(name.to_owned());
     let style = ProgressStyle::with_template("{prefix} {percent:>3}% {bar:24} {msg}");
     bar.with_style(
         style
@@ -165,7 +165,7 @@ pub(super) fn status(progress: &Progress) -> String {
 }
 
 /// `TIME` or `P:OFFSET,...`.
-fn parse_until(text: &str) -> Result<Until, String> {
+pub(super) fn parse_until(text: &str) -> Result<Until, String> {
     let offsets: Option<Vec<(i32, i64)>> = text
         .split(',')
         .map(|part| {

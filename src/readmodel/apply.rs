@@ -13,6 +13,7 @@ use crate::projection::{Binding, Meta};
 use crate::record::{Header, RecordRef};
 
 use super::bookkeeping::hex;
+use super::changes::Recorder;
 use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
 
@@ -53,6 +54,7 @@ pub(super) struct Applier<'c> {
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
+    recorder: Option<Recorder>,
 }
 
 impl<'c> Applier<'c> {
@@ -68,7 +70,13 @@ impl<'c> Applier<'c> {
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
+            recorder: None,
         })
+    }
+
+    /// Tells `recorder` which statement runs.
+    pub(super) fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// Applies one record. `slots` is room for the fields, to be used again for the next record. An error is not the record's
@@ -153,6 +161,9 @@ impl<'c> Applier<'c> {
         for (at, binding) in step.bindings.iter().enumerate() {
             bind(statement, at + 1, binding, record, slots)?;
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.begin(step.line);
+        }
         match statement.raw_execute() {
             Ok(_) => Ok(Outcome::Applied),
             Err(error) => match poison_reason(&error) {
@@ -188,7 +199,7 @@ fn go(statement: &mut Statement<'_>) -> Result<(), ReadModelError> {
 }
 
 /// A value on its way into SQLite, which copies it while it is bound.
-struct Bound<'a>(ValueRef<'a>);
+pub(super) struct Bound<'a>(pub(super) ValueRef<'a>);
 
 impl ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::record::{Header, Position, Record, Timestamp, TopicPartition};
+use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
 use super::store::{Counts, DeadLetter, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE _foldlog_model (
@@ -24,7 +24,8 @@ CREATE TABLE _foldlog_model (
   ignored    INTEGER NOT NULL,
   skipped    INTEGER NOT NULL,
   poisoned   INTEGER NOT NULL,
-  paused     TEXT
+  paused     TEXT,
+  latest     INTEGER
 ) STRICT;
 CREATE TABLE _foldlog_topic (
   topic    TEXT PRIMARY KEY,
@@ -64,7 +65,7 @@ pub(super) struct Identity<'a> {
 pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute(
-        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL)",
+        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL, NULL)",
         params![
             VERSION,
             identity.name,
@@ -79,11 +80,12 @@ pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Time
     Ok(())
 }
 
-/// Writes counts, state and time.
+/// Writes counts, state, the newest record's time, and when this was written.
 pub(super) fn write_state(
     connection: &Connection,
     counts: &Counts,
     state: &State,
+    latest: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let paused = match state {
@@ -92,7 +94,8 @@ pub(super) fn write_state(
     };
     connection
         .prepare_cached(
-            "UPDATE _foldlog_model SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?",
+            "UPDATE _foldlog_model
+             SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?, latest = ?",
         )?
         .execute(params![
             now.0,
@@ -100,7 +103,8 @@ pub(super) fn write_state(
             stored(counts.ignored),
             stored(counts.skipped),
             stored(counts.poisoned),
-            paused
+            paused,
+            latest.map(|time| time.0)
         ])?;
     Ok(())
 }
@@ -157,6 +161,45 @@ pub(super) fn release_held(connection: &Connection) -> rusqlite::Result<usize> {
     connection.execute("DELETE FROM _foldlog_dead_letter WHERE held", [])
 }
 
+/// Takes the record off the list of those that could not be applied.
+pub(super) fn forget_dead_letter(connection: &Connection, record: &RecordRef<'_>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM _foldlog_dead_letter WHERE topic = ? AND partition = ? AND \"offset\" = ?")?
+        .execute(params![record.topic, record.partition, record.offset])?;
+    Ok(())
+}
+
+/// Sets the next offset of one partition, back if need be; `None` where nothing of it had been seen.
+pub(super) fn set_next(connection: &Connection, at: &TopicPartition, next: Option<i64>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM _foldlog_position WHERE topic = ? AND partition = ?")?
+        .execute(params![&*at.topic, at.partition])?;
+    match next {
+        Some(next) => write_position(connection, &[(at.clone(), next)].into_iter().collect()),
+        None => Ok(()),
+    }
+}
+
+/// Writes of which partitions a snapshot has everything that the log had.
+pub(super) fn write_ended(connection: &Connection, ended: &[TopicPartition]) -> rusqlite::Result<()> {
+    connection.execute_batch("CREATE TABLE _foldlog_ended (topic TEXT, partition INTEGER) STRICT")?;
+    for at in ended {
+        connection.execute(
+            "INSERT INTO _foldlog_ended VALUES (?, ?)",
+            params![&*at.topic, at.partition],
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads them.
+pub(super) fn read_ended(connection: &Connection) -> rusqlite::Result<Vec<TopicPartition>> {
+    connection
+        .prepare("SELECT topic, partition FROM _foldlog_ended")?
+        .query_map([], |row| Ok(TopicPartition::new(row.get::<_, String>(0)?, row.get(1)?)))?
+        .collect()
+}
+
 /// Reads what a read model is. `None` where the file holds none, or one of another layout.
 pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<ReadModelInfo>> {
     let known = connection
@@ -167,7 +210,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     }
     let info = connection
         .query_row(
-            "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused
+            "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused, latest
              FROM _foldlog_model WHERE version = ?",
             [VERSION],
             |row| {
@@ -189,6 +232,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                         None => State::Ready,
                     },
                     updated_at: Timestamp(row.get(4)?),
+                    latest: row.get::<_, Option<i64>>(10)?.map(Timestamp),
                 })
             },
         )

@@ -3,6 +3,7 @@
 //! The text is what the projection made and nothing else: no position, no times, no order of insertion.
 
 use std::io::Write;
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -20,7 +21,11 @@ use super::store::{Store, open_read_only};
 /// point or an exponent; bytes are `{"blob": "hex"}`, a double that JSON has no word for is `{"real": "inf"}`.
 pub fn dump(store: &Store, name: &str, out: &mut dyn Write) -> Result<String, ReadModelError> {
     let path = store.current(name)?.path;
-    let connection = open_read_only(&path)?;
+    of(&open_read_only(&path)?, &path, out)
+}
+
+/// The dump of the read model that a connection has open.
+pub(super) fn of(connection: &Connection, path: &Path, out: &mut dyn Write) -> Result<String, ReadModelError> {
     let failed = |error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error);
     // One transaction, so that a writer's commit does not fall between two tables.
     let transaction = connection.unchecked_transaction().map_err(failed)?;
@@ -32,7 +37,7 @@ pub fn dump(store: &Store, name: &str, out: &mut dyn Write) -> Result<String, Re
     for table in tables(&transaction, "main").map_err(failed)? {
         dump_table(&transaction, &table, &mut sink).map_err(|error| match error {
             DumpError::Sqlite(error) => failed(error),
-            DumpError::Io(error) => ReadModelError::io("cannot write the dump of", &path, error),
+            DumpError::Io(error) => ReadModelError::io("cannot write the dump of", path, error),
         })?;
     }
     Ok(hex(&sink.hash.finalize()))

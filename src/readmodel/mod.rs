@@ -7,11 +7,15 @@
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
 //! | [`trial`] | a projection on a database in memory, for its tests |
+//! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
+//! | [`scratch`] | a private copy at a moment of the past |
+//! | [`changes`] | what each event did to the rows, and how it is undone |
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
 
 pub mod apply;
 mod bookkeeping;
+pub mod changes;
 pub mod compile;
 mod dates;
 pub mod dump;
@@ -19,6 +23,8 @@ pub mod error;
 mod guard;
 mod lock;
 pub mod query;
+pub mod scratch;
+pub mod snapshot;
 pub mod store;
 pub mod trial;
 mod words;

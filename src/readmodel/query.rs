@@ -88,7 +88,11 @@ impl Interrupt {
 impl Session {
     /// Opens the read models of `store`; those swapped in later are seen by the next session.
     pub fn open(store: &Store) -> Result<Self, ReadModelError> {
-        let builds = store.current_builds()?;
+        Self::over(store.current_builds()?)
+    }
+
+    /// A session with these read models.
+    pub(super) fn over(builds: Vec<Build>) -> Result<Self, ReadModelError> {
         let guard = Guard::new();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_in_memory_with_flags(flags)

@@ -31,7 +31,7 @@ fn build(store: &Store, name: &str) {
     fold.apply(std::iter::once(record), &|| false).unwrap();
     let counts: Counts = fold.counts();
     drop(fold);
-    building.finish(counts, &Position::new()).unwrap();
+    building.finish(counts, &Position::new(), None).unwrap();
 }
 
 fn store(folder: &Path, names: &[String]) -> Store {

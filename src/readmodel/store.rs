@@ -15,6 +15,7 @@ use crate::record::{Position, Timestamp};
 
 use super::bookkeeping;
 use super::error::ReadModelError;
+use super::snapshot::Snapshots;
 
 /// The read models of one cluster: a folder with the builds of each projection.
 #[derive(Debug, Clone)]
@@ -94,6 +95,8 @@ pub struct ReadModelInfo {
     pub state: State,
     /// When its last transaction committed.
     pub updated_at: Timestamp,
+    /// The latest time that any of its records has.
+    pub latest: Option<Timestamp>,
 }
 
 /// A build on disk.
@@ -134,6 +137,7 @@ impl Store {
                         reason: error.to_string(),
                     },
                     updated_at: Timestamp(0),
+                    latest: None,
                 }))
             })
             .collect()
@@ -158,6 +162,12 @@ impl Store {
         let connection = open_read_only(&self.current(name)?.path)?;
         bookkeeping::read_source(&connection)
             .map_err(|error| ReadModelError::sqlite("cannot read the definition", error))
+    }
+
+    /// The topics of a read model with the ids that they had when it was built.
+    pub fn topics(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ReadModelError> {
+        let connection = open_read_only(&self.current(name)?.path)?;
+        bookkeeping::read_topics(&connection).map_err(|error| ReadModelError::sqlite("cannot read the topics", error))
     }
 
     /// The dead letters of a read model, oldest first, at most `limit`.
@@ -272,12 +282,15 @@ impl Store {
         };
         for entry in entries.flatten() {
             let file = entry.file_name();
-            let left = file
-                .to_str()
-                .and_then(|file| file.strip_prefix(&prefix))
-                .is_some_and(|rest| rest.contains(".building.db"));
-            if left {
+            let Some(rest) = file.to_str().and_then(|file| file.strip_prefix(&prefix)) else {
+                continue;
+            };
+            if rest.contains(".building.db") {
                 remove_file(&entry.path())?;
+            }
+            let build = entry.path().with_extension("db");
+            if rest.ends_with(".snapshots") && !build.exists() {
+                Snapshots::of(&build).remove();
             }
         }
         Ok(())
@@ -308,14 +321,22 @@ fn folder_name(cluster: &str) -> String {
     }
 }
 
-/// Deletes a build with its write-ahead log.
+/// Deletes a build with its write-ahead log and its snapshots.
 pub(super) fn remove(path: &Path) -> Result<(), ReadModelError> {
+    Snapshots::of(path).remove();
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         remove_file(Path::new(&name))?;
     }
     Ok(())
+}
+
+/// Makes a file or folder durable.
+pub(super) fn sync(path: &Path) -> Result<(), ReadModelError> {
+    fs::File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| ReadModelError::io("cannot make durable", path, error))
 }
 
 fn remove_file(path: &Path) -> Result<(), ReadModelError> {

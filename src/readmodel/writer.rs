@@ -3,7 +3,7 @@
 //! [`Building`] makes a new build beside the one in use and swaps it in; [`Live`] goes on with the one in use. Both hand out
 //! a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,9 +16,12 @@ use crate::record::{Position, RecordRef, Timestamp, TopicPartition};
 
 use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping::{self, Identity};
+use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::lock::Lock;
+use super::scratch::{self, Effect, Sink};
+use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
 
 /// Page cache of a rebuild: what 100,000 keys need, and little enough that a replay of any size stays under 200 MB.
@@ -106,7 +109,6 @@ impl Building {
     /// One transaction holds the whole build. All its pages lie past the end that the file had when it began, so SQLite keeps
     /// no journal of them, and yet undoes a failed statement exactly; `journal_mode=OFF` could not.
     fn prepare(&self, origin: &Origin) -> rusqlite::Result<()> {
-        let projection = self.definition.projection();
         self.connection.execute_batch(&format!(
             "PRAGMA page_size = 8192;
              PRAGMA locking_mode = EXCLUSIVE;
@@ -115,18 +117,13 @@ impl Building {
              PRAGMA cache_size = -{BUILD_CACHE_KIB};
              BEGIN EXCLUSIVE"
         ))?;
-        for step in self.definition.schema().iter().filter(|step| !step.after_load) {
-            self.connection.execute_batch(&step.sql)?;
-        }
-        let identity = Identity {
-            name: &projection.name,
-            file: &projection.file,
-            hash: &projection.hash,
-            source: &projection.source,
-            cluster_id: &origin.cluster_id,
-        };
-        bookkeeping::create(&self.connection, &identity, now())?;
-        bookkeeping::write_topics(&self.connection, &origin.topics)
+        create(&self.connection, &self.definition, origin)
+    }
+
+    /// The snapshots that are taken of it.
+    pub fn snapshots(&self) -> Snapshots {
+        let name = &self.definition.projection().name;
+        Snapshots::of(&self.store.build_path(name, self.number))
     }
 
     /// Looks at `stop` while SQLite works on one statement, so that a cancel need not wait for it.
@@ -134,9 +131,7 @@ impl Building {
     where
         F: FnMut() -> bool + Send + 'static,
     {
-        self.connection
-            .progress_handler(INTERRUPT_STEPS, Some(stop))
-            .map_err(|error| ReadModelError::sqlite("cannot watch for a cancel", error))
+        interrupt_when(&mut self.connection, stop)
     }
 
     /// The fold into this build.
@@ -148,9 +143,14 @@ impl Building {
 
     /// Builds what was left for after the load, checks the file, makes it durable, and puts it in use. The build that was in
     /// use is kept; the one before that is deleted.
-    pub fn finish(mut self, counts: Counts, position: &Position) -> Result<ReadModelInfo, ReadModelError> {
+    pub fn finish(
+        mut self,
+        counts: Counts,
+        position: &Position,
+        latest: Option<Timestamp>,
+    ) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
-        self.complete(counts, position)
+        self.complete(counts, position, latest)
             .map_err(|error| failed(&self.path, error))?;
         let info = store::info_of(&self.connection, &self.path)?;
         // Closing folds the write-ahead log into the file, which must stand alone when it is renamed.
@@ -159,11 +159,11 @@ impl Building {
             .close()
             .map_err(|(_, error)| failed(&self.path, error))?;
         let name = &self.definition.projection().name;
-        sync(&self.path)?;
+        store::sync(&self.path)?;
         let target = self.store.build_path(name, self.number);
         fs::rename(&self.path, &target).map_err(|error| ReadModelError::io("cannot put in place", &target, error))?;
         // The new build is in use from here on: what fails now must not be told as a rebuild that failed.
-        let _ = sync(self.store.root());
+        let _ = store::sync(self.store.root());
         for build in self.store.builds().unwrap_or_default() {
             if build.stem == name.to_ascii_lowercase() && build.number + 1 < self.number {
                 // One that cannot be deleted now is deleted after the next build.
@@ -173,14 +173,14 @@ impl Building {
         Ok(info)
     }
 
-    fn complete(&self, counts: Counts, position: &Position) -> rusqlite::Result<()> {
+    fn complete(&self, counts: Counts, position: &Position, latest: Option<Timestamp>) -> rusqlite::Result<()> {
         self.connection
             .execute_batch(&format!("PRAGMA cache_size = -{INDEX_CACHE_KIB}"))?;
         for step in self.definition.schema().iter().filter(|step| step.after_load) {
             self.connection.execute_batch(&step.sql)?;
         }
         bookkeeping::write_position(&self.connection, position)?;
-        bookkeeping::write_state(&self.connection, &counts, &State::Ready, now())?;
+        bookkeeping::write_state(&self.connection, &counts, &State::Ready, latest, now())?;
         self.connection.flush_prepared_statement_cache();
         self.connection.execute_batch("COMMIT")?;
         let check: String = self
@@ -203,6 +203,10 @@ impl Drop for Building {
     fn drop(&mut self) {
         // After the swap nothing is left under this name. A file that cannot be deleted now is deleted by the next build.
         let _ = store::remove(&self.path);
+        let target = self.store.build_path(&self.definition.projection().name, self.number);
+        if !target.exists() {
+            Snapshots::of(&target).remove();
+        }
     }
 }
 
@@ -269,32 +273,68 @@ impl Live {
         F: FnMut() -> bool + Send + 'static,
     {
         let committing = self.committing.clone();
-        let stop = move || !committing.load(Ordering::Relaxed) && stop();
-        self.connection
-            .progress_handler(INTERRUPT_STEPS, Some(stop))
-            .map_err(|error| ReadModelError::sqlite("cannot watch for a cancel", error))
+        interrupt_when(&mut self.connection, move || {
+            !committing.load(Ordering::Relaxed) && stop()
+        })
     }
 
     /// The fold that goes on from the read model's position.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
-        if !self.connection.is_autocommit() {
-            // A fold before this one was dropped without its commit.
-            self.connection
-                .execute_batch("ROLLBACK")
-                .map_err(|error| ReadModelError::sqlite("cannot roll back", error))?;
-        }
-        let info = self.read_info()?;
-        let mut fold = Fold::new(&self.connection, &self.definition, on_poison)?;
-        fold.counts = info.counts;
+        let mut fold = resume(&self.connection, &self.definition, on_poison)?;
         fold.committing = Some(self.committing.clone());
-        fold.advance(&info.position);
-        if let State::Paused { .. } = info.state {
-            // The record that it stands before is about to be tried again; the list says so from the first commit on.
-            fold.retry = true;
-            fold.counts.poisoned = 0;
-        }
         Ok(fold)
     }
+}
+
+/// Makes the tables of a definition, and those in which a read model remembers what it is.
+pub(super) fn create(connection: &Connection, definition: &Definition, origin: &Origin) -> rusqlite::Result<()> {
+    for step in definition.schema().iter().filter(|step| !step.after_load) {
+        connection.execute_batch(&step.sql)?;
+    }
+    let projection = definition.projection();
+    let identity = Identity {
+        name: &projection.name,
+        file: &projection.file,
+        hash: &projection.hash,
+        source: &projection.source,
+        cluster_id: &origin.cluster_id,
+    };
+    bookkeeping::create(connection, &identity, now())?;
+    bookkeeping::write_topics(connection, &origin.topics)
+}
+
+/// The fold that goes on from the position of the read model that a connection has open.
+pub(super) fn resume<'c>(
+    connection: &'c Connection,
+    definition: &'c Definition,
+    on_poison: OnPoison,
+) -> Result<Fold<'c>, ReadModelError> {
+    if !connection.is_autocommit() {
+        // A fold before this one was dropped without its commit.
+        connection
+            .execute_batch("ROLLBACK")
+            .map_err(|error| ReadModelError::sqlite("cannot roll back", error))?;
+    }
+    let info = store::info_of(connection, Path::new(&definition.projection().name))?;
+    let mut fold = Fold::new(connection, definition, on_poison)?;
+    fold.counts = info.counts;
+    fold.latest = info.latest;
+    fold.advance(&info.position);
+    if let State::Paused { .. } = info.state {
+        // The record that it stands before is about to be tried again; the list says so from the first commit on.
+        fold.retry = true;
+        fold.counts.poisoned = 0;
+    }
+    Ok(fold)
+}
+
+pub(super) fn interrupt_when<F>(connection: &mut Connection, stop: F) -> Result<(), ReadModelError>
+where
+    F: FnMut() -> bool + Send + 'static,
+{
+    connection
+        .progress_handler(INTERRUPT_STEPS, Some(stop))
+        .map_err(|error| ReadModelError::sqlite("cannot watch for a cancel", error))
 }
 
 /// Applies records and remembers how far it came.
@@ -311,6 +351,15 @@ pub struct Fold<'c> {
     retry: bool,
     uncommitted: u64,
     committing: Option<Arc<AtomicBool>>,
+    latest: Option<Timestamp>,
+    watch: Option<Watch<'c>>,
+}
+
+/// Who is told what each event did.
+struct Watch<'c> {
+    recorder: Recorder,
+    sink: &'c mut Sink<'c>,
+    sequences: Vec<(String, i64)>,
 }
 
 impl<'c> Fold<'c> {
@@ -334,7 +383,19 @@ impl<'c> Fold<'c> {
             retry: false,
             uncommitted: 0,
             committing: None,
+            latest: None,
+            watch: None,
         })
+    }
+
+    /// Tells `sink` what each event does.
+    pub(super) fn watch(&mut self, recorder: Recorder, sink: &'c mut Sink<'c>) {
+        self.applier.record(recorder.clone());
+        self.watch = Some(Watch {
+            recorder,
+            sink,
+            sequences: Vec::new(),
+        });
     }
 
     /// What became of the records so far.
@@ -381,7 +442,10 @@ impl<'c> Fold<'c> {
                 return Ok(Folded::Stopped);
             }
             self.begin()?;
-            match self.applier.apply(&record, &mut slots)? {
+            self.before_event()?;
+            let outcome = self.applier.apply(&record, &mut slots)?;
+            self.after_event(&record, &outcome);
+            match outcome {
                 Outcome::Applied => self.counts.applied += 1,
                 Outcome::Ignored => self.counts.ignored += 1,
                 Outcome::Poison(poison) => {
@@ -391,9 +455,51 @@ impl<'c> Fold<'c> {
                 }
             }
             self.uncommitted += 1;
+            self.latest = self.latest.max(record.timestamp);
             self.reached.seen(record.topic, record.partition, record.offset + 1);
         }
         Ok(Folded::All)
+    }
+
+    fn before_event(&mut self) -> Result<(), ReadModelError> {
+        if let Some(watch) = &mut self.watch {
+            watch.sequences = scratch::sequences(self.connection)
+                .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
+        }
+        Ok(())
+    }
+
+    fn after_event(&mut self, record: &RecordRef<'_>, outcome: &Outcome) {
+        let Some(watch) = &mut self.watch else { return };
+        let (lines, mut changes) = watch.recorder.take();
+        if let Outcome::Poison(_) = outcome {
+            // What the statements before the failed one did has been rolled back.
+            changes.clear();
+        }
+        let effect = Effect {
+            outcome: outcome.clone(),
+            lines,
+            changes,
+            next: self.reached.next(record.topic, record.partition),
+            latest: self.latest,
+            sequences: std::mem::take(&mut watch.sequences),
+        };
+        (watch.sink)(record, effect);
+    }
+
+    /// The latest time that any record so far has.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.latest
+    }
+
+    /// Takes a snapshot of what was applied so far, whether or not it is committed. `ended` are the partitions of which that is
+    /// everything.
+    pub fn snapshot(&mut self, snapshots: &Snapshots, ended: &[TopicPartition]) -> Result<(), ReadModelError> {
+        self.begin()?;
+        bookkeeping::write_position(self.connection, &self.position())
+            .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now()))
+            .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
+        snapshots.save(self.connection, self.counts.total(), ended)
     }
 
     /// Deals with a poison record as the policy says; whether to stop.
@@ -476,7 +582,7 @@ impl<'c> Fold<'c> {
 
     fn write(&self) -> rusqlite::Result<()> {
         bookkeeping::write_position(self.connection, &self.position())?;
-        bookkeeping::write_state(self.connection, &self.counts, &self.state, now())?;
+        bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now())?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
@@ -515,6 +621,12 @@ impl Reached {
         }
     }
 
+    fn next(&self, topic: &str, partition: i32) -> Option<i64> {
+        let (_, offsets) = self.topics.iter().find(|(name, _)| name == topic)?;
+        let next = offsets.get(usize::try_from(partition).ok()?)?;
+        (*next != UNSEEN).then_some(*next)
+    }
+
     fn position(&self) -> Position {
         let mut position = Position::new();
         for (topic, offsets) in &self.topics {
@@ -529,7 +641,7 @@ impl Reached {
     }
 }
 
-fn open(path: &Path) -> Result<Connection, ReadModelError> {
+pub(super) fn open(path: &Path) -> Result<Connection, ReadModelError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags)
         .and_then(|connection| {
@@ -540,14 +652,7 @@ fn open(path: &Path) -> Result<Connection, ReadModelError> {
         .map_err(|error| ReadModelError::sqlite(format!("cannot open {}", path.display()), error))
 }
 
-/// Makes a file or folder durable.
-fn sync(path: &Path) -> Result<(), ReadModelError> {
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| ReadModelError::io("cannot make durable", path, error))
-}
-
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -95,8 +95,17 @@ fn replayed(source: &str, file: &str, records: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), "lab").unwrap();
     let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[3]));
-    let (origin, ranges) = (log.log().origin(), log.ranges());
-    let report = build(&store, &definition, &origin, &ranges, open, true, &mut control()).unwrap();
+    let ranges = log.ranges();
+    let report = build(
+        &store,
+        &definition,
+        &log.log().origin(),
+        &ranges,
+        open,
+        true,
+        &mut control(),
+    )
+    .unwrap();
     let mut text = format!("{:?}\n\n", report.info.counts);
     let mut rows = Vec::new();
     dump(&store, &projection.name, &mut rows).unwrap();

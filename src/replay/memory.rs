@@ -101,6 +101,11 @@ impl Memory {
         ranges.collect()
     }
 
+    /// Every record, merged.
+    pub(super) fn all(&self) -> Vec<Record> {
+        self.merged(&self.ranges(), &[1]).batches.flatten().collect()
+    }
+
     /// The records of `ranges`, merged by (timestamp, topic, partition, offset), in batches of the sizes of `sizes` by turns.
     pub(super) fn merged(&self, ranges: &[Range], sizes: &[usize]) -> MemorySource {
         let mut heads: Vec<std::collections::VecDeque<&Record>> =

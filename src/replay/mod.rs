@@ -3,10 +3,12 @@
 //! A replay runs on two threads: one reads, one applies. Between them stands a bounded channel, so that memory is bounded
 //! whatever the topic's size. What is applied in which order depends on the log alone, never on how it was batched.
 
+pub mod at;
 #[cfg(test)]
 mod cases;
 pub mod error;
 pub mod follow;
+mod keeper;
 mod log;
 mod lookout;
 #[cfg(test)]

@@ -12,7 +12,9 @@ use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::readmodel::writer::{Building, Fold, Folded, OnPoison, Origin};
 use crate::record::Timestamp;
 
+use super::at::is_empty;
 use super::error::ReplayError;
+use super::keeper::Keeper;
 use super::log::{self, Log, Span};
 use super::lookout;
 use super::progress::{Meter, Phase};
@@ -119,14 +121,11 @@ pub(super) fn build<S: Source>(
     control.meter.phase(Phase::Rebuilding);
     let span = Span::of(ranges);
     control.meter.say(0, span.total(), fold.counts(), log::starts(ranges));
-    let filled: Vec<Range> = ranges
-        .iter()
-        .filter(|range| range.end.is_none_or(|end| end > range.start))
-        .cloned()
-        .collect();
+    let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
     let mut ended = Ended::End;
     if !filled.is_empty() {
-        ended = read(&mut fold, || open(filled), &span, control)?;
+        let mut keeper = Keeper::new(building.snapshots(), control.snapshot_every, log::ends(ranges));
+        ended = read(&mut fold, || open(filled), &span, control, &mut keeper)?;
     }
     control.meter.say(
         span.covered(&fold.position()),
@@ -151,10 +150,10 @@ pub(super) fn build<S: Source>(
             "the reader ended before offset {end} of {partition}"
         )));
     }
-    let counts = fold.counts();
+    let (counts, latest) = (fold.counts(), fold.latest());
     drop(fold);
     control.meter.phase(Phase::Finishing);
-    let info = building.finish(counts, &ends)?;
+    let info = building.finish(counts, &ends, latest)?;
     Ok(RebuildReport {
         info,
         records: counts.total(),
@@ -163,7 +162,7 @@ pub(super) fn build<S: Source>(
 }
 
 /// Why a fold of ranges ended.
-enum Ended {
+pub(super) enum Ended {
     /// Everything was read.
     End,
     /// Too many poison records.
@@ -171,11 +170,12 @@ enum Ended {
 }
 
 /// Reads on one thread and applies on this one.
-fn read<S: Source>(
+pub(super) fn read<S: Source>(
     fold: &mut Fold<'_>,
     open: impl FnOnce() -> Result<S, ReplayError> + Send,
     span: &Span,
     control: &mut Control,
+    keeper: &mut Keeper,
 ) -> Result<Ended, ReplayError> {
     let cancel = control.cancel.clone();
     let stop = move || cancel.is_cancelled();
@@ -186,7 +186,7 @@ fn read<S: Source>(
             let stop = stop.clone();
             scope.spawn(move || feed(open, &sender, &used, &stop))
         };
-        let result = apply(&receiver, &done, fold, span, &mut control.meter, &stop);
+        let result = apply(&receiver, &done, fold, span, &mut control.meter, keeper, &stop);
         // The reading thread ends when it finds that nobody listens.
         drop(receiver);
         match reading.join() {
@@ -202,6 +202,7 @@ fn apply<B: Records>(
     fold: &mut Fold<'_>,
     span: &Span,
     meter: &mut Meter,
+    keeper: &mut Keeper,
     stop: &dyn Fn() -> bool,
 ) -> Result<Ended, ReplayError> {
     while !stop() {
@@ -225,6 +226,7 @@ fn apply<B: Records>(
                 // Where the reading thread is busy it is freed here.
                 let _ = done.try_send(batch);
                 fold.advance(&position);
+                keeper.look(fold, meter);
             }
             Ok(Fed::Idle(position, _)) => {
                 fold.advance(&position);

@@ -9,6 +9,7 @@ use crate::projection::parse::parse;
 use crate::readmodel::dump::dump;
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::store::State;
+use crate::replay::keeper::EVERY;
 use crate::replay::memory::{Hook, Memory, MemorySource};
 use crate::replay::progress::Meter;
 
@@ -48,6 +49,7 @@ pub(in crate::replay) fn control() -> Control {
     Control {
         cancel: CancellationToken::new(),
         meter: Meter::new().0,
+        snapshot_every: EVERY,
     }
 }
 
@@ -382,10 +384,7 @@ fn progress_covers_gaps_and_ends_at_the_total() {
     );
     let store = Store::open(folder.path(), "lab").unwrap();
     let (meter, progress) = Meter::new();
-    let mut control = Control {
-        cancel: CancellationToken::new(),
-        meter,
-    };
+    let mut control = Control { meter, ..control() };
     let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[1]));
     build(
         &store,

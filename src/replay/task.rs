@@ -2,11 +2,13 @@
 
 use std::any::Any;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ReplayError;
+use super::keeper::EVERY;
 use super::progress::{Meter, Progress};
 
 /// A replay that runs on threads of its own.
@@ -23,6 +25,8 @@ pub(super) struct Control {
     pub(super) cancel: CancellationToken,
     /// Where it says how far it is.
     pub(super) meter: Meter,
+    /// How much replay lies between two snapshots.
+    pub(super) snapshot_every: Duration,
 }
 
 impl<T: Send + 'static> Task<T> {
@@ -36,6 +40,7 @@ impl<T: Send + 'static> Task<T> {
         let mut control = Control {
             cancel: cancel.clone(),
             meter,
+            snapshot_every: EVERY,
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let result = work(&mut control);

@@ -162,3 +162,45 @@ fn what_cannot_be_done_is_an_error_that_says_so() {
     follower.kill().unwrap();
     follower.wait().unwrap();
 }
+
+#[test]
+fn a_moment_is_looked_at_beside_the_read_model_in_use() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(2);
+    write(
+        &cluster.client(),
+        (0..70).map(|n| (&*topic, (n % 2) as i32, 1_700_000_000_000 + n, Some(event(n)))),
+    );
+    let folder = scratch();
+    let commands = Commands::new(&cluster, folder.path(), &accounts(&[&topic]));
+    let file = commands.file.to_str().unwrap().to_owned();
+    commands.output(&["rebuild", &file]);
+    let now = commands.dump();
+    let rows = commands.output(&[
+        "--json",
+        "at",
+        "accounts",
+        "1700000000010",
+        "-q",
+        "SELECT sum(n) AS n FROM account",
+    ]);
+    assert_eq!(rows, "{\"n\":10}\n");
+    let named = commands.output(&[
+        "at",
+        "accounts",
+        "0:4,1:1",
+        "-q",
+        "SELECT count(*) FROM accounts.entry",
+        "-o",
+        "csv",
+    ]);
+    assert_eq!(named, "count(*)\n5\n");
+    let then = commands.output(&["at", "accounts", "1700000000030"]);
+    assert_eq!(commands.dump(), now);
+    let other = scratch();
+    let rebuilt = Commands::new(&cluster, other.path(), &accounts(&[&topic]));
+    rebuilt.output(&["rebuild", rebuilt.file.to_str().unwrap(), "--until", "1700000000030"]);
+    assert_eq!(then, rebuilt.dump());
+    let refused = refused(&commands.command(&["at", "accounts", "5:1"]).output().unwrap());
+    assert!(refused.contains("there is no partition 5"), "{refused}");
+}

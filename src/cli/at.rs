@@ -1,0 +1,59 @@
+//! `foldlog at`.
+
+use crate::replay::at::{Moment, at};
+use crate::replay::rebuild::Until;
+
+use super::context::Context;
+use super::query::{self, Output};
+use super::rebuild::{parse_until, watch};
+use super::{dump, show};
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  foldlog at account_balance 2026-01-31T08:00:00Z
+  foldlog at account_balance 0:1500,1:1480
+  foldlog at account_balance 2026-01-31 -q 'SELECT * FROM account ORDER BY balance DESC LIMIT 10'
+
+The log is replayed from the nearest snapshot by the rules that the read model was built with; the read model in use stays \
+as it is. In the query tables are named bare or with the projection's name.")]
+pub struct Args {
+    /// The projection
+    projection: String,
+    /// Before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets; partitions
+    /// that are not named are taken to their end
+    #[arg(value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
+    moment: Until,
+    /// Ask this, instead of printing every row
+    #[arg(short = 'q', long = "query", value_name = "SQL")]
+    sql: Option<String>,
+    /// How to print the rows of a query [default: table; json with --json]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", requires = "sql")]
+    output: Option<Output>,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    let connection = context.connect()?;
+    let (client, store) = (connection.client.clone(), connection.store.clone());
+    let task = at(client, store, args.projection.clone(), Some(args.moment));
+    watch(&task, &format!("at {}", args.projection))?;
+    let moment = task.wait()?;
+    eprintln!("{}", sentence(&moment));
+    match args.sql {
+        Some(sql) => query::print(&moment.scratch.session()?, &sql, args.output, None, context.json()),
+        None => dump::print(context.json(), |out| moment.scratch.dump(out)),
+    }
+}
+
+fn sentence(moment: &Moment) -> String {
+    let info = &moment.info;
+    let mut text = format!("{} after {}", info.name, show::counted(info.counts.total(), "record"));
+    if let Some(latest) = info.latest {
+        text += &format!(", the latest of {}", show::time(latest));
+    }
+    if info.counts.skipped > 0 {
+        text += &format!("; {} of them could not be applied", show::count(info.counts.skipped));
+    }
+    text
+}

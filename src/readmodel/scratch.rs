@@ -1,0 +1,251 @@
+//! A read model at a moment of its past, or as it might have been: a private copy that nobody else sees and that is gone afterwards.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
+use crate::record::{RecordRef, Timestamp, TopicPartition};
+
+use super::apply::Outcome;
+use super::bookkeeping;
+use super::changes::{Change, Recorder, Watched};
+use super::compile::Definition;
+use super::dump;
+use super::error::ReadModelError;
+use super::lock::Lock;
+use super::query::Session;
+use super::snapshot::Snapshot;
+use super::store::{self, Build, Counts, ReadModelInfo, State, Store};
+use super::writer::{self, Fold, OnPoison, Origin};
+
+/// The folder of the copies, in that of the store.
+const FOLDER: &str = "scratch";
+/// The file in each of them that says whether somebody uses it.
+const LOCK: &str = "lock";
+/// Page cache of a copy.
+const CACHE_KIB: i32 = 64 * 1024;
+
+/// A private copy. Dropping it deletes it; the room that a killed process left is used by the next.
+#[derive(Debug)]
+pub struct Scratch {
+    connection: Connection,
+    definition: Definition,
+    recorder: Option<Recorder>,
+    folder: PathBuf,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+/// Is told what each event did.
+pub type Sink<'s> = dyn FnMut(&RecordRef<'_>, Effect) + 's;
+
+/// What one event did, and all that it takes to undo it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Effect {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The lines of the statements that ran, in order.
+    pub lines: Vec<usize>,
+    /// The rows that they wrote, in order.
+    pub changes: Vec<Change>,
+    /// The next offset of the event's partition before it.
+    pub(super) next: Option<i64>,
+    /// The latest time of the records before it.
+    pub(super) latest: Option<Timestamp>,
+    /// What AUTOINCREMENT had given out before it.
+    pub(super) sequences: Vec<(String, i64)>,
+}
+
+impl Scratch {
+    /// A copy of a snapshot, or an empty read model.
+    pub fn new(
+        store: &Store,
+        definition: &Definition,
+        origin: &Origin,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<Self, ReadModelError> {
+        let (folder, lock) = folder(store)?;
+        let path = folder.join(format!("{}.db", definition.projection().name));
+        if let Some(snapshot) = snapshot {
+            fs::copy(&snapshot.path, &path)
+                .map_err(|error| ReadModelError::io("cannot copy", &snapshot.path, error))?;
+        }
+        let scratch = Self {
+            connection: writer::open(&path)?,
+            definition: definition.clone(),
+            recorder: None,
+            folder,
+            path,
+            _lock: lock,
+        };
+        scratch
+            .prepare(origin, snapshot.is_some())
+            .map_err(|error| scratch.failed("cannot write", error))?;
+        Ok(scratch)
+    }
+
+    fn prepare(&self, origin: &Origin, filled: bool) -> rusqlite::Result<()> {
+        self.connection.execute_batch(&format!(
+            "PRAGMA page_size = 8192;
+             PRAGMA journal_mode = MEMORY;
+             PRAGMA synchronous = OFF;
+             PRAGMA cache_size = -{CACHE_KIB}"
+        ))?;
+        if filled {
+            return Ok(());
+        }
+        self.connection.execute_batch("BEGIN")?;
+        writer::create(&self.connection, &self.definition, origin)?;
+        self.connection.execute_batch("COMMIT")
+    }
+
+    fn failed(&self, what: &str, error: rusqlite::Error) -> ReadModelError {
+        ReadModelError::sqlite(format!("{what} {}", self.path.display()), error)
+    }
+
+    /// What it is, and how far it has come.
+    pub fn info(&self) -> Result<ReadModelInfo, ReadModelError> {
+        store::info_of(&self.connection, &self.path)
+    }
+
+    /// The definition that it folds by.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Looks at `stop` while SQLite works on one statement, so that a cancel need not wait for it.
+    pub fn interrupt_when<F>(&mut self, stop: F) -> Result<(), ReadModelError>
+    where
+        F: FnMut() -> bool + Send + 'static,
+    {
+        writer::interrupt_when(&mut self.connection, stop)
+    }
+
+    /// The fold that goes on from where it stands. A record that cannot be applied is skipped and listed.
+    pub fn fold(&self) -> Result<Fold<'_>, ReadModelError> {
+        writer::resume(&self.connection, &self.definition, OnPoison::Skip)
+    }
+
+    /// The same, and `sink` is told what each event did. From the first such fold on, each costs about twice as much.
+    pub fn recorded<'s>(&'s mut self, sink: &'s mut Sink<'s>) -> Result<Fold<'s>, ReadModelError> {
+        let recorder = match self.recorder.take() {
+            Some(recorder) => recorder,
+            None => Recorder::install(&self.connection).map_err(|error| self.failed("cannot watch", error))?,
+        };
+        self.recorder = Some(recorder.clone());
+        let mut fold = self.fold()?;
+        fold.watch(recorder, sink);
+        Ok(fold)
+    }
+
+    /// The tables that are watched, as [`Change::table`] counts them; none before the first [`Scratch::recorded`].
+    pub fn watched(&self) -> &[Watched] {
+        self.recorder.as_ref().map_or(&[], Recorder::tables)
+    }
+
+    /// Takes back what a record did: the last that was applied and not yet undone.
+    pub fn undo(&self, record: &RecordRef<'_>, effect: &Effect) -> Result<(), ReadModelError> {
+        let undone = self.take_back(record, effect);
+        if undone.is_err() && !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        let _ = self.connection.execute_batch("PRAGMA foreign_keys = ON");
+        undone.map_err(|error| self.failed("cannot undo an event in", error))
+    }
+
+    fn take_back(&self, record: &RecordRef<'_>, effect: &Effect) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        // What a cascade did was recorded, and is taken back like everything else.
+        connection.execute_batch("PRAGMA foreign_keys = OFF; BEGIN")?;
+        if let Some(recorder) = &self.recorder {
+            recorder.undo(connection, &effect.changes)?;
+        }
+        if !effect.sequences.is_empty() || has_sequences(connection)? {
+            connection.execute("DELETE FROM sqlite_sequence", [])?;
+            for (table, last) in &effect.sequences {
+                connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", params![table, last])?;
+            }
+        }
+        let mut counts = bookkeeping::read_info(connection)?.map_or(Counts::default(), |info| info.counts);
+        let count = match effect.outcome {
+            Outcome::Applied => &mut counts.applied,
+            Outcome::Ignored => &mut counts.ignored,
+            Outcome::Poison(_) => &mut counts.skipped,
+        };
+        *count = count.saturating_sub(1);
+        bookkeeping::write_state(connection, &counts, &State::Ready, effect.latest, writer::now())?;
+        bookkeeping::forget_dead_letter(connection, record)?;
+        let partition = TopicPartition::new(record.topic, record.partition);
+        bookkeeping::set_next(connection, &partition, effect.next)?;
+        connection.execute_batch("COMMIT")
+    }
+
+    /// A session in which it is the only read model: its tables are named bare or with the projection's name.
+    pub fn session(&self) -> Result<Session, ReadModelError> {
+        Session::over(vec![Build {
+            stem: self.definition.projection().name.to_ascii_lowercase(),
+            number: 0,
+            path: self.path.clone(),
+        }])
+    }
+
+    /// Its dump, as [`dump::dump`] writes it.
+    pub fn dump(&self, out: &mut dyn Write) -> Result<String, ReadModelError> {
+        dump::of(&self.connection, &self.path, out)
+    }
+
+    /// Where its file lies, for as long as it is there.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        empty(&self.folder);
+    }
+}
+
+fn has_sequences(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'")?
+        .exists([])
+}
+
+/// What AUTOINCREMENT has given out: no trigger sees it.
+pub(super) fn sequences(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
+    if !has_sequences(connection)? {
+        return Ok(Vec::new());
+    }
+    connection
+        .prepare_cached("SELECT name, seq FROM sqlite_sequence")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+/// A folder of one's own: the first that nobody holds, emptied. The lock files stay, so that two can never hold one of them.
+fn folder(store: &Store) -> Result<(PathBuf, Lock), ReadModelError> {
+    let mut number = 0;
+    loop {
+        let folder = store.root().join(FOLDER).join(number.to_string());
+        match Lock::take(&folder.join(LOCK), "scratch", "looking at the past") {
+            Ok(lock) => {
+                empty(&folder);
+                return Ok((folder, lock));
+            }
+            Err(ReadModelError::Locked { .. }) => number += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name() != LOCK {
+            // What cannot be deleted now is deleted by the next that takes the folder.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The read model as it was at any moment: from the nearest snapshot forward.
+
+use crate::broker::client::Client;
+use crate::broker::reader::{Order, Range, ReadPlan, Reader};
+use crate::projection::parse::parse;
+use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::scratch::Scratch;
+use crate::readmodel::snapshot::{Snapshot, Snapshots};
+use crate::readmodel::store::{ReadModelInfo, Store};
+use crate::record::{Position, TopicPartition};
+
+use super::error::ReplayError;
+use super::follow;
+use super::keeper::Keeper;
+use super::log::{self, Log, Span};
+use super::lookout;
+use super::progress::Phase;
+use super::rebuild::{Until, WAIT, read};
+use super::source::{Polled, Records, Source};
+use super::task::{Control, Task};
+
+/// A read model at a moment.
+#[derive(Debug)]
+pub struct Moment {
+    /// The private copy that holds it.
+    pub scratch: Scratch,
+    /// Where it stands.
+    pub info: ReadModelInfo,
+}
+
+/// Starts going to a moment of a read model that was built; the rules are those of the file that it was built from. Where the
+/// way there takes long, snapshots are left on it.
+pub fn at(client: Client, store: Store, name: String, moment: Option<Until>) -> Task<Moment> {
+    Task::start("at", move |control| {
+        let past = Past::open(&client, &store, &name, moment, control)?;
+        let scratch = past.go(&past.ends, &merged(&client), control)?;
+        Ok(Moment {
+            info: scratch.info()?,
+            scratch,
+        })
+    })
+}
+
+/// Reads a cluster's log in the order of a replay.
+pub(super) fn merged(client: &Client) -> impl Fn(Vec<Range>) -> Result<Reader, ReplayError> + Sync {
+    |ranges| {
+        let order = Order::Merged;
+        Ok(client.reader(ReadPlan { ranges, order })?)
+    }
+}
+
+/// What a look into the past needs: the rules that the read model was built by, and the log.
+pub(super) struct Past {
+    pub(super) store: Store,
+    pub(super) definition: Definition,
+    pub(super) snapshots: Snapshots,
+    pub(super) log: Log,
+    /// Where the log begins.
+    pub(super) starts: Position,
+    /// The moment: the next offset of each partition.
+    pub(super) ends: Position,
+}
+
+impl Past {
+    /// Asks the store and the cluster. A log that is no longer the one that the read model folds is an error that says so.
+    pub(super) fn open(
+        client: &Client,
+        store: &Store,
+        name: &str,
+        moment: Option<Until>,
+        control: &Control,
+    ) -> Result<Self, ReplayError> {
+        let info = store.info(name)?;
+        let definition = compile(&parse(&store.source(name)?, &info.file)?)?;
+        let topics = definition.projection().topics.clone();
+        let asked = client.clone();
+        let (log, ranges) = lookout::ask(&control.cancel, move || {
+            let log = Log::survey(&asked, &topics)?;
+            let ranges = log.ranges(&asked, moment.as_ref())?;
+            Ok((log, ranges))
+        })?;
+        follow::start(definition.projection(), &info, &store.topics(name)?, &log)?;
+        Ok(Self {
+            store: store.clone(),
+            definition,
+            snapshots: store.snapshots(name)?,
+            log,
+            starts: log::starts(&ranges),
+            ends: log::ends(&ranges),
+        })
+    }
+
+    /// Goes to `moment`, of which every partition must lie between the log's beginning and its end.
+    pub(super) fn go<S: Source>(
+        &self,
+        moment: &Position,
+        open: &(dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Sync),
+        control: &mut Control,
+    ) -> Result<Scratch, ReplayError> {
+        let snapshot = self.nearest(moment, open, control)?;
+        let mut scratch = Scratch::new(&self.store, &self.definition, &self.log.origin(), snapshot.as_ref())?;
+        let cancel = control.cancel.clone();
+        scratch.interrupt_when(move || cancel.is_cancelled())?;
+        let ranges = self.ranges(&scratch.info()?.position, moment);
+        let span = Span::of(&ranges);
+        let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
+        control.meter.phase(Phase::Rebuilding);
+        let mut fold = scratch.fold()?;
+        if !filled.is_empty() {
+            let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every, moment.clone());
+            read(&mut fold, || open(filled), &span, control, &mut keeper)?;
+        }
+        fold.advance(moment);
+        fold.commit()?;
+        drop(fold);
+        Ok(scratch)
+    }
+
+    /// The nearest snapshot that is still what a replay of the log begins with.
+    fn nearest<S: Source>(
+        &self,
+        moment: &Position,
+        open: &dyn Fn(Vec<Range>) -> Result<S, ReplayError>,
+        control: &Control,
+    ) -> Result<Option<Snapshot>, ReplayError> {
+        for snapshot in self.snapshots.before(moment) {
+            if self.holds(&snapshot, open, control)? {
+                return Ok(Some(snapshot));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether all that the log holds beyond the snapshot comes after it in a replay. Only partitions that were read to their end,
+    /// or to that of the replay that left the snapshot, can hold anything that does not.
+    fn holds<S: Source>(
+        &self,
+        snapshot: &Snapshot,
+        open: &dyn Fn(Vec<Range>) -> Result<S, ReplayError>,
+        control: &Control,
+    ) -> Result<bool, ReplayError> {
+        let position = &snapshot.info.position;
+        let mut grown = self.ranges(position, &self.log.ends());
+        grown.retain(|range| {
+            let partition = TopicPartition::new(range.topic.clone(), range.partition);
+            let doubtful = snapshot.ended.contains(&partition) || position.next(&partition).is_none();
+            doubtful && !is_empty(range)
+        });
+        if grown.is_empty() {
+            return Ok(true);
+        }
+        let mut source = open(grown)?;
+        while !control.cancel.is_cancelled() {
+            match source.poll(WAIT)? {
+                Polled::Batch(batch) => {
+                    if let Some(first) = batch.records().next() {
+                        return Ok(first.timestamp > snapshot.info.latest);
+                    }
+                }
+                Polled::Idle => {}
+                Polled::End => return Ok(true),
+            }
+        }
+        Err(ReplayError::Cancelled)
+    }
+
+    /// What lies between two positions of the log.
+    pub(super) fn ranges(&self, from: &Position, to: &Position) -> Vec<Range> {
+        let range = |(partition, end): (&TopicPartition, i64)| {
+            let low = self.starts.next(partition).unwrap_or(0);
+            Range {
+                topic: partition.topic.clone(),
+                partition: partition.partition,
+                // Retention may have moved the log's beginning past what a snapshot needs next.
+                start: from.next(partition).unwrap_or(low).max(low),
+                end: Some(end),
+            }
+        };
+        to.iter().map(range).collect()
+    }
+}
+
+pub(super) fn is_empty(range: &Range) -> bool {
+    range.end.is_some_and(|end| end <= range.start)
+}
+
+#[cfg(test)]
+#[path = "at_tests.rs"]
+mod tests;

@@ -1,0 +1,58 @@
+//! Takes snapshots while a replay runs, so that later no moment of it is far.
+
+use std::time::{Duration, Instant};
+
+use crate::readmodel::snapshot::Snapshots;
+use crate::readmodel::writer::Fold;
+use crate::record::{Position, TopicPartition};
+
+use super::progress::Meter;
+
+/// How much replay lies between two snapshots: what whoever asks for a moment waits at most.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+/// Snapshots take at most one part in this many of the time of a replay.
+const SHARE: u32 = 10;
+
+/// Decides when the next one is due.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    snapshots: Option<Snapshots>,
+    every: Duration,
+    since: Instant,
+    /// Where this replay ends.
+    ends: Position,
+}
+
+impl Keeper {
+    pub(super) fn new(snapshots: Snapshots, every: Duration, ends: Position) -> Self {
+        Self {
+            snapshots: Some(snapshots),
+            every,
+            since: Instant::now(),
+            ends,
+        }
+    }
+
+    /// Takes one if it is due. A replay does not fail for the want of one: it is said, and no more are taken.
+    pub(super) fn look(&mut self, fold: &mut Fold<'_>, meter: &mut Meter) {
+        let Some(snapshots) = &self.snapshots else { return };
+        if self.since.elapsed() < self.every {
+            return;
+        }
+        let position = fold.position();
+        let at_end =
+            |(partition, next): &(&TopicPartition, i64)| self.ends.next(partition).is_some_and(|end| *next >= end);
+        let ended: Vec<_> = position
+            .iter()
+            .filter(at_end)
+            .map(|(partition, _)| partition.clone())
+            .collect();
+        let begun = Instant::now();
+        if let Err(error) = fold.snapshot(snapshots, &ended) {
+            meter.notice(format!("no more snapshots of this replay are taken: {error}"));
+            self.snapshots = None;
+        }
+        self.every = self.every.max(begun.elapsed() * SHARE);
+        self.since = Instant::now();
+    }
+}
