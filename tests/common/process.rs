@@ -16,7 +16,20 @@ pub struct BrokerProcess {
 impl BrokerProcess {
     /// Starts one on `data`; port 0 in `listen` takes a free one. Returns when it says where it listens.
     pub fn start(data: &Path, listen: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_foldlog"))
+        Self::start_as(Command::new(env!("CARGO_BIN_EXE_foldlog")), data, listen)
+    }
+
+    /// Starts one whose files cannot grow beyond some 250 kilobytes.
+    pub fn start_with_small_files(data: &Path, listen: &str) -> Self {
+        let mut shell = Command::new("sh");
+        // Ignored, so that the write fails and the process is not ended by a signal that only this limit sends.
+        let script = "trap '' XFSZ; ulimit -f 500; exec \"$0\" \"$@\"";
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_foldlog")]);
+        Self::start_as(shell, data, listen)
+    }
+
+    fn start_as(mut program: Command, data: &Path, listen: &str) -> Self {
+        let mut child = program
             .arg("--data")
             .arg(data)
             .args(["broker", "--listen", listen])

@@ -11,6 +11,7 @@ mod common;
 mod contract;
 mod crash;
 mod demo;
+mod full_disk;
 mod gaps;
 mod hostile;
 mod lag;
