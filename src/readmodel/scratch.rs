@@ -38,12 +38,11 @@ pub struct Scratch {
     _lock: Lock,
 }
 
-/// Is told what each event did.
-pub type Sink<'s> = dyn FnMut(&RecordRef<'_>, Effect) + 's;
-
 /// What one event did, and all that it takes to undo it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
+    /// Its type, where its value has one.
+    pub event: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
     /// The lines of the statements that ran, in order.
@@ -128,15 +127,16 @@ impl Scratch {
         writer::resume(&self.connection, &self.definition, OnPoison::Skip)
     }
 
-    /// The same, and `sink` is told what each event did. From the first such fold on, each costs about twice as much.
-    pub fn recorded<'s>(&'s mut self, sink: &'s mut Sink<'s>) -> Result<Fold<'s>, ReadModelError> {
+    /// The same, which says of each event what it did: [`Fold::step`]. From the first such fold on, each costs about twice as
+    /// much.
+    pub fn recorded(&mut self) -> Result<Fold<'_>, ReadModelError> {
         let recorder = match self.recorder.take() {
             Some(recorder) => recorder,
             None => Recorder::install(&self.connection).map_err(|error| self.failed("cannot watch", error))?,
         };
         self.recorder = Some(recorder.clone());
         let mut fold = self.fold()?;
-        fold.watch(recorder, sink);
+        fold.record(recorder);
         Ok(fold)
     }
 

@@ -20,7 +20,7 @@ use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::lock::Lock;
-use super::scratch::{self, Effect, Sink};
+use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
 
@@ -352,14 +352,7 @@ pub struct Fold<'c> {
     uncommitted: u64,
     committing: Option<Arc<AtomicBool>>,
     latest: Option<Timestamp>,
-    watch: Option<Watch<'c>>,
-}
-
-/// Who is told what each event did.
-struct Watch<'c> {
-    recorder: Recorder,
-    sink: &'c mut Sink<'c>,
-    sequences: Vec<(String, i64)>,
+    recorder: Option<Recorder>,
 }
 
 impl<'c> Fold<'c> {
@@ -384,18 +377,14 @@ impl<'c> Fold<'c> {
             uncommitted: 0,
             committing: None,
             latest: None,
-            watch: None,
+            recorder: None,
         })
     }
 
-    /// Tells `sink` what each event does.
-    pub(super) fn watch(&mut self, recorder: Recorder, sink: &'c mut Sink<'c>) {
+    /// Records what events do, for [`Fold::step`].
+    pub(super) fn record(&mut self, recorder: Recorder) {
         self.applier.record(recorder.clone());
-        self.watch = Some(Watch {
-            recorder,
-            sink,
-            sequences: Vec::new(),
-        });
+        self.recorder = Some(recorder);
     }
 
     /// What became of the records so far.
@@ -442,49 +431,61 @@ impl<'c> Fold<'c> {
                 return Ok(Folded::Stopped);
             }
             self.begin()?;
-            self.before_event()?;
             let outcome = self.applier.apply(&record, &mut slots)?;
-            self.after_event(&record, &outcome);
-            match outcome {
-                Outcome::Applied => self.counts.applied += 1,
-                Outcome::Ignored => self.counts.ignored += 1,
-                Outcome::Poison(poison) => {
-                    if self.poisoned(&record, poison)? {
-                        return Ok(Folded::Poisoned);
-                    }
-                }
+            if self.counted(&record, outcome)? {
+                return Ok(Folded::Poisoned);
             }
-            self.uncommitted += 1;
-            self.latest = self.latest.max(record.timestamp);
-            self.reached.seen(record.topic, record.partition, record.offset + 1);
         }
         Ok(Folded::All)
     }
 
-    fn before_event(&mut self) -> Result<(), ReadModelError> {
-        if let Some(watch) = &mut self.watch {
-            watch.sequences = scratch::sequences(self.connection)
-                .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
+    /// Counts what became of a record; whether to stop before it.
+    fn counted(&mut self, record: &RecordRef<'_>, outcome: Outcome) -> Result<bool, ReadModelError> {
+        match outcome {
+            Outcome::Applied => self.counts.applied += 1,
+            Outcome::Ignored => self.counts.ignored += 1,
+            Outcome::Poison(poison) => {
+                if self.poisoned(record, poison)? {
+                    return Ok(true);
+                }
+            }
         }
-        Ok(())
+        self.uncommitted += 1;
+        self.latest = self.latest.max(record.timestamp);
+        self.reached.seen(record.topic, record.partition, record.offset + 1);
+        Ok(false)
     }
 
-    fn after_event(&mut self, record: &RecordRef<'_>, outcome: &Outcome) {
-        let Some(watch) = &mut self.watch else { return };
-        let (lines, mut changes) = watch.recorder.take();
+    /// Applies one record and says what it did, which only the fold of [`Scratch::recorded`](super::scratch::Scratch::recorded)
+    /// knows.
+    pub fn step(&mut self, record: &RecordRef<'_>) -> Result<Effect, ReadModelError> {
+        self.begin()?;
+        let sequences = scratch::sequences(self.connection)
+            .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
+        let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest);
+        let mut slots = Vec::new();
+        let outcome = self.applier.apply(record, &mut slots)?;
+        let (lines, mut changes) = self.recorder.as_ref().map(Recorder::take).unwrap_or_default();
         if let Outcome::Poison(_) = outcome {
             // What the statements before the failed one did has been rolled back.
             changes.clear();
         }
-        let effect = Effect {
-            outcome: outcome.clone(),
+        let event = match slots.first() {
+            Some(Scalar::Text(event)) => Some(event.to_string()),
+            Some(Scalar::Integer(event)) => Some(event.to_string()),
+            Some(Scalar::Real(event)) => Some(event.to_string()),
+            Some(Scalar::Null | Scalar::Blob(_)) | None => None,
+        };
+        self.counted(record, outcome.clone())?;
+        Ok(Effect {
+            event,
+            outcome,
             lines,
             changes,
-            next: self.reached.next(record.topic, record.partition),
-            latest: self.latest,
-            sequences: std::mem::take(&mut watch.sequences),
-        };
-        (watch.sink)(record, effect);
+            next,
+            latest,
+            sequences,
+        })
     }
 
     /// The latest time that any record so far has.

@@ -8,7 +8,7 @@ use super::super::rebuild::tests::{ACCOUNTS, control, definition, events, log_of
 use super::*;
 use crate::readmodel::dump::dump;
 use crate::readmodel::scratch::Effect;
-use crate::record::{Record, RecordRef};
+use crate::record::Record;
 
 /// Every way in which a handler can write that an undo might get wrong: rowids that are no column, a key that is updated, rows
 /// that a conflict or a foreign key takes away, AUTOINCREMENT, generated columns, text that is not UTF-8, more columns than
@@ -157,13 +157,10 @@ proptest! {
 }
 
 fn applied(scratch: &mut Scratch, record: &Record) -> (Record, Effect) {
-    let mut told = None;
-    let mut sink = |record: &RecordRef<'_>, effect| told = Some((record.to_record(), effect));
-    let mut fold = scratch.recorded(&mut sink).unwrap();
-    fold.apply([record.view()].into_iter(), &|| false).unwrap();
+    let mut fold = scratch.recorded().unwrap();
+    let effect = fold.step(&record.view()).unwrap();
     fold.commit().unwrap();
-    drop(fold);
-    told.unwrap()
+    (record.clone(), effect)
 }
 
 /// The dump, and what it does not show: rowids, what AUTOINCREMENT gives next, position, counts and dead letters.
