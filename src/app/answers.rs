@@ -141,8 +141,12 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
             records.tail = None;
         }
     } else if let Some(records) = model.records.as_mut().filter(|r| r.page.expects(id)) {
-        told = Some("records");
-        records::failed(records, failure.clone());
+        // Of a place that is refused, what there is instead says enough.
+        told = Some(if records::failed(records, failure.clone()) {
+            ""
+        } else {
+            "records"
+        });
     }
     if let Some(what) = told {
         model.tell_failure(what, &failure);

@@ -195,13 +195,11 @@ impl Model {
         self.note(level, line.into(), String::new());
     }
 
-    /// Tells the user what failed.
+    /// Tells the user what failed; `what` may be empty where the failure says it.
     pub fn tell_failure(&mut self, what: &str, failure: &Failure) {
-        self.note(
-            Level::Error,
-            format!("{what}: {}", failure.summary),
-            failure.full.clone(),
-        );
+        let gap = if what.is_empty() { "" } else { ": " };
+        let line = format!("{what}{gap}{}", failure.summary);
+        self.note(Level::Error, line, failure.full.clone());
     }
 
     fn note(&mut self, level: Level, line: String, full: String) {

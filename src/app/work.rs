@@ -75,7 +75,7 @@ impl Work {
     /// Whether it keeps a read model up to date: then its progress is the read model's.
     pub fn follows(&self) -> bool {
         let live = matches!(self.progress.phase, Phase::Live | Phase::Paused | Phase::Done);
-        self.kind == Kind::Follow && live && self.progress.total > 0
+        self.kind == Kind::Follow && live && !self.progress.position.is_empty()
     }
 
     /// How far it is, from 0 to 1; `None` where it has no end or none that is known.

@@ -13,7 +13,8 @@ use super::{dump, show};
 #[command(after_help = "Examples:
   foldlog at account_balance 2026-01-31T08:00:00Z
   foldlog at account_balance 0:1500,1:1480
-  foldlog at account_balance 2026-01-31 -q 'SELECT * FROM account ORDER BY balance DESC LIMIT 10'
+  foldlog at account_balance 2026-01-31 \\
+    -q 'SELECT * FROM account ORDER BY balance DESC'
 
 The log is replayed from the nearest snapshot by the rules that the read model was built with; the read model in use stays \
 as it is. In the query tables are named bare or with the projection's name.")]

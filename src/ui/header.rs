@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::command::COMMANDS;
 use crate::app::model::{Model, Screen};
 use crate::broker::profile::Access;
 
@@ -10,38 +11,45 @@ use super::format;
 use super::theme::Role;
 
 pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) {
-    let right = right(canvas, rect, model);
-    let end = right.saturating_sub(2);
+    let left = left(model);
+    let wanted: u16 = left.iter().map(|(text, _, gap)| width(text) + gap).sum();
+    let end = right(canvas, rect, model, rect.x + 1 + wanted).saturating_sub(2);
     let mut x = rect.x + 1;
-    let mut put = |canvas: &mut Canvas<'_>, text: &str, role: Role, gap: u16| {
+    for (text, role, gap) in &left {
         if x < end {
-            x += canvas.text(x, rect.y, text, role, end - x) + gap;
+            x += canvas.text(x, rect.y, text, *role, end - x) + gap;
         }
-    };
-    put(canvas, "foldlog", Role::Strong, 2);
-    let name = model.cluster.value.as_ref().map_or(&model.target, |c| &c.name);
+    }
+}
+
+/// Where one is, each part with the columns between it and the next.
+fn left(model: &Model) -> Vec<(String, Role, u16)> {
+    let mut parts = vec![("foldlog".to_owned(), Role::Strong, 2)];
+    let cluster = model.cluster.value.as_ref();
+    let name = cluster.map_or(&model.target, |c| &c.name);
     if !name.is_empty() {
-        put(canvas, name, Role::Plain, 1);
+        parts.push((name.clone(), Role::Plain, 1));
     }
     let (dot, role) = alive(model);
-    put(canvas, dot, role, 2);
-    match model.cluster.value.as_ref().map(|c| c.access) {
-        Some(Access::Production) => put(canvas, " PRODUCTION ", Role::Production, 2),
-        Some(Access::ReadOnly) => put(canvas, "read-only", Role::Warning, 2),
+    parts.push((dot.to_owned(), role, 2));
+    match cluster.map(|c| c.access) {
+        Some(Access::Production) => parts.push((" PRODUCTION ".to_owned(), Role::Production, 2)),
+        Some(Access::ReadOnly) => parts.push(("read-only".to_owned(), Role::Warning, 2)),
         _ => {}
     }
-    if model.cluster.value.as_ref().is_some_and(|c| c.attached) {
+    if cluster.is_some_and(|c| c.attached) {
         // Another process runs the broker, so what is seen here may be its doing.
-        put(canvas, "attached", Role::Muted, 2);
+        parts.push(("attached".to_owned(), Role::Muted, 2));
     }
     let path = path(model);
     for (i, part) in path.iter().enumerate() {
         let last = i + 1 == path.len();
-        put(canvas, part, if last { Role::Strong } else { Role::Plain }, 1);
+        parts.push((part.clone(), if last { Role::Strong } else { Role::Plain }, 1));
         if !last {
-            put(canvas, "›", Role::Muted, 1);
+            parts.push(("›".to_owned(), Role::Muted, 1));
         }
     }
+    parts
 }
 
 /// The path to what is in view, outermost first.
@@ -67,20 +75,47 @@ fn alive(model: &Model) -> (&'static str, Role) {
     }
 }
 
-/// Rate, sparkline and clock; returns where they begin.
-fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> u16 {
+/// The clock, and what there is room for after column `from`: rate and sparkline, then the screens with their keys. Returns
+/// where they begin.
+fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
     let zone = if model.utc { "UTC" } else { "local" };
     let clock = format!("{} {zone}", format::clock(model.now, &model.zone()));
     let mut end = rect.right().saturating_sub(1);
     end -= canvas.right(end, rect.y, &clock, Role::Time, width(&clock));
     let pulse = &model.topics.pulse;
-    if let Some(now) = pulse.back()
-        && rect.width >= 70
-    {
-        end -= 2;
-        end -= canvas.right(end, rect.y, &format::sparkline(pulse.iter().copied()), Role::Muted, 8);
-        end -= 1;
-        end -= canvas.right(end, rect.y, &format::rate(*now), Role::Number, 8);
+    if let (Some(now), None) = (pulse.back(), &model.topics.remote.error) {
+        let (bars, rate) = (format::sparkline(pulse.iter().copied()), format::rate(*now));
+        if from + width(&bars) + width(&rate) + 4 < end {
+            end -= 2;
+            end -= canvas.right(end, rect.y, &bars, Role::Muted, 8);
+            end -= 1;
+            end -= canvas.right(end, rect.y, &rate, Role::Number, 8);
+        }
     }
-    end
+    screens(canvas, rect, model, from, end)
+}
+
+/// Which screens there are, the one in view by more than its colour; as one piece, or not at all.
+fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
+    let here = match model.screen {
+        Screen::Records => Screen::Topics.title(),
+        screen => screen.title(),
+    };
+    let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);
+    let all = COMMANDS.iter().filter(|c| is_title(c.name));
+    let parts: Vec<(String, &str)> = all
+        .filter_map(|c| Some((c.keys.first()?.to_string(), c.name)))
+        .collect();
+    let wanted: u16 = parts.iter().map(|(key, name)| width(key) + width(name) + 3).sum();
+    if from + wanted + 6 > end {
+        return end;
+    }
+    let begin = end - wanted - 3;
+    let mut x = begin;
+    for (key, name) in parts {
+        let role = if name == here { Role::Strong } else { Role::Muted };
+        x += canvas.text(x, rect.y, &key, Role::Key, 2) + 1;
+        x += canvas.text(x, rect.y, name, role, 20) + 2;
+    }
+    begin
 }

@@ -103,18 +103,19 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
             Pane::Detail => (None, Some(body)),
         };
     }
-    let percent: u16 = match model.screen {
-        Screen::Topics => 58,
+    // The list's share in percent, and the most columns that it makes use of: numbers far from their name are hard to read.
+    let (percent, most): (u16, u16) = match model.screen {
+        Screen::Topics => (58, 92),
         // Where every column counts, keys and names would be cut first.
-        Screen::Records if body.width < ROOMY => 54,
-        Screen::Records => 52,
-        Screen::Projections => 56,
-        Screen::ReadModel if body.width < ROOMY => 36,
-        Screen::ReadModel => 32,
-        Screen::Demos => 40,
-        Screen::Groups => 45,
+        Screen::Records if body.width < ROOMY => (54, u16::MAX),
+        Screen::Records => (52, u16::MAX),
+        Screen::Projections => (56, 100),
+        Screen::ReadModel if body.width < ROOMY => (36, 64),
+        Screen::ReadModel => (32, 64),
+        Screen::Demos => (40, 64),
+        Screen::Groups => (45, 80),
     };
-    let left = (u32::from(body.width) * u32::from(percent) / 100) as u16;
+    let left = ((u32::from(body.width) * u32::from(percent) / 100) as u16).min(most);
     let gap = if body.width >= ROOMY { 1 } else { 0 };
     let list = Rect { width: left, ..body };
     let detail = Rect {

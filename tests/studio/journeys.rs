@@ -112,6 +112,9 @@ fn from_an_empty_broker_to_a_query_of_ones_own() {
         .keys("SELECT balnce FROM account_balance.account")
         .keys(ENTER);
     t.wait_for("no such column: balnce");
+    t.keys("s").keys(CTRL_U).keys("SELECT * FROM acount").keys(ENTER);
+    t.wait_for("no such table: acount")
+        .wait_for("a table is written READ_MODEL.TABLE");
     t.keys("q");
     assert_put_back(&mut t, "0");
 }
@@ -185,8 +188,8 @@ fn a_place_that_is_nowhere_is_refused_with_what_there_is() {
     t.wait_for("run the first demo").keys("r").wait_for("checks hold");
     t.keys("1").wait_for("account-events").keys(ENTER).wait_for("2,114");
     for (typed, said) in [
-        ("99999", "no record is at offset 99,999: the partitions have 0 to 2,114"),
-        ("1:99999", "no record is at offset 99,999: partition 1 has 0 to 1,315"),
+        ("99999", "no offset 99,999: the partitions have 0 to 2,114"),
+        ("1:99999", "no offset 99,999: partition 1 has 0 to 1,315"),
         ("3:5", "there is no such partition: the topic has 0 to 2"),
         ("2099-01-01", "no record is as new as that"),
     ] {

@@ -108,6 +108,28 @@ fn a_place_that_is_nowhere_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn one_record_is_gone_to_even_past_a_filter_and_among_others_of_its_time() {
+    let mut s = studio();
+    let at = |partition, offset| {
+        let mut record = order(partition, offset);
+        record.timestamp = Some(NOW);
+        record
+    };
+    s.world.records = Ok(vec![at(0, 24_960), at(0, 24_961), at(1, 24_970), at(1, 24_971)]);
+    s.keys("j<enter>/24961<enter>t1:24970<enter>");
+    let records = s.model.records.as_ref().unwrap();
+    assert_eq!(records.selected().unwrap().offset, 24_970);
+    assert_eq!(records.list.filter(), "");
+    assert!(s.text().contains("the filter hid that record"), "{}", s.text());
+    s.keys("/2497<enter>t1:24971<enter>");
+    let records = s.model.records.as_ref().unwrap();
+    assert_eq!(
+        (records.selected().unwrap().offset, records.list.filter()),
+        (24_971, "2497")
+    );
+}
+
+#[test]
 fn until_a_place_is_there_the_list_stays() {
     let mut s = studio();
     s.keys("j<enter>");
@@ -226,6 +248,19 @@ fn while_it_is_followed_list_and_detail_say_what_the_newest_progress_says() {
     }];
     s.keys("2f");
     let follow = s.last(|j| matches!(j, Job::Follow { .. }));
+    // At the end of the log there is nothing to do, and yet the progress is the read model's.
+    let idle = Progress {
+        done: 0,
+        total: 0,
+        ..s.world.progress[0].clone()
+    };
+    s.send(Message::Said(follow, Event::Progress(idle)));
+    assert!(
+        s.text().contains("behind    0 records") && !s.text().contains("0 of 0"),
+        "{}",
+        s.text()
+    );
+    s.send(Message::Said(follow, Event::Progress(s.world.progress[0].clone())));
     let says = |s: &Studio, lag: &str, at: &str| {
         let text = s.text();
         assert!(text.contains(&format!("behind    {lag} record")), "{text}");
@@ -449,6 +484,29 @@ fn an_outage_is_told_once_and_so_is_its_end() {
     s.world.topics = Fake::default().topics;
     s.send(Message::Tick(Timestamp(NOW.0 + 600_000)));
     assert!(s.text().contains("the cluster answers again"), "{}", s.text());
+}
+
+#[test]
+fn where_one_is_matters_more_than_how_fast_it_grows() {
+    let mut s = studio();
+    s.send(Message::Tick(Timestamp(NOW.0 + 60_000)));
+    assert!(s.text().contains("0/s ▁"), "{}", s.text());
+    s.model.cluster.value.as_mut().unwrap().name = "staging.example:9092".into();
+    s.keys("jj<enter>");
+    let header = s.text().lines().next().unwrap().to_owned();
+    assert!(
+        header.contains("user-spending-totals › records") && !header.contains("/s"),
+        "{header}"
+    );
+    let mut wide = Studio::new((200, 50), Fake::default()).started();
+    wide.send(Message::Tick(Timestamp(NOW.0 + 60_000)));
+    let header = |s: &Studio| s.text().lines().next().unwrap().to_owned();
+    assert!(header(&wide).contains("1 topics  2 projections  3 read models  4 demos  5 groups"));
+    assert!(header(&wide).contains("0/s ▁"));
+    // What is not known any more is not shown as if it were.
+    wide.world.topics = Err(refused());
+    wide.send(Message::Tick(Timestamp(NOW.0 + 120_000)));
+    assert!(!header(&wide).contains("/s"), "{}", header(&wide));
 }
 
 #[test]

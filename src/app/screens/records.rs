@@ -8,7 +8,7 @@ use crate::record::Record;
 use super::super::job::{Failure, Job, Page, PageFrom, PageRequest};
 use super::super::list::List;
 use super::super::message::Effect;
-use super::super::model::Model;
+use super::super::model::{Level, Model};
 use super::super::place::Place;
 use super::super::remote::Remote;
 use super::super::window::Window;
@@ -116,6 +116,23 @@ impl Records {
         let on = self.selected().map(|r| (r.partition, r.offset));
         by(&mut self.window);
         self.refresh(on, stick)
+    }
+
+    /// Puts the cursor on a record, or on the next that the log holds of its partition. False if the filter hid it, which is
+    /// then cleared: who asks for one record wants to see it.
+    fn put_on(&mut self, partition: i32, offset: i64) -> bool {
+        let all = &self.window.records;
+        let Some(on) = all.iter().find(|r| r.partition == partition && r.offset >= offset) else {
+            return true;
+        };
+        let on = (on.partition, on.offset);
+        self.refresh(Some(on), false);
+        if self.selected().is_some_and(|r| (r.partition, r.offset) == on) {
+            return true;
+        }
+        self.list.set_filter("");
+        self.refresh(Some(on), false);
+        false
     }
 
     /// A page that goes on from what is in view.
@@ -313,25 +330,35 @@ fn show_place(model: &mut Model, page: Page, asked: &Asked, fx: &mut Vec<Effect>
     records.change(true, |w| *w = Window::of(page));
     let row = if asked.to_last { usize::MAX } else { 0 };
     records.list.set_cursor(row);
+    let hidden = match asked.from {
+        PageFrom::Place(Place::At(partition, offset)) => !records.put_on(partition, offset),
+        _ => false,
+    };
+    let tail_wanted = std::mem::take(&mut records.tail_wanted);
     model.layout.list.first = row;
     model.detail = 0;
-    if std::mem::take(&mut records.tail_wanted) {
+    if hidden {
+        model.tell(Level::Hint, "the filter hid that record: it is cleared");
+    }
+    if tail_wanted {
         tail::begin(model, fx);
     } else {
         moved(model, fx);
     }
 }
 
-/// Takes a failure. What is in view stays: a place that does not exist is no reason to show nothing.
-pub fn failed(records: &mut Records, failure: Failure) {
+/// Takes a failure. What is in view stays: a place that does not exist is no reason to show nothing. Says whether it did.
+pub fn failed(records: &mut Records, failure: Failure) -> bool {
     records.tail_wanted = false;
     let elsewhere = matches!(&records.asked, Some(asked) if matches!(asked.from, PageFrom::Place(_)));
-    if elsewhere && records.page.value.is_some() {
+    let stays = elsewhere && records.page.value.is_some();
+    if stays {
         records.page.task = None;
         records.asked = None;
     } else {
         records.page.fail(failure);
     }
+    stays
 }
 
 #[cfg(test)]

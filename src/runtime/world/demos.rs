@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::app::job::{DemoRow, Event, Failure, Outlet};
 use crate::demo::run::{self, Options};
 
-use super::{Studio, failure};
+use super::{Studio, advised, failure};
 
 /// How soon a cancellation is seen.
 const EVERY: Duration = Duration::from_millis(100);
@@ -57,14 +57,7 @@ impl Studio {
                 out.send(Event::Steps(steps.borrow_and_update().clone()));
             }
         }
-        let outcome = run.wait().map_err(|error| {
-            let help = miette::Diagnostic::help(&error).map(|help| help.to_string());
-            let mut told = failure(error);
-            if let Some(help) = help {
-                told.full.push_str(&format!("\n\n{help}"));
-            }
-            told
-        })?;
+        let outcome = run.wait().map_err(advised)?;
         let checks = outcome.steps.iter().filter(|step| step.check);
         let held = checks
             .clone()

@@ -45,6 +45,16 @@ fn failure(error: impl std::error::Error) -> Failure {
     Failure::new(text)
 }
 
+/// A failure with the way to mend it, where the error knows one.
+fn advised(error: impl miette::Diagnostic) -> Failure {
+    let help = error.help().map(|help| help.to_string());
+    let mut told = failure(error);
+    if let Some(help) = help {
+        told.full.push_str(&format!("\n\n{help}"));
+    }
+    told
+}
+
 impl Studio {
     pub(super) fn new(connect: Connect, demos: Demos, handle: Handle) -> Arc<Self> {
         Arc::new(Self {
@@ -133,7 +143,7 @@ impl Studio {
                     }
                 }
             });
-            let rows = session.query(sql, limit).map(Event::Rows).map_err(failure);
+            let rows = session.query(sql, limit).map(Event::Rows).map_err(advised);
             drop(done);
             rows
         })

@@ -40,7 +40,7 @@ pub(super) fn exists(place: Place, marks: &[Watermarks], shown: Option<&BTreeSet
         _ => "the partitions have".to_owned(),
     };
     let mut text = format!(
-        "no record is at offset {}: {who} {}",
+        "no offset {}: {who} {}",
         number(offset),
         all.map_or("none".into(), range)
     );
@@ -66,18 +66,18 @@ mod tests {
         assert_eq!(refused(Place::Offset(0), None), None);
         assert_eq!(
             refused(Place::Offset(30), None).unwrap(),
-            "no record is at offset 30: the partitions have 0 to 29"
+            "no offset 30: the partitions have 0 to 29"
         );
         let first = BTreeSet::from([0]);
         assert_eq!(
             refused(Place::Offset(29), Some(&first)).unwrap(),
-            "no record is at offset 29: partition 0 has 0 to 9"
+            "no offset 29: partition 0 has 0 to 9"
         );
         assert!(refused(Place::At(1, 5), Some(&first)).unwrap().contains("not shown"));
         assert!(refused(Place::At(3, 5), None).unwrap().contains("0 to 2"));
         assert_eq!(
             refused(Place::At(1, 4), None).unwrap(),
-            "no record is at offset 4: partition 1 has 5 to 29"
+            "no offset 4: partition 1 has 5 to 29"
         );
         assert!(
             refused(Place::At(2, 4), None)

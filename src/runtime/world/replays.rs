@@ -11,7 +11,7 @@ use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::task::Task;
 use crate::ui::format::{count, counted};
 
-use super::{Studio, failure, projections};
+use super::{Studio, advised, projections};
 
 /// How often a replay's progress is said at most, and how soon a cancellation is seen.
 const EVERY: Duration = Duration::from_millis(100);
@@ -84,6 +84,6 @@ impl Studio {
                 Err(_) => {}
             }
         }
-        task.wait().map_err(failure)
+        task.wait().map_err(advised)
     }
 }

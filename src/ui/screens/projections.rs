@@ -175,7 +175,7 @@ fn progress(lines: &mut Lines<'_>, work: &Work) {
         counts(lines, &p.counts);
     }
     for notice in p.notices.iter() {
-        lines.field("", notice.clone(), Role::Warning);
+        lines.owned(notice.clone(), Role::Warning);
     }
 }
 
