@@ -21,7 +21,8 @@ use super::table::{number, table, text};
     after_help = "Examples:
   foldlog topics
   foldlog topics create orders -p 4
-  foldlog topics create users --config cleanup.policy=compact
+  foldlog topics create customers \\
+    --config cleanup.policy=compact
   foldlog topics delete orders
 
 RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of \
