@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{Context as _, IntoDiagnostic, Report, miette};
+use serde_json::json;
 
 use crate::projection::Projection;
 use crate::projection::parse::parse;
+use crate::readmodel::store::{State, Store};
 use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
@@ -37,11 +39,15 @@ pub struct Args {
     /// Go on past records that cannot be applied, keeping each as a dead letter, instead of stopping with the list
     #[arg(long)]
     skip_poison: bool,
+    /// Take the place of a read model of the same name that another file made
+    #[arg(long)]
+    replace: bool,
 }
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let projection = load(&args.file)?;
+    let note = takes_over(&context.store()?, &projection, args.replace)?;
     let connection = context.connect()?;
     let options = RebuildOptions {
         until: args.until,
@@ -51,8 +57,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
     watch(&task, &format!("rebuild {name}"))?;
     let report = task.wait()?;
+    for note in &note {
+        eprintln!("note: {note}");
+    }
     if context.json() {
         let mut line = show::info_json(&report.info);
+        line["notes"] = json!(note.as_slice());
         line["records"] = report.records.into();
         line["took_ms"] = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX).into();
         println!("{line}");
@@ -60,6 +70,44 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         println!("{}", sentence(&report));
     }
     Ok(())
+}
+
+/// Whether a rebuild takes the name of another file's read model, and what to say then. Two files that both have the name are
+/// most likely two projections, of which the one would undo the other's work: that is refused unless it is wanted. A file that
+/// is gone was most likely moved, and nobody should need a flag for that.
+fn takes_over(store: &Store, projection: &Projection, wanted: bool) -> miette::Result<Option<String>> {
+    let Some(built) = store
+        .list()?
+        .into_iter()
+        .find(|info| info.name.eq_ignore_ascii_case(&projection.name))
+    else {
+        return Ok(None);
+    };
+    let unreadable = matches!(built.state, State::Unreadable { .. });
+    if unreadable || built.hash == projection.hash || same_file(&built.file, &projection.file) {
+        return Ok(None);
+    }
+    let other = fs::read_to_string(&built.file)
+        .ok()
+        .and_then(|text| parse(&text, &built.file).ok());
+    let there = other.is_some_and(|other| other.name.eq_ignore_ascii_case(&projection.name));
+    let (name, file) = (&projection.name, &projection.file);
+    if there && !wanted {
+        return Err(miette!(
+            help = "give one of them another name (`-- projection: NAME`), or let this one take the read model's place \
+                    with --replace",
+            "{} has the projection `{name}` too, and its read model is the one that {file} would replace",
+            built.file
+        ));
+    }
+    Ok(Some(format!(
+        "`{name}` was built from {} before, and is now built from {file}",
+        built.file
+    )))
+}
+
+fn same_file(one: &str, two: &str) -> bool {
+    one == two || matches!((fs::canonicalize(one), fs::canonicalize(two)), (Ok(one), Ok(two)) if one == two)
 }
 
 /// Reads and parses a projection file.

@@ -49,14 +49,16 @@ pub enum ReplayError {
         #[help]
         help: String,
     },
-    /// The read model was built by another version of its file.
-    #[error("the read model `{name}` was built by another version of {file}")]
-    #[diagnostic(help("what the file says now was never applied to the events before: `foldlog rebuild {file}`"))]
+    /// The read model was built by another version of its file, or from another file.
+    #[error("the read model `{name}` was built {}", if built == file { format!("by another version of {file}") } else { format!("from {built}, which says something else than {file}") })]
+    #[diagnostic(help("what {file} says now was never applied to the events before: `foldlog rebuild {file}`"))]
     DefinitionChanged {
         /// The read model.
         name: String,
         /// The file.
         file: String,
+        /// The file that it was built from.
+        built: String,
     },
     /// The read model was built from another cluster's log.
     #[error("the read model `{name}` was built from the cluster {built}, and this is the cluster {here}")]

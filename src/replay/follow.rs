@@ -117,6 +117,7 @@ pub(super) fn start(
         return Err(ReplayError::DefinitionChanged {
             name: name(),
             file: file(),
+            built: info.file.clone(),
         });
     }
     if info.cluster_id != log.cluster_id {

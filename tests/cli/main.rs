@@ -9,6 +9,7 @@ mod common;
 mod dead_letters;
 mod produce;
 mod read;
+mod rebuild;
 mod takeover;
 mod test;
 
