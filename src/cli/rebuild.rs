@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,7 +12,8 @@ use serde_json::json;
 
 use crate::projection::Projection;
 use crate::projection::parse::parse;
-use crate::readmodel::store::{State, Store};
+use crate::readmodel::missing::MissingField;
+use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
@@ -28,7 +30,10 @@ use super::show;
   foldlog rebuild account_balance.sql --until 2026-01-31
   foldlog rebuild account_balance.sql --until 0:1500,1:1480
 
-The read model in use stays until the new one is whole; then they are swapped.")]
+The read model in use stays until the new one is whole; then they are swapped.
+
+Handlers of one type run in file order, all or none of them for an event. A field that an event lacks binds NULL; one that \
+no event of its handler had is noted at the end, because its name is most often written wrong.")]
 pub struct Args {
     /// The projection's file
     #[arg(value_name = "FILE.sql")]
@@ -55,14 +60,16 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     };
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
-    watch(&task, &format!("rebuild {name}"))?;
-    let report = task.wait()?;
-    for note in &note {
+    let notices = watch(&task, &format!("rebuild {name}"))?;
+    let notes: Vec<String> = note.into_iter().chain(notices.iter().cloned()).collect();
+    for note in &notes {
         eprintln!("note: {note}");
     }
+    let report = task.wait()?;
     if context.json() {
         let mut line = show::info_json(&report.info);
-        line["notes"] = json!(note.as_slice());
+        line["notes"] = json!(notes);
+        line["missing_fields"] = report.missing.iter().map(missing_json).collect();
         line["records"] = report.records.into();
         line["took_ms"] = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX).into();
         println!("{line}");
@@ -76,15 +83,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 /// most likely two projections, of which the one would undo the other's work: that is refused unless it is wanted. A file that
 /// is gone was most likely moved, and nobody should need a flag for that.
 fn takes_over(store: &Store, projection: &Projection, wanted: bool) -> miette::Result<Option<String>> {
-    let Some(built) = store
-        .list()?
-        .into_iter()
-        .find(|info| info.name.eq_ignore_ascii_case(&projection.name))
-    else {
+    // One that cannot be read has nothing to lose.
+    let Some(built) = store.find(&projection.name).ok().flatten() else {
         return Ok(None);
     };
-    let unreadable = matches!(built.state, State::Unreadable { .. });
-    if unreadable || built.hash == projection.hash || same_file(&built.file, &projection.file) {
+    if built.hash == projection.hash || same_file(&built.file, &projection.file) {
         return Ok(None);
     }
     let other = fs::read_to_string(&built.file)
@@ -141,8 +144,12 @@ fn sentence(report: &RebuildReport) -> String {
     text
 }
 
-/// Draws the progress of a replay on a terminal, and cancels it when interrupted.
-pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<()> {
+fn missing_json(missing: &MissingField) -> serde_json::Value {
+    json!({ "field": missing.field, "line": missing.line, "on": missing.on.to_string(), "events": missing.events })
+}
+
+/// Draws the progress of a replay on a terminal, and cancels it when interrupted. Returns what it had to say.
+pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<Arc<Vec<String>>> {
     let bar = bar(name);
     let mut progress = task.progress();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -166,7 +173,8 @@ pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<()> {
         }
     });
     bar.finish_and_clear();
-    Ok(())
+    let notices = Arc::clone(&progress.borrow().notices);
+    Ok(notices)
 }
 
 fn bar(name: &str) -> ProgressBar {

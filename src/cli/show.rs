@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp as Time;
 use serde_json::{Value, json};
 
-use crate::decode::printable::printable;
+use crate::decode::printable::{grouped, printable};
 use crate::readmodel::query::Cell;
 use crate::readmodel::store::{ReadModelInfo, State};
 use crate::record::{Position, Timestamp};
@@ -15,15 +15,7 @@ const WIDTH: usize = 200;
 
 /// A number with its thousands apart: `1,234,567`.
 pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    grouped(number)
 }
 
 /// How many of something: `1 record`, `2 records`.

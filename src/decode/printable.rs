@@ -57,6 +57,19 @@ pub fn one_line(bytes: &[u8], limit: usize) -> Printable {
     line
 }
 
+/// A number with its thousands apart: `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Appends a character, or what stands for it.
 pub(super) fn push(out: &mut String, c: char) {
     match c {

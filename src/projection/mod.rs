@@ -12,6 +12,7 @@ pub mod parse;
 mod statement;
 mod token;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -74,6 +75,17 @@ pub struct Upcast {
     pub span: Range<usize>,
     /// Returns one row with one column: the new value as JSON text.
     pub select: Statement,
+}
+
+impl fmt::Display for On {
+    /// As the file writes it: the type, `*` or `tombstone`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type(event) => event,
+            Self::Other => "*",
+            Self::Tombstone => "tombstone",
+        })
+    }
 }
 
 /// The statements to run for an event.

@@ -16,6 +16,7 @@ use super::bookkeeping::hex;
 use super::changes::Recorder;
 use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
+use super::missing::{MissingField, Watch};
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(super) struct Applier<'c> {
     definition: &'c Definition,
     steps: Vec<Statement<'c>>,
     upcasts: Vec<Statement<'c>>,
+    /// What the events of each program had.
+    watches: Vec<Watch>,
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
@@ -67,6 +70,13 @@ impl<'c> Applier<'c> {
             definition,
             steps: prepare(definition.steps())?,
             upcasts: prepare(&definition.upcasts().steps)?,
+            watches: definition
+                .programs()
+                .map(|(_, program)| {
+                    let steps = program.steps.iter().filter_map(|step| definition.steps().get(*step));
+                    Watch::new(steps.flat_map(|step| &step.bindings))
+                })
+                .collect(),
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
@@ -77,6 +87,15 @@ impl<'c> Applier<'c> {
     /// Tells `recorder` which statement runs.
     pub(super) fn record(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
+    }
+
+    /// The fields that were missing in every event of a handler.
+    pub(super) fn missing(&self) -> Vec<MissingField> {
+        let projection = self.definition.projection();
+        let programs = self.definition.programs().zip(&self.watches);
+        programs
+            .flat_map(|((on, _), watch)| watch.missing(projection, on))
+            .collect()
     }
 
     /// Applies one record. `slots` is room for the fields, to be used again for the next record. An error is not the record's
@@ -127,6 +146,9 @@ impl<'c> Applier<'c> {
         let Some(program) = program else {
             return Ok(Outcome::Ignored);
         };
+        if let Some(watch) = self.watches.get_mut(program.number) {
+            watch.see(slots);
+        }
         match program.steps.as_slice() {
             [] => Ok(Outcome::Applied),
             [step] => self.step(*step, record, slots),

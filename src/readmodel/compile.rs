@@ -29,6 +29,8 @@ struct Inner {
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
+    /// What each program is for, by its number.
+    ons: Vec<On>,
 }
 
 /// A statement that makes a table, view or index.
@@ -83,8 +85,10 @@ pub(super) fn text_of<'s>(scalar: Option<&'s Scalar<'_>>) -> Option<Cow<'s, str>
 }
 
 /// What is run for a record: steps in order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Program {
+    /// Its number among the programs, from 0.
+    pub(super) number: usize,
     pub(super) steps: Vec<usize>,
 }
 
@@ -126,6 +130,18 @@ impl Definition {
         self.0.other.as_ref()
     }
 
+    /// Every program with what it is for, by its number.
+    pub(super) fn programs(&self) -> impl Iterator<Item = (&On, &Program)> {
+        self.0.ons.iter().filter_map(|on| {
+            let program = match on {
+                On::Type(event) => self.0.by_type.get(event),
+                On::Other => self.other(),
+                On::Tombstone => self.tombstone(),
+            };
+            program.map(|program| (on, program))
+        })
+    }
+
     /// What is run for a null value.
     pub(super) fn tombstone(&self) -> Option<&Program> {
         self.0.tombstone.as_ref()
@@ -139,7 +155,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
     let steps = compiler.handlers()?;
     let upcasts = compiler.upcasts()?;
     compiler.choose_late_indexes(&mut schema, steps.iter().chain(&upcasts.steps))?;
-    let (by_type, other, tombstone) = programs(&projection.handlers);
+    let (by_type, other, tombstone, ons) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
         fields: FieldSet::new(&projection.fields),
         schema: schema
@@ -154,25 +170,35 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         by_type,
         other,
         tombstone,
+        ons,
         projection: projection.clone(),
     })))
 }
 
+type Programs = (HashMap<String, Program>, Option<Program>, Option<Program>, Vec<On>);
+
 /// Which steps run for which record; handlers of one type run in file order, one after the other.
-fn programs(handlers: &[Handler]) -> (HashMap<String, Program>, Option<Program>, Option<Program>) {
+fn programs(handlers: &[Handler]) -> Programs {
     let mut by_type: HashMap<String, Program> = HashMap::new();
-    let (mut other, mut tombstone) = (None, None);
+    let (mut other, mut tombstone, mut ons) = (None, None, Vec::new());
     let mut next = 0;
     for handler in handlers {
+        let new = || {
+            ons.push(handler.on.clone());
+            Program {
+                number: ons.len() - 1,
+                steps: Vec::new(),
+            }
+        };
         let program = match &handler.on {
-            On::Type(event) => by_type.entry(event.clone()).or_default(),
-            On::Other => other.get_or_insert_with(Program::default),
-            On::Tombstone => tombstone.get_or_insert_with(Program::default),
+            On::Type(event) => by_type.entry(event.clone()).or_insert_with(new),
+            On::Other => other.get_or_insert_with(new),
+            On::Tombstone => tombstone.get_or_insert_with(new),
         };
         program.steps.extend(next..next + handler.statements.len());
         next += handler.statements.len();
     }
-    (by_type, other, tombstone)
+    (by_type, other, tombstone, ons)
 }
 
 /// What a schema statement made.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`compile`] | a projection checked against SQLite, with what its statements may do |
 //! | [`apply`] | one record through the handlers |
+//! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
 //! | [`trial`] | a projection on a database in memory, for its tests |
@@ -22,6 +23,7 @@ pub mod dump;
 pub mod error;
 mod guard;
 mod lock;
+pub mod missing;
 pub mod query;
 pub mod scratch;
 pub mod snapshot;

@@ -20,6 +20,7 @@ use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::lock::Lock;
+use super::missing::MissingField;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
@@ -405,6 +406,11 @@ impl<'c> Fold<'c> {
     /// Poison records that were met, where the policy collects them or pauses.
     pub fn letters(&self) -> &[DeadLetter] {
         &self.letters
+    }
+
+    /// The fields that handlers bind and that were missing in every event of theirs so far.
+    pub fn missing(&self) -> Vec<MissingField> {
+        self.applier.missing()
     }
 
     /// Hands them over.

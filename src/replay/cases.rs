@@ -117,6 +117,9 @@ fn replayed(source: &str, file: &str, records: &str) -> String {
         );
         writeln!(text, "\ndead letter: {at}, line {:?}\n  {}", letter.line, letter.reason).unwrap();
     }
+    for field in &report.missing {
+        writeln!(text, "\nmissing: {field}").unwrap();
+    }
     text
 }
 

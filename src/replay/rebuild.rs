@@ -8,6 +8,7 @@ use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan};
 use crate::projection::Projection;
 use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::readmodel::writer::{Building, Fold, Folded, OnPoison, Origin};
 use crate::record::Timestamp;
@@ -55,6 +56,8 @@ pub struct RebuildReport {
     pub records: u64,
     /// How long it took.
     pub took: Duration,
+    /// Fields that handlers bind and that were missing in every event of theirs.
+    pub missing: Vec<MissingField>,
 }
 
 /// Starts a rebuild.
@@ -133,6 +136,10 @@ pub(super) fn build<S: Source>(
         fold.counts(),
         fold.position(),
     );
+    let missing = fold.missing();
+    for field in &missing {
+        control.meter.notice(field.to_string());
+    }
     if !fold.letters().is_empty() {
         return Err(ReplayError::Poison {
             name: definition.projection().name.clone(),
@@ -158,6 +165,7 @@ pub(super) fn build<S: Source>(
         info,
         records: counts.total(),
         took: started.elapsed(),
+        missing,
     })
 }
 

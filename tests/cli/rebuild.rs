@@ -76,3 +76,28 @@ fn another_file_does_not_take_a_read_models_name_unasked() {
         said.err
     );
 }
+
+#[test]
+fn a_field_that_no_event_has_is_noted_once() {
+    let shell = Shell::new();
+    let events: String = (0..1_200)
+        .map(|n| format!("{{\"topic\":\"t\",\"value\":{{\"type\":\"A\",\"id\":{n},\"amount\":1}}}}\n"))
+        .collect();
+    shell.ok(&["produce", "--envelope"], &events);
+    let text = "-- projection: item_view\n-- topic: t\n-- type: $.type\n
+        CREATE TABLE item (id INTEGER PRIMARY KEY, amount INTEGER) STRICT;
+        -- on: A\n        INSERT INTO item VALUES (:id,\n          :amuont);\n";
+    let file = write(shell.data.path(), "items.sql", text);
+    let said = shell.run(&["--json", "rebuild", &file]);
+    let note = "`:amuont` (line 8) was missing or null in all 1,200 events of type A";
+    assert_eq!(said.err.matches(note).count(), 1, "{}", said.err);
+    let line = &json(&said.out)[0];
+    assert!(line["notes"][0].as_str().unwrap().contains(note), "{line}");
+    assert_eq!(
+        line["missing_fields"],
+        serde_json::json!([{"field": ":amuont", "line": 8, "on": "A", "events": 1200}])
+    );
+    let right = write(shell.data.path(), "items.sql", &text.replace("amuont", "amount"));
+    let said = shell.run(&["rebuild", &right]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+}
