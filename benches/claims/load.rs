@@ -18,11 +18,17 @@ pub const PARTITIONS: i32 = 4;
 
 /// Writes events `0..count` of `size` bytes, keyed by their customer, and returns how long it took to have all acknowledged.
 pub fn produce(cluster: &Cluster, topic: &str, count: u64, size: usize) -> Duration {
+    produce_as(cluster, topic, "none", count, size)
+}
+
+/// The same, compressed with this codec.
+fn produce_as(cluster: &Cluster, topic: &str, codec: &str, count: u64, size: usize) -> Duration {
     let producer: BaseProducer = config_with(
         cluster,
         &[
             ("acks", "all"),
             ("linger.ms", "5"),
+            ("compression.codec", codec),
             ("queue.buffering.max.messages", "1000000"),
             ("queue.buffering.max.kbytes", "1048576"),
         ],
@@ -55,10 +61,15 @@ pub fn produce(cluster: &Cluster, topic: &str, count: u64, size: usize) -> Durat
 
 /// A topic filled with events.
 pub fn filled(cluster: &Cluster, topic: &str, count: u64, size: usize) {
+    filled_as(cluster, topic, PARTITIONS, "none", count, size);
+}
+
+/// A topic of this many partitions, filled with events that are compressed with this codec.
+pub fn filled_as(cluster: &Cluster, topic: &str, partitions: i32, codec: &str, count: u64, size: usize) {
     Admin::new(cluster)
-        .create_topic(topic, PARTITIONS, &[])
+        .create_topic(topic, partitions, &[])
         .expect("the topic is created");
-    produce(cluster, topic, count, size);
+    produce_as(cluster, topic, codec, count, size);
 }
 
 /// Reads the topic to its end through Foldlog's reader; returns how many records and bytes of values there were.

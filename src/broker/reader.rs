@@ -1,8 +1,7 @@
 //! Reading: partitions are assigned at absolute offsets, so nothing is committed and no group is joined by looking.
 //!
-//! A reader belongs to one thread; drop it to stop. What is queued is bounded in bytes, whatever the topic's size. A merged read
-//! of many partitions holds more: a record that was not compressed keeps the whole response that it came in, and each
-//! partition's first record may keep another one.
+//! A reader belongs to one thread; drop it to stop. What is queued is bounded, whatever the topic's size. A merged read keeps
+//! some of every partition: what one fetch brought of it, unpacked, and that is one batch at least. [`open`] divides the memory.
 
 mod open;
 
@@ -198,6 +197,8 @@ enum Mode {
     Merged {
         merge: Merge<i64>,
         buffers: Vec<Chunk>,
+        /// Records taken at once from one partition's queue.
+        portion: usize,
     },
 }
 
@@ -216,8 +217,6 @@ pub struct Reader {
 
 /// Records in one batch at most: enough that the cost of a batch disappears, few enough that one is soon handled.
 const BATCH: usize = 4096;
-/// Records taken at once from one partition's queue when partitions are merged.
-const PORTION: usize = 2048;
 
 impl Reader {
     /// The next records, waiting at most `wait` for the first of them.
@@ -285,7 +284,12 @@ impl Reader {
 
     fn poll_merged(&mut self, until: Instant) -> Chunk {
         let mut out = self.consumption.chunk();
-        let Mode::Merged { merge, buffers } = &mut self.mode else {
+        let Mode::Merged {
+            merge,
+            buffers,
+            portion,
+        } = &mut self.mode
+        else {
             return out;
         };
         while out.len() < BATCH {
@@ -297,7 +301,7 @@ impl Reader {
                         // What is merged already is not held back for a partition that is slow.
                         let left = until.saturating_duration_since(Instant::now());
                         let left = if out.is_empty() { left } else { Duration::ZERO };
-                        let came = self.consumption.fill(source, buffer, PORTION, left);
+                        let came = self.consumption.fill(source, buffer, *portion, left);
                         buffer.retain(0, |message| self.parts.observe(message));
                         if came > 0 {
                             self.heard = Instant::now();

@@ -14,12 +14,50 @@ use super::super::merge::Merge;
 use super::super::topics::TopicInfo;
 use super::{Mode, Order, Part, Parts, Range, ReadPlan, Reader};
 
-/// librdkafka's memory for records that were fetched and not yet taken, over all partitions of a reader.
-const QUEUE_KBYTES: usize = 24 * 1024;
-/// The same in records: each costs about 400 bytes beside its own.
-const QUEUE_RECORDS: usize = 64_000;
+/// What the partitions of a reader may hold, divided between them.
+///
+/// What was fetched for a partition is unpacked at once and kept until it is read, and a merge keeps some of every partition. So
+/// it is the fetches and not the queues that count: compressed ten to one, a fetch of 160 KiB for each of 100 partitions took
+/// 400 MB of a topic of 480 MB. A single batch may still be larger than all of these: it comes whole.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    /// Records that wait in librdkafka's queue before it stops asking for more: each costs about 400 bytes beside its own.
+    records: usize,
+    /// The same in KiB.
+    kbytes: usize,
+    /// Bytes that are asked for at once, as they were written. A broker sends a batch that is larger only alone in its response,
+    /// so that a small share costs a request for each batch.
+    fetch: usize,
+    /// Records that a merge takes at once: those that it leaves in the queue hold back the next fetch.
+    portion: usize,
+}
+
+/// Partitions that a merge reads with shares as great as if they were not merged.
+const FEW: usize = 8;
+
+impl Share {
+    /// The share of each of `partitions` that are delivered to `queues`.
+    fn of(queues: usize, partitions: usize) -> Self {
+        let (queues, partitions) = (queues.max(1), partitions.max(1));
+        if queues <= FEW {
+            return Self {
+                records: (64_000 / queues).max(1000),
+                kbytes: (24 * 1024 / queues).max(256),
+                fetch: (RESPONSE / partitions).clamp(64 * 1024, 1024 * 1024),
+                portion: 2048,
+            };
+        }
+        Self {
+            records: (25_600 / queues).max(64),
+            kbytes: (12 * 1024 / queues).max(128),
+            fetch: (6 * 1024 * 1024 / partitions).max(64 * 1024),
+            portion: (8192 / queues).max(64),
+        }
+    }
+}
+
 /// What one request asks for over all partitions.
-const FETCH_BYTES: usize = 16 * 1024 * 1024;
+const RESPONSE: usize = 16 * 1024 * 1024;
 
 impl Client {
     /// Opens a reader. A start below the log's first offset or past its end is an error that says which offsets there are.
@@ -31,7 +69,8 @@ impl Client {
         let merged = plan.order == Order::Merged && ranges.len() > 1;
         let queues = if merged { ranges.len() } else { 1 };
         let bounded = ranges.iter().all(|range| range.end.is_some());
-        let native = self.handle(Role::Reader, &reader_properties(queues, ranges.len(), bounded))?;
+        let share = Share::of(queues, ranges.len());
+        let native = self.handle(Role::Reader, &reader_properties(share, bounded))?;
 
         let mut names: Vec<Arc<str>> = ranges.iter().map(|range| Arc::clone(&range.topic)).collect();
         names.dedup();
@@ -74,6 +113,7 @@ impl Client {
             Mode::Merged {
                 merge: Merge::new(parts.parts.len()),
                 buffers: parts.parts.iter().map(|_| consumption.chunk()).collect(),
+                portion: share.portion,
             }
         } else {
             Mode::Arrival
@@ -171,21 +211,13 @@ impl Client {
     }
 }
 
-/// The properties of a reader with this many queues and partitions.
-fn reader_properties(queues: usize, partitions: usize, bounded: bool) -> Vec<(&'static str, String)> {
-    let queues = queues.max(1);
-    let partitions = partitions.max(1);
+/// The properties of a reader with this share for each partition.
+fn reader_properties(share: Share, bounded: bool) -> Vec<(&'static str, String)> {
     vec![
-        ("queued.min.messages", (QUEUE_RECORDS / queues).max(1000).to_string()),
-        (
-            "queued.max.messages.kbytes",
-            (QUEUE_KBYTES / queues).max(256).to_string(),
-        ),
-        (
-            "fetch.message.max.bytes",
-            (FETCH_BYTES / partitions).clamp(64 * 1024, 1024 * 1024).to_string(),
-        ),
-        ("fetch.max.bytes", FETCH_BYTES.to_string()),
+        ("queued.min.messages", share.records.to_string()),
+        ("queued.max.messages.kbytes", share.kbytes.to_string()),
+        ("fetch.message.max.bytes", share.fetch.to_string()),
+        ("fetch.max.bytes", RESPONSE.to_string()),
         // A limit of what is accepted, not of what is asked for: one record may be as large as a broker lets it be.
         ("receive.message.max.bytes", "1000000000".to_owned()),
         // With the default of 1000 ms a queue that was full once idles that long.
