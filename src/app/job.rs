@@ -7,7 +7,7 @@ use crate::broker::profile::Access;
 use crate::broker::topics::{ConfigEntry, Watermarks};
 use crate::demo::run::StepView;
 use crate::readmodel::query::{Rows, TableInfo};
-use crate::readmodel::store::{DeadLetter, ReadModelInfo};
+use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
@@ -155,6 +155,16 @@ pub struct ProjectionRow {
     pub lag: Option<u64>,
     /// The newest dead letters.
     pub dead_letters: Vec<DeadLetter>,
+}
+
+impl ProjectionRow {
+    /// Why its read model cannot be read, where there is one.
+    pub fn unreadable(&self) -> Option<&str> {
+        match &self.built.as_ref()?.state {
+            State::Unreadable { reason } => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// A table of a read model.

@@ -215,7 +215,7 @@ fn open(model: &mut Model, fx: &mut Vec<Effect>) {
             }
         }
         Screen::Projections => match model.projections.selected() {
-            Some(p) if p.built.is_some() => {
+            Some(p) if p.built.is_some() && p.unreadable().is_none() => {
                 model.readmodel.wanted = Some(p.name.clone());
                 enter(model, Screen::ReadModel, fx);
             }

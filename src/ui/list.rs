@@ -44,7 +44,7 @@ impl<'a, T> Listing<'a, T> {
         match &self.remote.value {
             Some(_) if shown == 0 && !self.list.filter().is_empty() => {
                 let line = format!("nothing contains “{}”", self.list.filter());
-                filtered_away(canvas, inner, &line);
+                filtered_away(canvas, inner, &line, "esc clears the filter");
             }
             Some(_) if shown == 0 => text::middle(canvas, inner, self.empty),
             Some(all) => {
@@ -71,9 +71,9 @@ impl<'a, T> Listing<'a, T> {
     }
 }
 
-/// Says that a filter hides everything.
-pub(super) fn filtered_away(canvas: &mut Canvas<'_>, inner: Rect, line: &str) {
-    let lines = [(line, Role::Plain), ("esc clears the filter", Role::Muted)];
+/// Says that a filter hides everything, and what to press.
+pub(super) fn filtered_away(canvas: &mut Canvas<'_>, inner: Rect, line: &str, keys: &str) {
+    let lines = [(line, Role::Plain), (keys, Role::Muted)];
     text::middle(canvas, inner, &lines);
 }
 

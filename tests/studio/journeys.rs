@@ -225,6 +225,41 @@ fn a_poison_record_pauses_a_follow_and_is_one_key_away() {
 }
 
 #[test]
+fn a_read_model_that_cannot_be_read_is_said_and_rebuilt_and_hides_no_other() {
+    let place = Place::new();
+    let mut t = place.studio(120, 40);
+    t.wait_for("run the first demo")
+        .keys("r")
+        .wait_for("checks hold")
+        .keys("q");
+    assert_put_back(&mut t, "0");
+    let mut broken = 0;
+    for folder in std::fs::read_dir(place.data().join("read-models")).unwrap() {
+        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("account_balance.") && name.ends_with(".db") {
+                std::fs::write(&file, [b'?'; 8192]).unwrap();
+                broken += 1;
+            } else if name.starts_with("account_balance.1.db-") {
+                std::fs::remove_file(&file).unwrap();
+            }
+        }
+    }
+    assert_eq!(broken, 1);
+    let mut t = place.studio(120, 40);
+    t.wait_for("account-events");
+    t.keys("3").wait_for("audit_trail.movement");
+    t.keys("2")
+        .wait_for("✗ unreadable")
+        .wait_for("r rebuilds it from the log");
+    t.keys("r").wait_for("rebuilt account_balance").wait_gone("unreadable");
+    t.keys(ENTER).wait_for("account_balance.account");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
 fn a_broken_projection_file_shows_the_place_and_the_way_to_mend_it() {
     let place = Place::new();
     std::fs::write(

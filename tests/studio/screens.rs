@@ -4,6 +4,7 @@ use foldlog::app::job::{Failure, Job};
 use foldlog::app::message::Message;
 use foldlog::broker::profile::Access;
 use foldlog::readmodel::query::Rows;
+use foldlog::readmodel::store::State;
 use foldlog::record::Timestamp;
 use foldlog::ui::sample::NOW;
 use foldlog::ui::theme::Theme;
@@ -170,6 +171,19 @@ fn projections_in_every_state() {
     shots("projections_full", full, nothing_held, "2");
     shots("projections_dead_letters", full, nothing_held, "2j");
     shots("projections_broken", full, nothing_held, "2jj");
+    let unreadable = || Fake {
+        projections: full().projections.map(|mut all| {
+            for built in all.iter_mut().filter_map(|p| p.built.as_mut()) {
+                let reason = "file is not a database".into();
+                built.state = State::Unreadable { reason };
+            }
+            all[1].file = None;
+            all
+        }),
+        ..full()
+    };
+    shots("projections_unreadable", unreadable, nothing_held, "2<enter>");
+    shots("projections_unreadable_without_a_file", unreadable, nothing_held, "2j");
     shots("projections_rebuilding", full, nothing_held, "2r");
     shots("projections_cancelling", full, nothing_held, "2rx");
     shots("projections_quit", full, nothing_held, "2rq");

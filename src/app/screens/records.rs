@@ -299,11 +299,17 @@ pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
     } else {
         (to_bottom, to_top)
     };
-    if older < near && !records.window.at_begin() {
-        let asked = records.more(PageFrom::Before(records.window.start.clone()));
-        ask(model, asked, fx);
-    } else if newer < near && !records.window.at_end() && records.tail.is_none() {
-        let asked = records.more(PageFrom::After(records.window.end.clone()));
+    let window = &records.window;
+    let older = (older < near && !window.at_begin()).then(|| PageFrom::Before(window.start.clone()));
+    let newer =
+        (newer < near && !window.at_end() && records.tail.is_none()).then(|| PageFrom::After(window.end.clone()));
+    // Where both are near, as where a filter hides all, it goes on downwards.
+    let from = if records.newest_first {
+        older.or(newer)
+    } else {
+        newer.or(older)
+    };
+    if let Some(asked) = from.map(|from| records.more(from)) {
         ask(model, asked, fx);
     }
 }
@@ -375,6 +381,27 @@ mod tests {
         );
         assert!(parse_partitions("9", &known).unwrap_err().contains("0 to 7"));
         assert!(parse_partitions("x", &known).unwrap_err().contains("`x`"));
+    }
+
+    #[test]
+    fn where_a_filter_hides_all_the_cursor_reads_on_downwards() {
+        for newest_first in [true, false] {
+            let mut model = Model::new(crate::record::Timestamp(0), jiff::tz::TimeZone::UTC, (80, 24));
+            let mut records = Records::new("t");
+            records.page.value = Some(());
+            records.newest_first = newest_first;
+            records.window.watermarks = [(0, (0, 100))].into();
+            records.window.start = [(0, 40)].into();
+            records.window.end = [(0, 60)].into();
+            records.list.set_filter("nowhere");
+            model.records = Some(records);
+            moved(&mut model, &mut Vec::new());
+            let asked = model.records.unwrap().asked.unwrap().from;
+            match newest_first {
+                true => assert_eq!(asked, PageFrom::Before([(0, 40)].into())),
+                false => assert_eq!(asked, PageFrom::After([(0, 60)].into())),
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::app::job::{ClusterView, Event, Failure, Job, Outlet, TableRow, TopicR
 use crate::broker::client::Client;
 use crate::broker::profile::Access;
 use crate::readmodel::query::Session;
+use crate::readmodel::store::State;
 
 use super::{Connect, Demos, Link, now};
 
@@ -119,7 +120,12 @@ impl Studio {
         let session = Session::open(&link.store).map_err(failure)?;
         let mut rows = Vec::new();
         for model in link.store.list().map_err(failure)? {
-            for table in session.tables(&model.name).map_err(failure)? {
+            let tables = match (session.tables(&model.name), &model.state) {
+                // The list of projections says why; the others can be asked.
+                (Err(_), State::Unreadable { .. }) => continue,
+                (tables, _) => tables.map_err(failure)?,
+            };
+            for table in tables {
                 rows.push(TableRow {
                     read_model: model.name.clone(),
                     table,

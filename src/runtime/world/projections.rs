@@ -13,7 +13,7 @@ use crate::broker::topics::Watermarks;
 use crate::demo::catalog::Catalog;
 use crate::projection::error::ProjectionError;
 use crate::projection::{Projection, parse};
-use crate::readmodel::store::ReadModelInfo;
+use crate::readmodel::store::{ReadModelInfo, State};
 use crate::record::TopicPartition;
 
 use super::super::Link;
@@ -61,7 +61,14 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
     for file in files(Path::new(".")) {
         rows.push(row(&file, "this directory", &mut built, demos));
     }
-    for (_, info) in std::mem::take(&mut built) {
+    for (_, mut info) in std::mem::take(&mut built) {
+        if matches!(info.state, State::Unreadable { .. }) {
+            // It cannot say what it was built from, and a demo may have a projection of its name.
+            let all = demos.demos().iter().flat_map(|demo| &demo.projections);
+            if let Some(projection) = all.into_iter().find(|p| p.name == info.name) {
+                info.file.clone_from(&projection.file);
+            }
+        }
         let demo = demos
             .projection(&info.file)
             .map(|(demo, _)| format!("the demo {}", demo.id));
@@ -73,7 +80,10 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             Some(origin) => row(&info.file, &origin, &mut one, demos),
             None => ProjectionRow {
                 name: info.name.clone(),
-                origin: format!("built from {}, which is not here", info.file),
+                origin: match info.file.as_str() {
+                    "" => "a file that it cannot say".to_owned(),
+                    file => format!("built from {file}, which is not here"),
+                },
                 topics: info.topics.clone(),
                 built: Some(info),
                 ..ProjectionRow::default()
@@ -97,7 +107,9 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             .filter(|t| !ends.names.contains(*t))
             .cloned()
             .collect();
-        if let Some(info) = &row.built {
+        if row.unreadable().is_some() {
+            row.changed = false;
+        } else if let Some(info) = &row.built {
             row.lag = ends.lag(info);
             row.dead_letters = link.store.dead_letters(&row.name, DEAD_LETTERS).map_err(failure)?;
             row.dead_letters.reverse();

@@ -47,7 +47,8 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         let counts = work
             .filter(|w| !w.follows() && w.progress.total > 0)
             .map(|w| w.progress.counts)
-            .or(projection.built.as_ref().map(|b| b.counts));
+            .or(projection.built.as_ref().map(|b| b.counts))
+            .filter(|_| projection.unreadable().is_none());
         let lag = projection.lag;
         vec![
             cell(projection.name.as_str(), Role::Plain),
@@ -93,6 +94,7 @@ fn state(projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
     match &projection.built {
         _ if projection.broken.is_some() => ("✗ broken file".into(), Role::Bad),
         None => ("not built".into(), Role::Muted),
+        Some(_) if projection.unreadable().is_some() => ("✗ unreadable".into(), Role::Bad),
         Some(built) if matches!(built.state, Built::Paused { .. }) => ("◼ paused".into(), Role::Bad),
         Some(_) if projection.changed => ("file changed".into(), Role::Warning),
         Some(_) => ("ready".into(), Role::Good),
@@ -190,6 +192,14 @@ fn counts(lines: &mut Lines<'_>, counts: &crate::readmodel::store::Counts) {
 fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow) {
     let Some(info) = &projection.built else { return };
     lines.heading("Read model");
+    if let Some(reason) = projection.unreadable() {
+        lines.text(reason, Role::Bad);
+        let way = match projection.file {
+            Some(_) => "r rebuilds it from the log",
+            None => "`foldlog rebuild FILE.sql` builds it anew from the log",
+        };
+        return lines.text(way, Role::Muted);
+    }
     lines.field(
         "updated",
         format::time_to_second(info.updated_at, &model.zone()),

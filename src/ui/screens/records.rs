@@ -171,7 +171,13 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, records: &Records) {
             format::count(records.list.total() as u64),
             records.list.filter()
         );
-        return list::filtered_away(canvas, rect, &line);
+        let whole = records.window.at_begin() && records.window.at_end();
+        let keys = if whole {
+            "esc clears the filter"
+        } else {
+            "j reads on · esc clears the filter"
+        };
+        return list::filtered_away(canvas, rect, &line, keys);
     }
     let nothing = records.window.watermarks.values().all(|(low, high)| low == high);
     let lines: &[(&str, Role)] = match (nothing, &records.tail) {
