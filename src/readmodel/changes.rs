@@ -165,8 +165,8 @@ impl Recorder {
     }
 
     /// The tables, as [`Change::table`] counts them.
-    pub fn tables(&self) -> &[Watched] {
-        &self.tables
+    pub fn tables(&self) -> Arc<[Watched]> {
+        Arc::clone(&self.tables)
     }
 
     /// What is recorded from here on was done by the statement on this line.

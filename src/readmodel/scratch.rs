@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
@@ -130,19 +131,24 @@ impl Scratch {
     /// The same, which says of each event what it did: [`Fold::step`]. From the first such fold on, each costs about twice as
     /// much.
     pub fn recorded(&mut self) -> Result<Fold<'_>, ReadModelError> {
-        let recorder = match self.recorder.take() {
-            Some(recorder) => recorder,
-            None => Recorder::install(&self.connection).map_err(|error| self.failed("cannot watch", error))?,
-        };
-        self.recorder = Some(recorder.clone());
+        let recorder = self.recorder()?;
         let mut fold = self.fold()?;
         fold.record(recorder);
         Ok(fold)
     }
 
-    /// The tables that are watched, as [`Change::table`] counts them; none before the first [`Scratch::recorded`].
-    pub fn watched(&self) -> &[Watched] {
-        self.recorder.as_ref().map_or(&[], Recorder::tables)
+    fn recorder(&mut self) -> Result<Recorder, ReadModelError> {
+        let recorder = match self.recorder.take() {
+            Some(recorder) => recorder,
+            None => Recorder::install(&self.connection).map_err(|error| self.failed("cannot watch", error))?,
+        };
+        self.recorder = Some(recorder.clone());
+        Ok(recorder)
+    }
+
+    /// Its tables, as [`Change::table`] counts them.
+    pub fn tables(&mut self) -> Result<Arc<[Watched]>, ReadModelError> {
+        Ok(self.recorder()?.tables())
     }
 
     /// Takes back what a record did: the last that was applied and not yet undone.

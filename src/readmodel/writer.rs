@@ -21,6 +21,7 @@ use super::compile::Definition;
 use super::error::ReadModelError;
 use super::lock::Lock;
 use super::missing::MissingField;
+use super::query;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
@@ -460,6 +461,11 @@ impl<'c> Fold<'c> {
         self.latest = self.latest.max(record.timestamp);
         self.reached.seen(record.topic, record.partition, record.offset + 1);
         Ok(false)
+    }
+
+    /// Whether a SELECT over what was applied so far, committed or not, returns a row whose first value is neither 0 nor NULL.
+    pub fn holds(&self, sql: &str) -> Result<bool, ReadModelError> {
+        query::holds(self.connection, sql)
     }
 
     /// Applies one record and says what it did, which only the fold of [`Scratch::recorded`](super::scratch::Scratch::recorded)

@@ -4,10 +4,10 @@ use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan, Reader};
 use crate::projection::parse::parse;
 use crate::readmodel::compile::{Definition, compile};
-use crate::readmodel::scratch::Scratch;
+use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::snapshot::{Snapshot, Snapshots};
 use crate::readmodel::store::{ReadModelInfo, Store};
-use crate::record::{Position, TopicPartition};
+use crate::record::{Position, RecordRef, TopicPartition};
 
 use super::error::ReplayError;
 use super::follow;
@@ -33,7 +33,7 @@ pub struct Moment {
 pub fn at(client: Client, store: Store, name: String, moment: Option<Until>) -> Task<Moment> {
     Task::start("at", move |control| {
         let past = Past::open(&client, &store, &name, moment, control)?;
-        let scratch = past.go(&past.ends, &merged(&client), control)?;
+        let scratch = past.go(&past.ends, Way::default(), &merged(&client), control)?;
         Ok(Moment {
             info: scratch.info()?,
             scratch,
@@ -48,6 +48,18 @@ pub(super) fn merged(client: &Client) -> impl Fn(Vec<Range>) -> Result<Reader, R
         Ok(client.reader(ReadPlan { ranges, order })?)
     }
 }
+
+/// How to go to a moment.
+#[derive(Default)]
+pub(super) struct Way<'e> {
+    /// Begin before there are so many records, so that something lies on the way.
+    pub(super) below: Option<u64>,
+    /// Is told of each event on the way.
+    pub(super) each: Option<&'e mut Told<'e>>,
+}
+
+/// Is told what an event did.
+pub(super) type Told<'e> = dyn FnMut(&RecordRef<'_>, Effect) + 'e;
 
 /// What a look into the past needs: the rules that the read model was built by, and the log.
 pub(super) struct Past {
@@ -72,13 +84,7 @@ impl Past {
     ) -> Result<Self, ReplayError> {
         let info = store.info(name)?;
         let definition = compile(&parse(&store.source(name)?, &info.file)?)?;
-        let topics = definition.projection().topics.clone();
-        let asked = client.clone();
-        let (log, ranges) = lookout::ask(&control.cancel, move || {
-            let log = Log::survey(&asked, &topics)?;
-            let ranges = log.ranges(&asked, moment.as_ref())?;
-            Ok((log, ranges))
-        })?;
+        let (log, ranges) = ask(client, definition.projection().topics.clone(), moment, control)?;
         follow::start(definition.projection(), &info, &store.topics(name)?, &log)?;
         Ok(Self {
             store: store.clone(),
@@ -90,14 +96,28 @@ impl Past {
         })
     }
 
+    /// Where another moment is, with what came to the log since.
+    pub(super) fn moment(
+        &mut self,
+        client: &Client,
+        moment: Option<Until>,
+        control: &Control,
+    ) -> Result<Position, ReplayError> {
+        let topics = self.definition.projection().topics.clone();
+        let (log, ranges) = ask(client, topics, moment, control)?;
+        self.log = log;
+        Ok(log::ends(&ranges))
+    }
+
     /// Goes to `moment`, of which every partition must lie between the log's beginning and its end.
     pub(super) fn go<S: Source>(
         &self,
         moment: &Position,
+        way: Way<'_>,
         open: &(dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Sync),
         control: &mut Control,
     ) -> Result<Scratch, ReplayError> {
-        let snapshot = self.nearest(moment, open, control)?;
+        let snapshot = self.nearest(moment, way.below, open, control)?;
         let mut scratch = Scratch::new(&self.store, &self.definition, &self.log.origin(), snapshot.as_ref())?;
         let cancel = control.cancel.clone();
         scratch.interrupt_when(move || cancel.is_cancelled())?;
@@ -105,10 +125,14 @@ impl Past {
         let span = Span::of(&ranges);
         let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
         control.meter.phase(Phase::Rebuilding);
-        let mut fold = scratch.fold()?;
+        let mut fold = match way.each {
+            Some(_) => scratch.recorded()?,
+            None => scratch.fold()?,
+        };
+        fold.advance(&log::starts(&ranges));
         if !filled.is_empty() {
             let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every, moment.clone());
-            read(&mut fold, || open(filled), &span, control, &mut keeper)?;
+            read(&mut fold, || open(filled), &span, control, &mut keeper, way.each)?;
         }
         fold.advance(moment);
         fold.commit()?;
@@ -120,11 +144,13 @@ impl Past {
     fn nearest<S: Source>(
         &self,
         moment: &Position,
+        below: Option<u64>,
         open: &dyn Fn(Vec<Range>) -> Result<S, ReplayError>,
         control: &Control,
     ) -> Result<Option<Snapshot>, ReplayError> {
         for snapshot in self.snapshots.before(moment) {
-            if self.holds(&snapshot, open, control)? {
+            let near = below.is_none_or(|records| snapshot.info.counts.total() < records);
+            if near && self.holds(&snapshot, open, control)? {
                 return Ok(Some(snapshot));
             }
         }
@@ -178,6 +204,20 @@ impl Past {
         };
         to.iter().map(range).collect()
     }
+}
+
+fn ask(
+    client: &Client,
+    topics: Vec<String>,
+    moment: Option<Until>,
+    control: &Control,
+) -> Result<(Log, Vec<Range>), ReplayError> {
+    let client = client.clone();
+    lookout::ask(&control.cancel, move || {
+        let log = Log::survey(&client, &topics)?;
+        let ranges = log.ranges(&client, moment.as_ref())?;
+        Ok((log, ranges))
+    })
 }
 
 pub(super) fn is_empty(range: &Range) -> bool {

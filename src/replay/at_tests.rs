@@ -120,7 +120,7 @@ proptest! {
             let expected = Store::open(other.path(), "lab").unwrap();
             whole(&expected, &log, &ranges, &mut control());
             let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
-            let scratch = past.go(&log::ends(&ranges), &open, &mut keeping).unwrap();
+            let scratch = past.go(&log::ends(&ranges), Way::default(), &open, &mut keeping).unwrap();
             let mut dumped = Vec::new();
             dump(&expected, "accounts", &mut dumped).unwrap();
             prop_assert_eq!(text_of(&scratch), String::from_utf8(dumped).unwrap());

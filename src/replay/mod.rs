@@ -16,4 +16,6 @@ mod memory;
 pub mod progress;
 pub mod rebuild;
 mod source;
+pub mod step;
 pub mod task;
+pub mod walk;

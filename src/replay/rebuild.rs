@@ -11,14 +11,14 @@ use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::readmodel::writer::{Building, Fold, Folded, OnPoison, Origin};
-use crate::record::Timestamp;
+use crate::record::{RecordRef, Timestamp};
 
-use super::at::is_empty;
+use super::at::{Told, is_empty};
 use super::error::ReplayError;
 use super::keeper::Keeper;
 use super::log::{self, Log, Span};
 use super::lookout;
-use super::progress::{Meter, Phase};
+use super::progress::Phase;
 use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
 
@@ -128,7 +128,7 @@ pub(super) fn build<S: Source>(
     let mut ended = Ended::End;
     if !filled.is_empty() {
         let mut keeper = Keeper::new(building.snapshots(), control.snapshot_every, log::ends(ranges));
-        ended = read(&mut fold, || open(filled), &span, control, &mut keeper)?;
+        ended = read(&mut fold, || open(filled), &span, control, &mut keeper, None)?;
     }
     control.meter.say(
         span.covered(&fold.position()),
@@ -184,17 +184,15 @@ pub(super) fn read<S: Source>(
     span: &Span,
     control: &mut Control,
     keeper: &mut Keeper,
+    each: Option<&mut Told<'_>>,
 ) -> Result<Ended, ReplayError> {
     let cancel = control.cancel.clone();
     let stop = move || cancel.is_cancelled();
     thread::scope(|scope| {
         let (sender, receiver) = sync_channel(AHEAD);
         let (done, used) = sync_channel(AHEAD);
-        let reading = {
-            let stop = stop.clone();
-            scope.spawn(move || feed(open, &sender, &used, &stop))
-        };
-        let result = apply(&receiver, &done, fold, span, &mut control.meter, keeper, &stop);
+        let reading = scope.spawn(move || feed(open, &sender, &used, &stop));
+        let result = apply(&receiver, &done, fold, span, control, keeper, each);
         // The reading thread ends when it finds that nobody listens.
         drop(receiver);
         match reading.join() {
@@ -209,10 +207,13 @@ fn apply<B: Records>(
     done: &SyncSender<B>,
     fold: &mut Fold<'_>,
     span: &Span,
-    meter: &mut Meter,
+    control: &mut Control,
     keeper: &mut Keeper,
-    stop: &dyn Fn() -> bool,
+    mut each: Option<&mut Told<'_>>,
 ) -> Result<Ended, ReplayError> {
+    let cancel = control.cancel.clone();
+    let stop = || cancel.is_cancelled();
+    let meter = &mut control.meter;
     while !stop() {
         match from.recv_timeout(WAIT) {
             Ok(Fed::Batch(batch, position)) => {
@@ -220,7 +221,12 @@ fn apply<B: Records>(
                 let mut left = batch.len();
                 while left > 0 {
                     let chunk = left.min(CHUNK);
-                    match fold.apply(records.by_ref().take(chunk), stop)? {
+                    let chunked = records.by_ref().take(chunk);
+                    let folded = match &mut each {
+                        None => fold.apply(chunked, &stop)?,
+                        Some(each) => told(fold, chunked, *each)?,
+                    };
+                    match folded {
                         Folded::All => left -= chunk,
                         Folded::Stopped => return Err(ReplayError::Cancelled),
                         Folded::Poisoned => return Ok(Ended::GaveUp),
@@ -260,6 +266,19 @@ fn apply<B: Records>(
         }
     }
     Err(ReplayError::Cancelled)
+}
+
+/// Applies records one by one and tells what each did.
+fn told<'r>(
+    fold: &mut Fold<'_>,
+    records: impl Iterator<Item = RecordRef<'r>>,
+    each: &mut Told<'_>,
+) -> Result<Folded, ReplayError> {
+    for record in records {
+        let effect = fold.step(&record)?;
+        each(&record, effect);
+    }
+    Ok(Folded::All)
 }
 
 #[cfg(test)]
