@@ -174,7 +174,7 @@ fn projections_in_every_state() {
     let unreadable = || Fake {
         projections: full().projections.map(|mut all| {
             for built in all.iter_mut().filter_map(|p| p.built.as_mut()) {
-                let reason = "file is not a database".into();
+                let reason = "cannot read it\n  file is not a database".into();
                 built.state = State::Unreadable { reason };
             }
             all[1].file = None;

@@ -193,7 +193,9 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     let Some(info) = &projection.built else { return };
     lines.heading("Read model");
     if let Some(reason) = projection.unreadable() {
-        lines.text(reason, Role::Bad);
+        for line in reason.lines() {
+            lines.text(line.trim_start(), Role::Bad);
+        }
         let way = match projection.file {
             Some(_) => "r rebuilds it from the log",
             None => "`foldlog rebuild FILE.sql` builds it anew from the log",
