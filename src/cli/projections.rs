@@ -80,6 +80,9 @@ fn state(info: &ReadModelInfo) -> String {
     if let State::Paused { reason } | State::Unreadable { reason } = &info.state {
         said += &format!(": {}", printable(reason.as_bytes(), 200).text);
     }
+    for broken in &info.broken {
+        said += &format!(", {broken}");
+    }
     if file_changed(info) == Some(true) {
         said += ", built by another version of its file";
     }

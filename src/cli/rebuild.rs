@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::projection::Projection;
 use crate::projection::parse::parse;
 use crate::readmodel::missing::MissingField;
-use crate::readmodel::store::Store;
+use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
@@ -33,7 +33,10 @@ use super::show;
 The read model in use stays until the new one is whole; then they are swapped.
 
 Handlers of one type run in file order, all or none of them for an event. A field that an event lacks binds NULL; one that \
-no event of its handler had is noted at the end, because its name is most often written wrong.")]
+no event of its handler had is noted at the end, because its name is most often written wrong.
+
+An invariant of the file that breaks is told with the first event after which it did not hold. The new read model is put in use all \
+the same, and the exit code is 0; with --strict the one before stays, and the exit code is 1.")]
 pub struct Args {
     /// The projection's file
     #[arg(value_name = "FILE.sql")]
@@ -47,6 +50,9 @@ pub struct Args {
     /// Take the place of a read model of the same name that another file made
     #[arg(long)]
     replace: bool,
+    /// Keep the read model in use when an invariant breaks, and fail, instead of swapping and saying so
+    #[arg(long)]
+    strict: bool,
 }
 
 /// Runs it.
@@ -57,6 +63,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let options = RebuildOptions {
         until: args.until,
         skip_poison: args.skip_poison,
+        strict: args.strict,
     };
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
@@ -66,6 +73,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         eprintln!("note: {note}");
     }
     let report = task.wait()?;
+    warn(&report.info);
     if context.json() {
         let mut line = show::info_json(&report.info);
         line["notes"] = json!(notes);
@@ -142,6 +150,16 @@ fn sentence(report: &RebuildReport) -> String {
         );
     }
     text
+}
+
+/// Where more is to be found on invariants that do not hold; what they are was noted before.
+fn warn(info: &ReadModelInfo) {
+    if !info.broken.is_empty() {
+        eprintln!(
+            "  foldlog query 'SELECT * FROM {}._foldlog_invariant' has the rows; --strict keeps the read model before in use",
+            info.name
+        );
+    }
 }
 
 fn missing_json(missing: &MissingField) -> serde_json::Value {

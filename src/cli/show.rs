@@ -6,6 +6,7 @@ use jiff::Timestamp as Time;
 use serde_json::{Value, json};
 
 use crate::decode::printable::{grouped, printable};
+use crate::readmodel::invariant::Broken;
 use crate::readmodel::query::Cell;
 use crate::readmodel::store::{ReadModelInfo, State};
 use crate::record::{Position, Timestamp};
@@ -113,7 +114,28 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "ignored": info.counts.ignored,
         "skipped": info.counts.skipped,
         "poisoned": info.counts.poisoned,
+        "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
+    })
+}
+
+fn broken_json(broken: &Broken) -> Value {
+    let rows = broken
+        .rows
+        .iter()
+        .map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row)));
+    json!({
+        "invariant": broken.name,
+        "line": broken.line,
+        "topic": broken.topic,
+        "partition": broken.partition,
+        "offset": broken.offset,
+        "timestamp": broken.timestamp.map(|at| at.0),
+        "type": broken.event,
+        "key": broken.key.as_deref().map(String::from_utf8_lossy),
+        "rows": rows.collect::<Vec<Value>>(),
+        "more": broken.more,
+        "error": broken.error,
     })
 }
 

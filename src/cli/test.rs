@@ -34,13 +34,16 @@ const EVERY: Duration = Duration::from_millis(300);
 A projection's tests stand at the end of its file, and need no broker:
 
   -- test: a deposit is added
-  -- given: {\"type\": \"Deposited\", \"accountId\": \"a\"}
+  -- given: {\"type\": \"Deposited\", \"id\": \"a\", \"amount\": 10}
   -- expect: SELECT id, balance FROM account
-  -- = [\"a\", 0]
+  -- = [\"a\", 10]
 
-Without `-- =` lines a SELECT must return a row, and no 0 or NULL where it has one column; `-- = no rows` is nothing at all. \
-`-- given envelope:` gives a record as `foldlog read -o json` prints it, `-- expect poison: WORDS` says that the event above \
-it cannot be applied. The exit code is 1 when a test fails.")]
+Without `-- =` lines a SELECT must return a row, and no 0 or NULL where it has one column; `-- = no rows` is nothing at all.
+
+`-- given envelope:` gives a record as `foldlog read -o json` prints it. `-- expect poison: WORDS` says that the event above \
+it cannot be applied, `-- expect broken: NAME` that an invariant does not hold by then.
+
+The exit code is 1 when a test fails.")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]

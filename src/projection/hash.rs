@@ -29,6 +29,10 @@ impl Hasher {
         }
     }
 
+    pub(super) fn invariant(&mut self, name: &str) {
+        part(&mut self.body, b'i', name);
+    }
+
     pub(super) fn statement(&mut self, source: &str, tokens: &[Token]) {
         for token in tokens {
             part(&mut self.body, b't', token.text(source));

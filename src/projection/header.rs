@@ -12,18 +12,19 @@ pub(super) const HEADERS: &[&str] = &[
     "version",
     "upcast",
     "on",
+    "invariant",
     "test",
     "given",
     "given envelope",
     "expect",
     "expect poison",
+    "expect broken",
 ];
 
 /// Headers of later versions with what each will do: known, and refused rather than taken for comments.
 pub(super) const LATER: &[(&str, &str)] = &[
     ("emit", "publish the rows of a SELECT to a topic"),
     ("alert", "raise an alert for each row of a SELECT"),
-    ("invariant", "check that a SELECT returns no row"),
 ];
 
 /// A piece of the file.

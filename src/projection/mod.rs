@@ -38,6 +38,8 @@ pub struct Projection {
     pub upcasts: Vec<Upcast>,
     /// The handlers in file order.
     pub handlers: Vec<Handler>,
+    /// What must be true after every event, in file order.
+    pub invariants: Vec<Invariant>,
     /// The projection's own tests in file order; no part of the hash.
     pub tests: Vec<Test>,
     /// Every field that any handler binds; slot numbers in [`Binding::Field`] point here. The type is slot 0.
@@ -88,6 +90,19 @@ impl fmt::Display for On {
     }
 }
 
+/// A SELECT that must return no row after any event.
+#[derive(Debug, Clone)]
+pub struct Invariant {
+    /// What it is called.
+    pub name: String,
+    /// The line of its `-- invariant:` header, from 1.
+    pub line: usize,
+    /// Where its header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Binds the event whose handlers ran.
+    pub select: Statement,
+}
+
 /// The statements to run for an event.
 #[derive(Debug, Clone)]
 pub struct Handler {
@@ -134,6 +149,13 @@ pub enum Step {
     Given(Given),
     /// A question to ask.
     Expect(Expect),
+    /// The invariant of this name is broken by now.
+    Broken {
+        /// The invariant.
+        name: String,
+        /// The line that says so, from 1.
+        line: usize,
+    },
 }
 
 /// An event of a test.

@@ -1,6 +1,7 @@
 //! From the text of a `.sql` file to a [`Projection`].
 
 mod given;
+mod invariant;
 mod top;
 mod upcast;
 
@@ -12,7 +13,7 @@ use crate::decode::fields::FieldPath;
 use super::error::ProjectionError;
 use super::header::{HEADERS, Header, Item, LATER, items, nearest};
 use super::token::{Token, tokens};
-use super::{Binding, Handler, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
+use super::{Binding, Handler, Invariant, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
 
 type Result<T> = std::result::Result<T, Box<ProjectionError>>;
 
@@ -35,6 +36,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         schema: Vec::new(),
         handlers: Vec::new(),
         upcasts: Vec::new(),
+        invariants: Vec::new(),
         tests: Vec::new(),
         asking: None,
         // Slot 0 is the type's; its path is known when the headers are read.
@@ -102,6 +104,7 @@ enum Section {
 enum Asking {
     Expect(Range<usize>),
     Upcast(upcast::Head),
+    Invariant(invariant::Head),
 }
 
 struct Parser<'a> {
@@ -115,6 +118,7 @@ struct Parser<'a> {
     schema: Vec<Statement>,
     handlers: Vec<Handler>,
     upcasts: Vec<Upcast>,
+    invariants: Vec<Invariant>,
     tests: Vec<Test>,
     /// A clause whose SELECT has not come yet.
     asking: Option<Asking>,
@@ -139,12 +143,14 @@ impl Parser<'_> {
             "given" | "given envelope" => return self.given(header),
             "expect" => return self.expect(header),
             "expect poison" => return self.expect_poison(header),
+            "expect broken" => return self.expect_broken(header),
             _ if HEADERS.contains(&word) => self.check_before_tests(&header.span)?,
             _ => {}
         }
         match word {
             "on" => return self.on(header),
             "upcast" => return self.upcast(header),
+            "invariant" => return self.invariant(header),
             "projection" | "topic" | "type" | "version" if self.section == Section::Tables => return Ok(()),
             "projection" | "topic" | "type" | "version" => {
                 let label = match self.section {
@@ -235,6 +241,7 @@ impl Parser<'_> {
         match (self.asking.take(), self.section) {
             (Some(Asking::Expect(_)), _) => return self.asked(tokens),
             (Some(Asking::Upcast(head)), _) => return self.upcast_select(head, tokens),
+            (Some(Asking::Invariant(head)), _) => return self.invariant_select(head, tokens),
             (None, Section::Tests) => return Err(self.stray(tokens)),
             (None, Section::Select(clause)) => {
                 let span = tokens.first().map_or(0..0, |token| token.span.clone());
@@ -292,6 +299,11 @@ impl Parser<'_> {
                 &head.span,
                 "this upcast does nothing",
                 "write a SELECT of the new value below it: `SELECT json_set(@value, '$.v', 2, '$.currency', 'EUR')`",
+            ),
+            Some(Asking::Invariant(head)) => (
+                &head.span,
+                "this invariant checks nothing",
+                "write a SELECT of what must not be below it: `SELECT id, balance FROM account WHERE balance < 0`",
             ),
         };
         Err(self
@@ -363,6 +375,7 @@ impl Parser<'_> {
             version,
             schema: self.schema,
             upcasts: self.upcasts,
+            invariants: self.invariants,
             handlers: self.handlers,
             tests: self.tests,
             fields: self.fields,

@@ -3,6 +3,7 @@
 //! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
 //! statement are put into a savepoint, and only those, because a savepoint costs.
 
+mod invariant;
 mod upcast;
 
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
@@ -16,6 +17,7 @@ use super::bookkeeping::hex;
 use super::changes::Recorder;
 use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
+use super::invariant::Broken;
 use super::missing::{MissingField, Watch};
 
 /// What became of a record.
@@ -54,6 +56,9 @@ pub(super) struct Applier<'c> {
     upcasts: Vec<Statement<'c>>,
     /// What the events of each program had.
     watches: Vec<Watch>,
+    /// The invariants that hold so far, by number.
+    invariants: Vec<(usize, Statement<'c>)>,
+    broken: Vec<Broken>,
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
@@ -77,6 +82,8 @@ impl<'c> Applier<'c> {
                     Watch::new(steps.flat_map(|step| &step.bindings))
                 })
                 .collect(),
+            invariants: prepare(definition.invariants())?.into_iter().enumerate().collect(),
+            broken: Vec::new(),
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
@@ -149,11 +156,15 @@ impl<'c> Applier<'c> {
         if let Some(watch) = self.watches.get_mut(program.number) {
             watch.see(slots);
         }
-        match program.steps.as_slice() {
-            [] => Ok(Outcome::Applied),
-            [step] => self.step(*step, record, slots),
-            steps => self.steps(steps, record, slots),
+        let outcome = match program.steps.as_slice() {
+            [] => Outcome::Applied,
+            [step] => self.step(*step, record, slots)?,
+            steps => self.steps(steps, record, slots)?,
+        };
+        if !self.invariants.is_empty() && outcome == Outcome::Applied {
+            self.check(record, slots)?;
         }
+        Ok(outcome)
     }
 
     /// Several statements, of which all or none take effect.

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
+use super::invariant;
 use super::store::{Counts, DeadLetter, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
@@ -64,6 +65,7 @@ pub(super) struct Identity<'a> {
 
 pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(invariant::SCHEMA)?;
     connection.execute(
         "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL, NULL)",
         params![
@@ -221,6 +223,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     cluster_id: row.get(3)?,
                     topics: Vec::new(),
                     position: Position::new(),
+                    broken: Vec::new(),
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
@@ -238,6 +241,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
         )
         .optional()?;
     let Some(mut info) = info else { return Ok(None) };
+    info.broken = invariant::read(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;

@@ -26,6 +26,7 @@ struct Inner {
     schema: Vec<SchemaStep>,
     steps: Vec<Step>,
     upcasts: Upcasts,
+    invariants: Vec<Step>,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
@@ -114,6 +115,11 @@ impl Definition {
         &self.0.upcasts
     }
 
+    /// What is asked after each event that was applied, in the order of [`Projection::invariants`].
+    pub(super) fn invariants(&self) -> &[Step] {
+        &self.0.invariants
+    }
+
     /// What is run for an event of this type; `None` where no handler is for it.
     pub(super) fn program(&self, event: &str) -> Option<&Program> {
         // Without types the event's type is its whole value, which need not be looked up.
@@ -154,7 +160,9 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
     let mut schema = compiler.schema()?;
     let steps = compiler.handlers()?;
     let upcasts = compiler.upcasts()?;
-    compiler.choose_late_indexes(&mut schema, steps.iter().chain(&upcasts.steps))?;
+    let invariants = compiler.invariants()?;
+    let selects = upcasts.steps.iter().chain(&invariants);
+    compiler.choose_late_indexes(&mut schema, steps.iter().chain(selects))?;
     let (by_type, other, tombstone, ons) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
         fields: FieldSet::new(&projection.fields),
@@ -167,6 +175,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
             .collect(),
         steps,
         upcasts,
+        invariants,
         by_type,
         other,
         tombstone,
@@ -462,6 +471,13 @@ impl<'p> Compiler<'p> {
             upcasts.steps.push(self.step(&upcast.select, &prepared)?);
         }
         Ok(upcasts)
+    }
+
+    fn invariants(&self) -> Result<Vec<Step>, Box<ProjectionError>> {
+        let selects = self.projection.invariants.iter().map(|invariant| &invariant.select);
+        selects
+            .map(|select| self.step(select, &self.prepared(select)?))
+            .collect()
     }
 
     /// A statement that binds an event, compiled.

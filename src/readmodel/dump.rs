@@ -5,8 +5,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 use sha2::{Digest, Sha256};
 
 use super::bookkeeping::hex;
@@ -110,16 +110,22 @@ fn dump_table(connection: &Connection, table: &str, sink: &mut Sink<'_>) -> Resu
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        sink.line.push('[');
-        for at in 0..names.len() {
-            if at > 0 {
-                sink.line.push_str(", ");
-            }
-            push_value(&mut sink.line, row.get_ref(at)?);
-        }
-        sink.line.push(']');
+        push_row(&mut sink.line, row, names.len())?;
         sink.end_line()?;
     }
+    Ok(())
+}
+
+/// Appends a row as a JSON array.
+pub(super) fn push_row(line: &mut String, row: &Row<'_>, columns: usize) -> rusqlite::Result<()> {
+    line.push('[');
+    for at in 0..columns {
+        if at > 0 {
+            line.push_str(", ");
+        }
+        push_value(line, row.get_ref(at)?);
+    }
+    line.push(']');
     Ok(())
 }
 

@@ -7,6 +7,7 @@
 //! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
+//! | [`invariant`] | what must be true after every event, and the first event after which it was not |
 //! | [`trial`] | a projection on a database in memory, for its tests |
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
 //! | [`scratch`] | a private copy at a moment of the past |
@@ -22,6 +23,7 @@ mod dates;
 pub mod dump;
 pub mod error;
 mod guard;
+pub mod invariant;
 mod lock;
 pub mod missing;
 pub mod query;

@@ -15,6 +15,7 @@ use super::changes::{Change, Recorder, Watched};
 use super::compile::Definition;
 use super::dump;
 use super::error::ReadModelError;
+use super::invariant;
 use super::lock::Lock;
 use super::query::Session;
 use super::snapshot::Snapshot;
@@ -183,6 +184,7 @@ impl Scratch {
         *count = count.saturating_sub(1);
         bookkeeping::write_state(connection, &counts, &State::Ready, effect.latest, writer::now())?;
         bookkeeping::forget_dead_letter(connection, record)?;
+        invariant::forget(connection, record)?;
         let partition = TopicPartition::new(record.topic, record.partition);
         bookkeeping::set_next(connection, &partition, effect.next)?;
         connection.execute_batch("COMMIT")

@@ -15,6 +15,7 @@ use crate::record::{Position, Timestamp};
 
 use super::bookkeeping;
 use super::error::ReadModelError;
+use super::invariant::Broken;
 use super::snapshot::Snapshots;
 
 /// The read models of one cluster: a folder with the builds of each projection.
@@ -91,6 +92,8 @@ pub struct ReadModelInfo {
     pub position: Position,
     /// What became of the records.
     pub counts: Counts,
+    /// The invariants that do not hold, with the first event after which each did not.
+    pub broken: Vec<Broken>,
     /// Whether it can be relied on.
     pub state: State,
     /// When its last transaction committed.
@@ -133,6 +136,7 @@ impl Store {
                     topics: Vec::new(),
                     position: Position::new(),
                     counts: Counts::default(),
+                    broken: Vec::new(),
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },

@@ -11,6 +11,7 @@ use super::apply::{Applier, Outcome};
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::guard::{Guard, Stage};
+use super::invariant::Broken;
 use super::query::{Rows, cell};
 
 /// Rows of an answer that are looked at: more than anybody writes into a test.
@@ -107,6 +108,11 @@ impl Running<'_> {
     /// Applies one record.
     pub fn apply(&mut self, record: &RecordRef<'_>) -> Result<Outcome, ReadModelError> {
         self.applier.apply(record, &mut Vec::<Scalar<'_>>::new())
+    }
+
+    /// Hands over the invariants that broke since the last call.
+    pub fn take_broken(&mut self) -> Vec<Broken> {
+        self.applier.take_broken()
     }
 
     /// Asks what the tables hold now. An error is what SQLite says of the SELECT.

@@ -19,6 +19,7 @@ use super::bookkeeping::{self, Identity};
 use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
+use super::invariant::{self, Broken};
 use super::lock::Lock;
 use super::missing::MissingField;
 use super::query;
@@ -320,6 +321,7 @@ pub(super) fn resume<'c>(
     let info = store::info_of(connection, Path::new(&definition.projection().name))?;
     let mut fold = Fold::new(connection, definition, on_poison)?;
     fold.counts = info.counts;
+    fold.applier.leave_out(&info.broken);
     fold.latest = info.latest;
     fold.advance(&info.position);
     if let State::Paused { .. } = info.state {
@@ -348,6 +350,7 @@ pub struct Fold<'c> {
     reached: Reached,
     state: State,
     letters: Vec<DeadLetter>,
+    broken: Vec<Broken>,
     collected: usize,
     open: bool,
     retry: bool,
@@ -373,6 +376,7 @@ impl<'c> Fold<'c> {
             reached: Reached::default(),
             state: State::Ready,
             letters: Vec::new(),
+            broken: Vec::new(),
             collected: 0,
             open: false,
             retry: false,
@@ -449,7 +453,10 @@ impl<'c> Fold<'c> {
     /// Counts what became of a record; whether to stop before it.
     fn counted(&mut self, record: &RecordRef<'_>, outcome: Outcome) -> Result<bool, ReadModelError> {
         match outcome {
-            Outcome::Applied => self.counts.applied += 1,
+            Outcome::Applied => {
+                self.counts.applied += 1;
+                self.keep_broken()?;
+            }
             Outcome::Ignored => self.counts.ignored += 1,
             Outcome::Poison(poison) => {
                 if self.poisoned(record, poison)? {
@@ -513,6 +520,21 @@ impl<'c> Fold<'c> {
             .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now()))
             .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
         snapshots.save(self.connection, self.counts.total(), ended)
+    }
+
+    /// Keeps the invariants that the last event broke, in the transaction of its rows.
+    fn keep_broken(&mut self) -> Result<(), ReadModelError> {
+        for broken in self.applier.take_broken() {
+            invariant::write(self.connection, &broken)
+                .map_err(|error| ReadModelError::sqlite("cannot write down the broken invariant", error))?;
+            self.broken.push(broken);
+        }
+        Ok(())
+    }
+
+    /// Hands over the invariants that broke since the last call.
+    pub fn take_broken(&mut self) -> Vec<Broken> {
+        std::mem::take(&mut self.broken)
     }
 
     /// Deals with a poison record as the policy says; whether to stop.

@@ -110,6 +110,9 @@ fn replayed(source: &str, file: &str, records: &str) -> String {
     let mut rows = Vec::new();
     dump(&store, &projection.name, &mut rows).unwrap();
     text += &String::from_utf8(rows).unwrap();
+    for broken in &report.info.broken {
+        writeln!(text, "\nline {}: {broken}", broken.line).unwrap();
+    }
     for letter in store.dead_letters(&projection.name, 100).unwrap() {
         let at = format!(
             "{}[{}] offset {}",

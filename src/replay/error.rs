@@ -9,6 +9,7 @@ use crate::broker::error::BrokerError;
 use crate::decode::printable::printable;
 use crate::projection::error::ProjectionError;
 use crate::readmodel::error::ReadModelError;
+use crate::readmodel::invariant::Broken;
 use crate::readmodel::store::DeadLetter;
 
 /// An error of the replay layer: what happened, why, and what to do.
@@ -39,6 +40,17 @@ pub enum ReplayError {
         letters: Vec<DeadLetter>,
         /// Whether the log was read to its end, so that these are all there are.
         all: bool,
+    },
+    /// Invariants that do not hold, where that was to end it; the read model in use was not touched.
+    #[error("the read model `{name}` is not put in use:\n{}", .broken.iter().map(|broken| format!("  {broken}")).collect::<Vec<_>>().join("\n"))]
+    #[diagnostic(help(
+        "mend the handlers, or rebuild without --strict to look at the read model with its broken invariants"
+    ))]
+    Broken {
+        /// The projection.
+        name: String,
+        /// The first event after which each did not hold.
+        broken: Vec<Broken>,
     },
     /// `--until` names a place that the log does not have.
     #[error("{message}")]

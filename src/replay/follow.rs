@@ -55,7 +55,7 @@ fn run(
     if store.find(&projection.name)?.is_none() {
         let first = RebuildOptions {
             skip_poison: options.skip_poison,
-            until: None,
+            ..RebuildOptions::default()
         };
         rebuild::run(client, store, &definition, &first, control)?;
     }
@@ -344,7 +344,11 @@ impl Following<'_, '_> {
         while left > 0 {
             let chunk = left.min(CHUNK);
             self.since.get_or_insert_with(Instant::now);
-            match self.fold.apply(records.by_ref().take(chunk), self.stop)? {
+            let folded = self.fold.apply(records.by_ref().take(chunk), self.stop)?;
+            for broken in self.fold.take_broken() {
+                self.meter.notice(broken.to_string());
+            }
+            match folded {
                 Folded::All => left -= chunk,
                 Folded::Stopped => {
                     self.commit()?;

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::super::lookout::Seen;
 use super::super::memory::{Hook, Memory, MemorySource};
 use super::super::rebuild::build;
-use super::super::rebuild::tests::{ACCOUNTS, Event, control, definition, dumped, events, log_of, push};
+use super::super::rebuild::tests::{
+    ACCOUNTS, Event, control, definition, dumped, events, log_of, push, with_invariants,
+};
 use super::*;
 use crate::readmodel::store::Counts;
 
@@ -43,6 +45,30 @@ fn first_build(store: &Store, text: &str, log: &Memory, skip: bool) {
         &mut control(),
     )
     .unwrap();
+}
+
+/// The first event that broke an invariant is kept in the transaction of its rows, whatever comes after it.
+#[test]
+fn an_invariant_that_breaks_live_is_kept_with_its_first_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), "lab").unwrap();
+    let text = with_invariants();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    first_build(&store, &text, &log, false);
+    log.push("events", 0, 1, Some(r#"{"type": "In", "id": "a", "amount": 1}"#));
+    log.push("events", 0, 2, Some(r#"{"type": "Out", "id": "a", "amount": 5}"#));
+    followed(&store, &text, &log, &[1], &[0], false, None).unwrap();
+    let first = store.info("accounts").unwrap().broken;
+    assert_eq!(
+        (first.len(), first[0].offset, &*first[0].rows[0]),
+        (1, 1, r#"["a", -4]"#)
+    );
+    log.push("events", 0, 3, Some(r#"{"type": "Out", "id": "a", "amount": 5}"#));
+    log.push("events", 0, 4, Some(r#"{"type": "In", "id": "z", "amount": 5}"#));
+    followed(&store, &text, &log, &[1], &[0], false, None).unwrap();
+    let both = store.info("accounts").unwrap().broken;
+    assert_eq!((&both[0], both[1].offset, both.len()), (&first[0], 3, 2));
 }
 
 /// A log in memory stays as it is.

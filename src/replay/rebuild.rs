@@ -45,6 +45,8 @@ pub struct RebuildOptions {
     pub until: Option<Until>,
     /// Go on past poison records, listing them, instead of stopping with the list.
     pub skip_poison: bool,
+    /// Leave the read model in use as it is when an invariant breaks, instead of putting the new one in use and saying so.
+    pub strict: bool,
 }
 
 /// What a rebuild did.
@@ -64,6 +66,7 @@ pub struct RebuildReport {
 pub fn rebuild(client: Client, store: Store, projection: Projection, options: RebuildOptions) -> Task<RebuildReport> {
     Task::start("rebuild", move |control| {
         let definition = compile(&projection)?;
+        control.strict = options.strict;
         run(&client, &store, &definition, &options, control)
     })
 }
@@ -146,6 +149,14 @@ pub(super) fn build<S: Source>(
             letters: fold.take_letters(),
             all: matches!(ended, Ended::End),
         });
+    }
+    let broken = fold.take_broken();
+    if control.strict && !broken.is_empty() {
+        let name = definition.projection().name.clone();
+        return Err(ReplayError::Broken { name, broken });
+    }
+    for broken in broken {
+        control.meter.notice(broken.to_string());
     }
     let ends = log::ends(ranges);
     let reached = fold.position();

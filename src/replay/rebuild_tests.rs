@@ -50,6 +50,7 @@ pub(in crate::replay) fn control() -> Control {
         cancel: CancellationToken::new(),
         meter: Meter::new().0,
         snapshot_every: EVERY,
+        strict: false,
     }
 }
 
@@ -226,6 +227,87 @@ proptest! {
         });
         prop_assert_eq!(&dumps[0], &dumps[1]);
     }
+}
+
+/// Two invariants, of which the log of the tests breaks one.
+pub(in crate::replay) fn with_invariants() -> String {
+    ACCOUNTS.to_owned()
+        + "
+-- invariant: no account is overdrawn
+SELECT id, balance FROM account WHERE balance < 0;
+-- invariant: no account is called z
+SELECT id FROM account WHERE id = 'z';
+"
+}
+
+#[test]
+fn a_broken_invariant_is_told_and_refused_where_that_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    log.push("events", 0, 1, Some(r#"{"type": "In", "id": "a", "amount": 1}"#));
+    let (store, report) = built(folder.path(), &log, &log.ranges(), &[1], false);
+    report.unwrap();
+    let before = dumped(&store);
+    log.push("events", 0, 2, Some(r#"{"type": "Out", "id": "a", "amount": 5}"#));
+    log.push("events", 0, 3, Some(r#"{"type": "Out", "id": "a", "amount": 5}"#));
+    let rebuilt = |strict| {
+        let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+        let (meter, progress) = Meter::new();
+        let mut control = Control {
+            meter,
+            strict,
+            ..control()
+        };
+        let definition = definition(&with_invariants());
+        let report = build(
+            &store,
+            &definition,
+            &log.log().origin(),
+            &log.ranges(),
+            open,
+            false,
+            &mut control,
+        );
+        let notices = progress.borrow().notices.to_vec();
+        (report, notices)
+    };
+    let (report, notices) = rebuilt(true);
+    let error = report.unwrap_err();
+    let told = "the invariant `no account is overdrawn` broke at events[0] offset 1 (type Out, key k, 1970-01-01 00:00:00Z): [\"a\", -4]";
+    assert!(error.to_string().contains(told) && notices.is_empty(), "{error}");
+    assert_eq!(dumped(&store), before);
+    let (report, notices) = rebuilt(false);
+    assert_eq!(notices, [told]);
+    let broken = report.unwrap().info.broken;
+    assert_eq!(
+        (broken.len(), broken[0].line, broken[0].timestamp),
+        (1, 27, Some(Timestamp(2)))
+    );
+    assert_eq!(store.info("accounts").unwrap().broken, broken);
+    // Nothing is there once it holds again.
+    let mut log = log.clone();
+    log.push("events", 0, 0, Some(r#"{"type": "Unheard"}"#));
+    let ranges: Vec<Range> = log
+        .ranges()
+        .into_iter()
+        .map(|r| Range {
+            end: r.end.map(|end| end.min(1)),
+            ..r
+        })
+        .collect();
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+    let definition = definition(&with_invariants());
+    let report = build(
+        &store,
+        &definition,
+        &log.log().origin(),
+        &ranges,
+        open,
+        false,
+        &mut control(),
+    );
+    assert!(report.unwrap().info.broken.is_empty());
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct Control {
     pub(super) meter: Meter,
     /// How much replay lies between two snapshots.
     pub(super) snapshot_every: Duration,
+    /// Whether a broken invariant keeps a new build from being put in use.
+    pub(super) strict: bool,
 }
 
 impl<T: Send + 'static> Task<T> {
@@ -41,6 +43,7 @@ impl<T: Send + 'static> Task<T> {
             cancel: cancel.clone(),
             meter,
             snapshot_every: EVERY,
+            strict: false,
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let result = work(&mut control);

@@ -7,6 +7,7 @@ mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod dead_letters;
+mod invariants;
 mod produce;
 mod read;
 mod rebuild;

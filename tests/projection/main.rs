@@ -88,6 +88,10 @@ fn describe(projection: &Projection) -> String {
             statement(&mut out, projection, each);
         }
     }
+    for invariant in &projection.invariants {
+        writeln!(out, "line {} invariant {:?}", invariant.line, invariant.name).unwrap();
+        statement(&mut out, projection, &invariant.select);
+    }
     for test in &projection.tests {
         writeln!(out, "line {} test {:?}", test.line, test.name).unwrap();
         for step in &test.steps {
@@ -100,6 +104,7 @@ fn describe(projection: &Projection) -> String {
                         writeln!(out, "    is poison: {words:?}").unwrap();
                     }
                 }
+                Step::Broken { name, line } => writeln!(out, "  line {line}: {name} is broken").unwrap(),
                 Step::Expect(expect) => {
                     statement(&mut out, projection, &expect.select);
                     let rows = expect.rows.iter().flatten().map(|row| json!(row.cells).to_string());
@@ -185,6 +190,8 @@ fn the_hash_is_of_what_decides_the_rows() {
         PLAIN.replace("-- on: A", "-- version: $.v\n-- on: A"),
         PLAIN.replace("-- on: A", "-- upcast: A\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- upcast: A\nSELECT '{}';\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- invariant: A\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- invariant: B\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- upcast: B\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v1\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v2\nSELECT @value;\n-- on: A"),

@@ -40,8 +40,9 @@ fn compiles(projection: &Projection) {
         database.execute_batch(&statement.sql).unwrap();
     }
     let handlers = projection.handlers.iter().flat_map(|handler| &handler.statements);
+    let invariants = projection.invariants.iter().map(|invariant| &invariant.select);
     let upcasts = projection.upcasts.iter().map(|upcast| &upcast.select);
-    for statement in handlers.chain(upcasts) {
+    for statement in handlers.chain(upcasts).chain(invariants) {
         let prepared = database
             .prepare(&statement.sql)
             .unwrap_or_else(|error| panic!("{error}: {}", statement.sql));

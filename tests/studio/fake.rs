@@ -99,6 +99,7 @@ fn info(name: &str, state: State) -> ReadModelInfo {
             skipped: 0,
             poisoned: 1,
         },
+        broken: Vec::new(),
         state,
         updated_at: Timestamp(NOW.0 - 61_000),
         latest: Some(Timestamp(NOW.0 - 62_000)),

@@ -111,7 +111,7 @@ fn events(projection: &Projection) -> miette::Result<Vec<Vec<Record>>> {
         let mut next = HashMap::new();
         let given = test.steps.iter().filter_map(|step| match step {
             Step::Given(given) => Some(given),
-            Step::Expect(_) => None,
+            Step::Expect(_) | Step::Broken { .. } => None,
         });
         given
             .enumerate()
@@ -175,6 +175,11 @@ fn one(definition: &Definition, test: &Test, events: &[Record]) -> miette::Resul
     let trial = Trial::new(definition)?;
     let mut running = trial.start()?;
     let mut events = events.iter();
+    let mut broken = Vec::new();
+    let foreseen = |name: &str| {
+        let mut steps = test.steps.iter();
+        steps.any(|step| matches!(step, Step::Broken { name: expected, .. } if expected == name))
+    };
     let mut finding = Finding {
         name: test
             .name
@@ -191,9 +196,20 @@ fn one(definition: &Definition, test: &Test, events: &[Record]) -> miette::Resul
                 if let Some(event) = events.next() {
                     let outcome = running.apply(&event.view())?;
                     finding.applied(given, outcome);
+                    for found in running.take_broken() {
+                        if !foreseen(&found.name) {
+                            finding.failures.push(Failure::of(given.line, found.to_string()));
+                        }
+                        broken.push(found.name);
+                    }
                 }
             }
             Step::Expect(expect) => finding.failures.extend(asked(&running, expect)),
+            Step::Broken { name, line } if !broken.contains(name) => {
+                let what = format!("the invariant `{name}` is not broken");
+                finding.failures.push(Failure::of(*line, what));
+            }
+            Step::Broken { .. } => {}
         }
     }
     finding.took = begun.elapsed();

@@ -85,6 +85,14 @@ impl Parser<'_> {
         }
     }
 
+    /// A step that finds something out; it begins a test where nothing was given before it.
+    pub(super) fn expected(&mut self, header: &Header, step: Step) {
+        if self.tests.is_empty() {
+            self.begin(header, None);
+        }
+        self.step(step);
+    }
+
     pub(super) fn expect(&mut self, header: &Header) -> Result<()> {
         if self.tests.is_empty() {
             self.begin(header, None);
@@ -247,7 +255,7 @@ impl Parser<'_> {
 /// Whether a test has something to find out.
 fn expects(test: &Test) -> bool {
     test.steps.iter().any(|step| match step {
-        Step::Expect(_) => true,
+        Step::Expect(_) | Step::Broken { .. } => true,
         Step::Given(given) => given.poison.is_some(),
     })
 }

@@ -7,5 +7,5 @@ CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 -- on: A
 DELETE FROM a;
 
--- invariant: x
+-- invariant:
 SELECT 1;
