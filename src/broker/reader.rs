@@ -13,6 +13,7 @@ use crate::record::{Header, Position, RecordRef, Timestamp, TopicPartition};
 use super::client::{Client, plain};
 use super::error::BrokerError;
 use super::ffi::consume::{Chunk, Consumption, Message, TopicId};
+use super::ffi::probe::Probe;
 use super::ffi::{Fault, is_out_of_range, is_unknown_topic};
 use super::merge::{Merge, Step};
 
@@ -211,6 +212,8 @@ pub struct Reader {
     /// When the broker last sent something.
     heard: Instant,
     client: Client,
+    /// What is asked during an outage.
+    probe: Option<Probe>,
     // Last: the buffers' messages go before what they point into.
     consumption: Consumption,
 }
@@ -236,9 +239,7 @@ impl Reader {
         self.note_position();
         if !chunk.is_empty() {
             self.heard = Instant::now();
-            if self.consumption.native().all_down() {
-                self.consumption.native().answered();
-            }
+            self.note_outage();
             return Ok(Poll::Batch(Batch::new(chunk, Arc::clone(&self.parts.topics))));
         }
         if let Some((at, fault)) = self.parts.fault.take() {
@@ -256,10 +257,9 @@ impl Reader {
         &self.position
     }
 
-    /// What keeps the broker from answering, if something does: a reader without an end goes on trying.
+    /// What keeps the broker from answering, if something did at the last poll: a reader without an end goes on trying.
     pub fn trouble(&self) -> Option<String> {
         let native = self.consumption.native();
-        native.serve();
         let reason = || native.trouble().map(|fault| plain(&fault.reason));
         native
             .all_down()
@@ -347,10 +347,22 @@ impl Reader {
         }
     }
 
-    /// Nothing came: all is well, unless everything that is wanted has an end and nobody is there to send it.
-    fn idle(&mut self) -> Result<Poll, BrokerError> {
+    /// Looks whether an outage began or is over. Records that come do not end one: they may have been on the way when it began.
+    fn note_outage(&mut self) {
         let native = self.consumption.native();
         native.serve();
+        if self.probe.as_ref().is_some_and(Probe::is_done) {
+            self.probe = None;
+        }
+        if self.probe.is_none() && native.all_down() {
+            self.probe = Some(Probe::ask(native));
+        }
+    }
+
+    /// Nothing came: all is well, unless everything that is wanted has an end and nobody is there to send it.
+    fn idle(&mut self) -> Result<Poll, BrokerError> {
+        self.note_outage();
+        let native = self.consumption.native();
         if let Some(fault) = native.take_refusal() {
             // The words begin with `topic [partition]: `.
             let named = |part: &Part| {

@@ -21,6 +21,8 @@ pub(super) struct Shared {
     trouble: Mutex<Option<Fault>>,
     /// Whether librdkafka said that no broker is left since somebody last cleared it.
     all_down: AtomicBool,
+    /// How often librdkafka said so: once for each outage.
+    outages: AtomicU64,
     /// The last error that is no connection trouble: that a topic that is read is gone, or may not be read any more.
     /// librdkafka tells it to the error callback, not among the messages.
     refusal: Mutex<Option<Fault>>,
@@ -120,6 +122,11 @@ impl Native {
         self.shared.all_down.load(Ordering::Relaxed)
     }
 
+    /// How many outages librdkafka told so far.
+    pub(super) fn outages(&self) -> u64 {
+        self.shared.outages.load(Ordering::Relaxed)
+    }
+
     /// The last connection trouble, unless something was answered since.
     pub(in crate::broker) fn trouble(&self) -> Option<Fault> {
         locked(&self.shared.trouble).clone()
@@ -199,6 +206,7 @@ unsafe extern "C" fn on_error(_rk: *mut sys::rd_kafka_t, code: c_int, reason: *c
     // SAFETY: the opaque is the `Shared` of this handle, which lives as long; librdkafka passes a live C string.
     let (shared, reason) = unsafe { (&*opaque.cast::<Shared>(), text(reason)) };
     if code == E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32 {
+        shared.outages.fetch_add(1, Ordering::Relaxed);
         shared.all_down.store(true, Ordering::Relaxed);
         return;
     }

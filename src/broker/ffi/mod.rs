@@ -18,6 +18,7 @@ mod fault;
 pub(super) mod groups;
 mod handle;
 mod partitions;
+pub(super) mod probe;
 pub(super) mod produce;
 mod queue;
 

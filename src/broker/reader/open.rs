@@ -124,6 +124,7 @@ impl Client {
             position: Position::new(),
             heard: Instant::now(),
             client: self.clone(),
+            probe: None,
             consumption,
         };
         reader.note_position();

@@ -351,17 +351,33 @@ fn a_group_goes_on_when_its_broker_is_killed_and_started_again() {
     let broker = BrokerProcess::start(data.path(), &address);
     assert_eq!(broker.address, address);
     fill(&cluster, "orders", 2, 10);
-    eventually("the new records", || (count() >= 60).then_some(()));
+    let client = cluster.client();
+    eventually("the group to be whole again, with everything committed", || {
+        let group = client.group("readers").ok()?;
+        let whole = group.summary.state == "Stable" && group.summary.members == 2;
+        let done = (0..2).all(|partition| committed(&cluster, "readers", "orders", partition) == Offset::Offset(30));
+        (whole && done).then_some(())
+    });
     both_share();
-    // What was committed before did not come twice. What was read since may, where a rebalance came before its commit.
+    let before = count();
+    fill(&cluster, "orders", 2, 10);
+    eventually("the records after", || (count() >= before + 20).then_some(()));
+    // What was committed does not come twice, and nothing does once the group is whole. Between the two a member reads on without
+    // knowing that the coordinator has forgotten it: its commit is refused (UNKNOWN_MEMBER_ID), its partitions are lost and not
+    // revoked, and the group goes on from the last commit. Kafka promises no more than at least once; Apache Kafka keeps the
+    // members in its log, and loses them in the same way where their sessions end before it is back.
     for partition in 0..2 {
         let key = ("orders".to_owned(), partition);
         let offsets = |member: &Member| member.seen().records.remove(&key).unwrap_or_default();
         let mut all: Vec<i64> = members.iter().flat_map(offsets).collect();
         all.sort_unstable();
-        assert!(all[..20].iter().copied().eq(0..20) && all[20] == 20, "{all:?}");
+        let once = |from: i64, to: i64| {
+            let here = all.iter().copied().filter(|offset| (from..to).contains(offset));
+            here.eq(from..to)
+        };
+        assert!(once(0, 20) && once(30, 40), "{all:?}");
         all.dedup();
-        assert!(all.iter().copied().eq(0..30), "{all:?}");
+        assert!(all.iter().copied().eq(0..40), "{all:?}");
     }
 }
 
