@@ -1,6 +1,7 @@
 //! `foldlog at`.
 
-use crate::replay::at::{Moment, at};
+use crate::readmodel::store::ReadModelInfo;
+use crate::replay::at::at;
 use crate::replay::rebuild::Until;
 
 use super::context::Context;
@@ -40,15 +41,15 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let task = at(client, store, args.projection.clone(), Some(args.moment));
     watch(&task, &format!("at {}", args.projection))?;
     let moment = task.wait()?;
-    eprintln!("{}", sentence(&moment));
+    eprintln!("{}", sentence(&moment.info));
     match args.sql {
         Some(sql) => query::print(&moment.scratch.session()?, &sql, args.output, None, context.json()),
         None => dump::print(context.json(), |out| moment.scratch.dump(out)),
     }
 }
 
-fn sentence(moment: &Moment) -> String {
-    let info = &moment.info;
+/// What a read model is and how far it has come, in a few words.
+pub(super) fn sentence(info: &ReadModelInfo) -> String {
     let mut text = format!("{} after {}", info.name, show::counted(info.counts.total(), "record"));
     if let Some(latest) = info.latest {
         text += &format!(", the latest of {}", show::time(latest));

@@ -5,6 +5,8 @@ pub mod broker;
 pub mod context;
 pub mod dead_letters;
 pub mod demo;
+pub mod diff;
+mod differences;
 pub mod dump;
 mod envelope;
 pub mod follow;
@@ -85,6 +87,8 @@ pub enum Command {
     Query(query::Args),
     /// Look at a read model as it was at any moment
     At(at::Args),
+    /// Compare two read models, or two moments of one, row by row
+    Diff(diff::Args),
     /// Print every row of a read model, then its SHA-256
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
@@ -123,6 +127,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Test(args)) => test::run(&context, args),
         Some(Command::Query(args)) => query::run(&context, args),
         Some(Command::At(args)) => at::run(&context, args),
+        Some(Command::Diff(args)) => diff::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),

@@ -12,12 +12,14 @@
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
 //! | [`scratch`] | a private copy at a moment of the past |
 //! | [`changes`] | what each event did to the rows, and how it is undone |
+//! | [`compare`] | two read models row by row |
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
 
 pub mod apply;
 mod bookkeeping;
 pub mod changes;
+pub mod compare;
 pub mod compile;
 mod dates;
 pub mod dump;

@@ -204,3 +204,75 @@ fn a_moment_is_looked_at_beside_the_read_model_in_use() {
     let refused = refused(&commands.command(&["at", "accounts", "5:1"]).output().unwrap());
     assert!(refused.contains("there is no partition 5"), "{refused}");
 }
+
+#[test]
+fn two_moments_and_two_read_models_are_compared_row_by_row() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(2);
+    write(
+        &cluster.client(),
+        (0..70).map(|n| (&*topic, (n % 2) as i32, 1_700_000_000_000 + n, Some(event(n)))),
+    );
+    let folder = scratch();
+    let text = accounts(&[&topic]);
+    let commands = Commands::new(&cluster, folder.path(), &text);
+    let file = commands.file.to_str().unwrap().to_owned();
+    commands.output(&["rebuild", &file]);
+    assert!(
+        commands
+            .output(&["diff", "accounts", "accounts@2030-01-01"])
+            .ends_with("\nequal\n")
+    );
+
+    let different = |arguments: &[&str]| {
+        let output = commands.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let (out, errors) = (output.stdout.clone(), output.stderr.clone());
+        (String::from_utf8(out).unwrap(), String::from_utf8(errors).unwrap())
+    };
+    let (out, errors) = different(&["diff", "accounts@0:2,1:2", "accounts@0:3,1:2"]);
+    let expected = format!(
+        "account
+  + id 'a4': balance 4, n 1
+  1 added, 0 removed, 0 changed, 4 equal
+entry
+  + topic '{topic}', part 0, at 2: amount 4
+  1 added, 0 removed, 0 changed, 4 equal
+"
+    );
+    assert_eq!(out, expected);
+    assert!(errors.contains("- accounts after 4 records"), "{errors}");
+    assert!(
+        errors.contains("accounts@0:2,1:2 and accounts@0:3,1:2 differ in 2 rows"),
+        "{errors}"
+    );
+    let (out, _) = different(&["diff", "accounts@0:2,1:2", "accounts", "--limit", "1"]);
+    assert!(
+        out.starts_with("account\n  ~ id 'a0': balance 0 → 315, n 1 → 10\n  … and 6 more;"),
+        "{out}"
+    );
+
+    let (out, _) = different(&["--json", "diff", "accounts@0:2,1:2", "accounts@0:3,1:2"]);
+    let first: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let row = serde_json::json!({"id": "a4", "balance": 4, "n": 1});
+    let expected =
+        serde_json::json!({"table": "account", "key": {"id": "a4"}, "change": "added", "before": null, "after": row});
+    assert_eq!(first, expected);
+    let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["equal"], &last["added"]), (&false.into(), &2.into()));
+
+    // Another projection of the same topic, with another table and another column.
+    let other = text
+        .replace("projection: accounts", "projection: other")
+        .replace("entry", "line");
+    std::fs::write(&commands.file, other).unwrap();
+    commands.output(&["rebuild", &file]);
+    let (out, errors) = different(&["diff", "accounts", "other"]);
+    assert!(
+        out.contains("account: equal, 7 rows\n- table entry: 70 rows\n+ table line: 70 rows\n"),
+        "{out}"
+    );
+    assert!(errors.contains("differ, though no row does"), "{errors}");
+    let missing = commands.command(&["diff", "accounts", "nothing"]).output().unwrap();
+    assert!(refused(&missing).contains("there is no read model `nothing`"));
+}
