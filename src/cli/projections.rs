@@ -2,13 +2,10 @@
 
 use std::fs;
 
-use miette::miette;
-
-use crate::broker::client::Client;
 use crate::decode::printable::printable;
 use crate::projection::parse::parse;
 use crate::readmodel::store::{ReadModelInfo, State};
-use crate::record::TopicPartition;
+use crate::replay::standing::{Standing, standing};
 
 use super::context::Context;
 use super::show;
@@ -17,8 +14,8 @@ use super::table::{number, table, text};
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-LAG is how many offsets the log has past the read model's position; `-` where it cannot be asked for. SKIPPED and \
-POISONED records are kept: `foldlog dead-letters PROJECTION` shows them.
+LAG is how many offsets the log has past the read model's position; `-` where there is none. POISON is how many \
+records could not be applied: `foldlog dead-letters PROJECTION` shows them.
 
 Examples:
   foldlog projections
@@ -34,13 +31,10 @@ pub fn run(context: &Context, _args: Args) -> miette::Result<()> {
         }
         return Ok(());
     }
-    let lags = lags(context, &models);
+    let standings = standings(context, &models);
     if context.json() {
-        for (info, lag) in models.iter().zip(lags) {
-            let mut line = show::info_json(info);
-            line["lag"] = lag.into();
-            line["file_changed"] = file_changed(info).into();
-            println!("{line}");
+        for (info, standing) in models.iter().zip(&standings) {
+            println!("{}", json_line(info, standing.as_ref()));
         }
         return Ok(());
     }
@@ -52,41 +46,83 @@ pub fn run(context: &Context, _args: Args) -> miette::Result<()> {
         "STATE",
         "APPLIED",
         "IGNORED",
-        "SKIPPED",
-        "POISONED",
+        "POISON",
         "UPDATED",
     ]);
-    for (info, lag) in models.iter().zip(lags) {
+    for (info, standing) in models.iter().zip(&standings) {
         let counts = info.counts;
+        let lag = match standing {
+            Some(Standing::Behind(lag)) => show::count(*lag),
+            _ => "-".to_owned(),
+        };
         table.add_row([
             text(&info.name),
             text(&info.topics.join(", ")),
             text(&show::position(&info.position)),
-            number(lag.map_or_else(|| "-".to_owned(), show::count)),
-            text(&state(info)),
+            number(lag),
+            text(state(info, standing.as_ref())),
             number(show::count(counts.applied)),
             number(show::count(counts.ignored)),
-            number(show::count(counts.skipped)),
-            number(show::count(counts.poisoned)),
+            number(show::count(counts.skipped + counts.poisoned)),
             text(&show::time(info.updated_at)),
         ]);
     }
     println!("{table}");
+    for (info, standing) in models.iter().zip(&standings) {
+        for reason in reasons(info, standing.as_ref()) {
+            println!("{}: {}", info.name, printable(reason.as_bytes(), 500).text);
+        }
+    }
     Ok(())
 }
 
-fn state(info: &ReadModelInfo) -> String {
-    let mut said = show::state(&info.state).to_owned();
-    if let State::Paused { reason } | State::Unreadable { reason } = &info.state {
-        said += &format!(": {}", printable(reason.as_bytes(), 200).text);
+fn state(info: &ReadModelInfo, standing: Option<&Standing>) -> &'static str {
+    match standing {
+        Some(Standing::NeedsRebuild(_)) => "needs rebuild",
+        _ => show::state(&info.state),
     }
-    for broken in &info.broken {
-        said += &format!(", {broken}");
+}
+
+fn json_line(info: &ReadModelInfo, standing: Option<&Standing>) -> serde_json::Value {
+    let mut line = show::info_json(info);
+    line["lag"] = match standing {
+        Some(Standing::Behind(lag)) => (*lag).into(),
+        _ => serde_json::Value::Null,
+    };
+    if let Some(Standing::NeedsRebuild(reason)) = standing {
+        line["state"] = "needs_rebuild".into();
+        line["reason"] = reason.as_str().into();
     }
+    line["file_changed"] = file_changed(info).into();
+    line
+}
+
+/// Why a read model is in its state, for people.
+fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
+    let name = &info.name;
+    let mut reasons = Vec::new();
+    match standing {
+        Some(Standing::NeedsRebuild(reason)) => reasons.push(format!("needs a rebuild, because {reason}")),
+        Some(Standing::Elsewhere(reason)) => reasons.push(reason.clone()),
+        Some(Standing::Behind(_)) | None => {}
+    }
+    match &info.state {
+        State::Paused { reason } => {
+            reasons.push(format!(
+                "paused at {reason} (`foldlog dead-letters {name}` shows the record)"
+            ));
+        }
+        State::Unreadable { reason } => reasons.push(format!("unreadable: {reason}")),
+        State::Ready => {}
+    }
+    reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {
-        said += ", built by another version of its file";
+        reasons.push(format!(
+            "{} says something else now than what it was built with",
+            info.file
+        ));
     }
-    said
+    reasons
 }
 
 /// Whether the file says something else now than what the read model was built with; `None` where it cannot be read here.
@@ -96,43 +132,30 @@ fn file_changed(info: &ReadModelInfo) -> Option<bool> {
     (now.name == info.name).then_some(now.hash != info.hash)
 }
 
-/// How many offsets each read model is behind; `None` where the cluster does not answer or is another one.
-fn lags(context: &Context, models: &[ReadModelInfo]) -> Vec<Option<u64>> {
-    let connected = context.connect().and_then(|connection| {
-        let cluster = connection.client.cluster().map_err(|error| miette!("{error}"))?;
-        Ok((connection, cluster.id))
-    });
-    match connected {
-        Ok((connection, id)) => models
-            .iter()
-            .map(|info| {
-                let lag = (info.cluster_id == id).then(|| lag(&connection.client, info)).flatten();
-                if lag.is_none() && !matches!(info.state, State::Unreadable { .. }) {
-                    eprintln!(
-                        "no lag for {}: its topics are not on this cluster any more, or were created again",
-                        info.name
-                    );
-                }
-                lag
-            })
-            .collect(),
+/// How each read model stands to the log; `None` where the cluster does not say, which is told.
+fn standings(context: &Context, models: &[ReadModelInfo]) -> Vec<Option<Standing>> {
+    let connection = match context.connect() {
+        Ok(connection) => connection,
         Err(error) => {
             eprintln!("no lag: {error}");
-            vec![None; models.len()]
+            return vec![None; models.len()];
         }
-    }
-}
-
-fn lag(client: &Client, info: &ReadModelInfo) -> Option<u64> {
-    let mut lag = 0;
-    for name in &info.topics {
-        let topic = client.topic(name).ok()?;
-        for marks in client.watermarks(&topic).ok()? {
-            let at = TopicPartition::new(name.as_str(), marks.partition);
-            let next = info.position.next(&at).unwrap_or(marks.low);
-            // Past the end: this is another log than the one that was folded, and no distance to it means anything.
-            lag += u64::try_from(marks.high - next).ok()?;
+    };
+    let mut told = false;
+    let mut ask = |info: &ReadModelInfo| match standing(&connection.client, &connection.store, info) {
+        Ok(standing) => Some(standing),
+        Err(error) => {
+            // A cluster that does not answer would say the same of each.
+            if !told {
+                eprintln!("no lag: {error}");
+                told = true;
+            }
+            None
         }
-    }
-    Some(lag)
+    };
+    let readable = |info: &&ReadModelInfo| !matches!(info.state, State::Unreadable { .. });
+    models
+        .iter()
+        .map(|info| Some(info).filter(readable).and_then(&mut ask))
+        .collect()
 }

@@ -125,7 +125,7 @@ fn plan(client: &Client, args: &Args) -> miette::Result<ReadPlan> {
     let from = args.from.unwrap_or(if args.follow { Place::End } else { Place::Begin });
     let starts = client.resolve(&topic, &marks, from).into_diagnostic()?;
     let ends = client
-        .resolve(&topic, &marks, args.to.unwrap_or(Place::End))
+        .resolve(&topic, &marks, stop(&topic.name, &marks, args.to))
         .into_diagnostic()?;
     let ranges = marks
         .iter()
@@ -140,6 +140,28 @@ fn plan(client: &Client, args: &Args) -> miette::Result<ReadPlan> {
         ranges: ranges.collect(),
         order: if args.follow { Order::Arrival } else { Order::Merged },
     })
+}
+
+/// Where to stop. An offset that lies past every partition's end is no mistake, as it would be to begin at: what there is up to
+/// it can be read, and that this is less than was asked for is said.
+fn stop(topic: &str, marks: &[Watermarks], to: Option<Place>) -> Place {
+    let Some(Place::Offset(offset)) = to else {
+        return to.unwrap_or(Place::End);
+    };
+    let Some(last) = marks.iter().rev().max_by_key(|mark| mark.high) else {
+        return Place::End;
+    };
+    if offset <= last.high {
+        // Before the first record that is still there nothing is left to read, which is no mistake either.
+        let first = marks.iter().map(|mark| mark.low).min().unwrap_or(offset);
+        return Place::Offset(offset.max(first));
+    }
+    let (partition, high) = (last.partition, last.high);
+    let longest = if marks.len() > 1 { " at most" } else { "" };
+    eprintln!(
+        "there is no offset {offset} yet: {topic} ends at {high}{longest} (partition {partition}), and reading stops there"
+    );
+    Place::End
 }
 
 /// Which records are printed.

@@ -9,8 +9,8 @@ use crate::decode::printable::printable;
 /// Characters of a cell; the whole of it is in the JSON.
 const WIDTH: usize = 500;
 
-/// Blanks within a column, beside its text.
-const PADDING: u16 = 2;
+/// Blanks within a column, behind its text.
+const PADDING: u16 = 1;
 /// Blanks between the text of two columns.
 const GAP: u16 = PADDING + 1;
 
@@ -26,6 +26,9 @@ pub(super) fn table<H: Into<Cell>>(header: impl IntoIterator<Item = H>) -> Table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, PADDING));
+    }
     // In a pipe a row is one line, however long; on a terminal a cell is wrapped within its column.
     if let Some((width, _)) = terminal_size::terminal_size_of(std::io::stdout()) {
         table.set_width(width.0);

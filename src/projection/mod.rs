@@ -220,3 +220,8 @@ pub enum Meta {
     /// The headers as a JSON array of `[key, value]`.
     Headers,
 }
+
+/// The known word nearest to a misspelt one, where one is near.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    header::nearest(word, known)
+}

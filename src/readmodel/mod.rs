@@ -24,6 +24,7 @@ pub mod compile;
 mod dates;
 pub mod dump;
 pub mod error;
+mod explain;
 mod guard;
 pub mod invariant;
 mod lock;

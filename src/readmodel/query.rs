@@ -10,6 +10,7 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use super::compile::columns;
 use super::dump::{key_of, quoted, tables};
 use super::error::ReadModelError;
+use super::explain::{explain, name_length};
 use super::guard::{Guard, Stage};
 use super::store::{Build, Store};
 use super::words::words;
@@ -145,7 +146,7 @@ impl Session {
                 at: None,
                 help: Some(refusal.help.to_owned()),
             }),
-            (Err(error), None) => Err(self.explain(sql, error)),
+            (Err(error), None) => Err(explain(&self.connection, &self.attached.borrow(), sql, error)),
         }
     }
 
@@ -233,41 +234,13 @@ impl Session {
         }
         Ok(())
     }
-
-    fn explain(&self, sql: &str, error: rusqlite::Error) -> ReadModelError {
-        let (message, at) = match &error {
-            rusqlite::Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
-            rusqlite::Error::InvalidQuery => ("there is no SELECT in this".to_owned(), None),
-            rusqlite::Error::MultipleStatement => ("one statement at a time".to_owned(), None),
-            rusqlite::Error::SqliteFailure(failure, Some(message)) if failure.code == rusqlite::ErrorCode::Unknown => {
-                (message.clone(), None)
-            }
-            _ => return ReadModelError::sqlite("the query failed", error),
-        };
-        let help = message.starts_with("no such table").then(|| {
-            let stems: Vec<_> = self.builds.iter().map(|build| build.stem.as_str()).collect();
-            match stems.as_slice() {
-                [] => "there are no read models yet: `foldlog rebuild FILE.sql` builds one".to_owned(),
-                stems => format!(
-                    "a table is written READ_MODEL.TABLE; the read models are: {}",
-                    stems.join(", ")
-                ),
-            }
-        });
-        ReadModelError::Query {
-            message,
-            at: at.map(|at| (at, word_length(sql, at)).into()),
-            sql: sql.to_owned(),
-            help,
-        }
-    }
 }
 
 /// Whether a SELECT returns a row whose first value is neither 0 nor NULL, on a connection that no guard watches.
 pub(super) fn holds(connection: &Connection, sql: &str) -> Result<bool, ReadModelError> {
     let refused = |message: String, at: Option<usize>| ReadModelError::Query {
         message,
-        at: at.map(|at| (at, word_length(sql, at)).into()),
+        at: at.map(|at| (at, name_length(sql, at)).into()),
         sql: sql.to_owned(),
         help: Some("a condition is a SELECT, such as SELECT count(*) FROM account WHERE balance < 0".to_owned()),
     };
@@ -294,12 +267,6 @@ pub(super) fn holds(connection: &Connection, sql: &str) -> Result<bool, ReadMode
         Err(rusqlite::Error::MultipleStatement) => Err(refused("one statement at a time".to_owned(), None)),
         Err(error) => Err(ReadModelError::sqlite("the condition failed", error)),
     }
-}
-
-fn word_length(sql: &str, at: usize) -> usize {
-    let rest = sql.get(at..).unwrap_or_default();
-    let word = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_');
-    word.map(char::len_utf8).sum::<usize>().max(1).min(rest.len())
 }
 
 pub(super) fn cell(value: ValueRef<'_>) -> Cell {

@@ -141,3 +141,55 @@ fn a_damaged_file_is_named_and_does_not_hide_the_others() {
         "{states:?}"
     );
 }
+
+/// What a query is told: the message, the part of its text that is marked, and the help.
+fn told(session: &Session, sql: &str) -> (String, String, String) {
+    match session.query(sql, 10).expect_err(sql) {
+        ReadModelError::Query { message, at, help, .. } => {
+            let marked = at.map_or("", |at| &sql[at.offset()..at.offset() + at.len()]);
+            (message, marked.to_owned(), help.unwrap_or_default())
+        }
+        error => panic!("{sql}: {error}"),
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_query_is_marked_and_names_what_is_near() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::open(&store(folder.path(), &["orders".to_owned(), "stock".to_owned()])).unwrap();
+    for (sql, marked, help) in [
+        ("SELECT * FORM orders.item", "FORM", ""),
+        ("SELECT * FROM WHERE id = 1", "WHERE", ""),
+        ("SELECT tetx FROM orders.item", "tetx", "did you mean text?"),
+        ("SELECT i.idd FROM orders.item i", "i.idd", "did you mean id?"),
+        (
+            "SELECT whatever FROM stock.item",
+            "whatever",
+            "orders.item has id, text; stock.item has id, text",
+        ),
+        ("SELECT * FROM ordres.item", "ordres.item", "did you mean orders.item?"),
+        ("SELECT * FROM itme", "itme", "did you mean orders.item?"),
+        (
+            "SELECT * FROM customer",
+            "customer",
+            "there are: orders.item, stock.item",
+        ),
+        ("SELECT id FROM orders.item WHERE id =  ", "=", "ends too early"),
+        (
+            "SELECT id FROM orders.item WHERE id = ?",
+            "",
+            "write the values themselves",
+        ),
+    ] {
+        let (message, at, helped) = told(&session, sql);
+        assert_eq!(at, marked, "{sql}: {message}");
+        assert!(helped.contains(help), "{sql}: {message}: {helped}");
+    }
+    let empty = tempfile::tempdir().unwrap();
+    let session = Session::open(&Store::open(empty.path(), "lab").unwrap()).unwrap();
+    assert!(
+        told(&session, "SELECT * FROM a.b")
+            .2
+            .contains("there are no read models yet")
+    );
+}

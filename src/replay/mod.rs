@@ -16,6 +16,7 @@ mod memory;
 pub mod progress;
 pub mod rebuild;
 mod source;
+pub mod standing;
 pub mod step;
 pub mod task;
 pub mod walk;

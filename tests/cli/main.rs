@@ -9,6 +9,7 @@ mod common;
 mod dead_letters;
 mod invariants;
 mod produce;
+mod projections;
 mod read;
 mod rebuild;
 mod takeover;

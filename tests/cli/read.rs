@@ -38,6 +38,18 @@ fn places_keys_and_limits() {
     assert_eq!(values(&shell, &["--from", "end"]), "");
     assert_eq!(values(&shell, &["--from", "2", "--to", "1"]), "");
     assert_eq!(values(&shell, &["--key", "b"]), "135");
+    let past = shell.run(&["read", "t", "-o", "raw", "--from", "1", "--to", "99"]);
+    assert_eq!((past.code, past.out.replace('\n', "").as_str()), (Some(0), "2345"));
+    assert!(
+        past.err.contains("no offset 99 yet: t ends at 3 at most"),
+        "{}",
+        past.err
+    );
+    assert_eq!(
+        shell.run(&["read", "t", "--to", "3"]).err,
+        "",
+        "the end itself is there"
+    );
     assert_eq!(values(&shell, &["--key", "b", "--limit", "2"]), "13");
     assert_eq!(values(&shell, &["-n", "0"]), "");
     let error = shell.fails(&["read", "t", "--from", "4"], "");
