@@ -22,6 +22,9 @@ use super::snapshot::Snapshots;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Pages that a file may have: what a full disk is to SQLite, without filling one.
+    #[cfg(test)]
+    room: Option<u32>,
 }
 
 /// What became of the records that a projection has seen. Every record is in exactly one of `applied`, `ignored`, `skipped`
@@ -115,7 +118,27 @@ impl Store {
     pub fn open(data: &Path, cluster: &str) -> Result<Self, ReadModelError> {
         Ok(Self {
             root: data.join("read-models").join(folder_name(cluster)),
+            #[cfg(test)]
+            room: None,
         })
+    }
+
+    /// The same read models on a disk that is full when a file has this many pages.
+    #[cfg(test)]
+    pub(crate) fn with_room(&self, pages: u32) -> Self {
+        Self {
+            room: Some(pages),
+            ..self.clone()
+        }
+    }
+
+    /// Holds a connection to the room that there is.
+    #[cfg(test)]
+    pub(super) fn bound(&self, connection: &Connection) {
+        if let Some(pages) = self.room {
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            connection.execute_batch(&limit).expect("SQLite takes a limit");
+        }
     }
 
     /// The folder.

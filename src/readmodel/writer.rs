@@ -103,6 +103,8 @@ impl Building {
             path,
             _lock: lock,
         };
+        #[cfg(test)]
+        store.bound(&building.connection);
         building
             .prepare(origin)
             .map_err(|error| ReadModelError::sqlite(format!("cannot write {}", building.path.display()), error))?;
@@ -233,6 +235,8 @@ impl Live {
         store.clean(name)?;
         let build = store.current(name)?;
         let connection = open(&build.path)?;
+        #[cfg(test)]
+        store.bound(&connection);
         connection
             .execute_batch(&format!(
                 "PRAGMA journal_mode = WAL;

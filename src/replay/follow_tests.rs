@@ -6,7 +6,7 @@ use super::super::lookout::Seen;
 use super::super::memory::{Hook, Memory, MemorySource};
 use super::super::rebuild::build;
 use super::super::rebuild::tests::{
-    ACCOUNTS, Event, control, definition, dumped, events, log_of, push, with_invariants,
+    ACCOUNTS, Event, control, definition, dumped, events, log_of, long, push, said, with_invariants,
 };
 use super::*;
 use crate::readmodel::store::Counts;
@@ -335,4 +335,32 @@ fn a_reader_sees_commits_and_is_not_disturbed_by_a_swap() {
     first_build(&store, ACCOUNTS, &log, false);
     assert_eq!(sum(&old), Cell::Integer(12));
     assert_eq!(sum(&Session::open(&store).unwrap()), Cell::Integer(20));
+}
+
+#[test]
+fn a_follow_onto_a_full_disk_says_so_and_goes_on_when_there_is_room() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let log = long(20_000);
+    let store = Store::open(one.path(), "lab").unwrap();
+    first_build(&store, ACCOUNTS, &long(100), false);
+
+    let follow = |store: &Store| followed(store, ACCOUNTS, &log, &[500], &[0], false, None);
+    let full = store.with_room(60);
+    let said = said(&follow(&full).unwrap_err());
+    assert!(
+        said.contains("database or disk is full") && said.contains("free some space"),
+        "{said}"
+    );
+    // What was committed is whole: rows and position are of one moment.
+    let info = store.info("accounts").unwrap();
+    let position: u64 = info.position.iter().map(|(_, next)| next as u64).sum();
+    assert!((100..20_000).contains(&position), "{position}");
+    assert_eq!((info.counts.applied, &info.state), (position, &State::Ready));
+    assert!(follow(&full).is_err(), "it is still full");
+    assert_eq!(follow(&store).unwrap(), Ended::End);
+
+    let whole = Store::open(two.path(), "lab").unwrap();
+    first_build(&whole, ACCOUNTS, &log, false);
+    assert_eq!(dumped(&store), dumped(&whole));
+    assert_eq!(store.info("accounts").unwrap().counts.applied, 20_000);
 }

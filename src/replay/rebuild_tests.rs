@@ -527,3 +527,58 @@ fn unreachable_client() -> Client {
     })
     .unwrap()
 }
+
+/// A log of this many events, each of another account; 20,000 take some hundred pages.
+pub(in crate::replay) fn long(count: i64) -> Memory {
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for n in 0..count {
+        let text = format!(r#"{{"type": "In", "id": "{n:0>60}", "amount": 1}}"#);
+        log.push("events", 0, n, Some(&text));
+    }
+    log
+}
+
+/// What an error says to a person: its message and what to do.
+pub(in crate::replay) fn said(error: &ReplayError) -> String {
+    use miette::Diagnostic;
+    let help = error.help().map(|help| help.to_string()).unwrap_or_default();
+    format!("{error}\n{help}")
+}
+
+#[test]
+fn a_rebuild_onto_a_full_disk_says_so_and_leaves_the_old_read_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = log_of(&[(false, 0, 1, 0, 1, 5)], 0);
+    let (store, report) = built(folder.path(), &short, &short.ranges(), &[3], false);
+    report.unwrap();
+    let before = dumped(&store);
+
+    let log = long(20_000);
+    let rebuild = |store: &Store| {
+        let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[500]));
+        let (origin, ranges) = (log.log().origin(), log.ranges());
+        build(
+            store,
+            &definition(ACCOUNTS),
+            &origin,
+            &ranges,
+            open,
+            false,
+            &mut control(),
+        )
+    };
+    let said = said(&rebuild(&store.with_room(60)).unwrap_err());
+    assert!(said.contains("database or disk is full"), "{said}");
+    assert!(said.contains("free some space"), "{said}");
+    assert_eq!(dumped(&store), before);
+    assert_eq!(store.info("accounts").unwrap().state, State::Ready);
+    let left: Vec<_> = std::fs::read_dir(store.root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("building"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+
+    assert_eq!(rebuild(&store).unwrap().info.counts.applied, 20_000);
+}
