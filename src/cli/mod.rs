@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. Tables for people, JSON for programs, errors on stderr with what to do.
 
 pub mod at;
+pub mod blame;
 pub mod broker;
 pub mod context;
 pub mod dead_letters;
@@ -9,6 +10,7 @@ pub mod diff;
 mod differences;
 pub mod dump;
 mod envelope;
+mod event;
 pub mod follow;
 pub mod groups;
 mod interrupt;
@@ -19,6 +21,7 @@ pub mod query;
 pub mod read;
 pub mod rebuild;
 mod show;
+pub mod step;
 pub mod studio;
 mod table;
 pub mod test;
@@ -89,6 +92,10 @@ pub enum Command {
     At(at::Args),
     /// Compare two read models, or two moments of one, row by row
     Diff(diff::Args),
+    /// Walk through the past of a read model, one event at a time, forward or back
+    Step(step::Args),
+    /// Find every event that wrote a row
+    Blame(blame::Args),
     /// Print every row of a read model, then its SHA-256
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
@@ -128,6 +135,8 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Query(args)) => query::run(&context, args),
         Some(Command::At(args)) => at::run(&context, args),
         Some(Command::Diff(args)) => diff::run(&context, args),
+        Some(Command::Step(args)) => step::run(&context, args),
+        Some(Command::Blame(args)) => blame::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),

@@ -96,6 +96,11 @@ impl Past {
         })
     }
 
+    /// A read model of this definition before any event.
+    pub(super) fn empty(&self) -> Result<Scratch, ReplayError> {
+        Ok(Scratch::new(&self.store, &self.definition, &self.log.origin(), None)?)
+    }
+
     /// Where another moment is, with what came to the log since.
     pub(super) fn moment(
         &mut self,

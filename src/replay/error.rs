@@ -12,6 +12,8 @@ use crate::readmodel::error::ReadModelError;
 use crate::readmodel::invariant::Broken;
 use crate::readmodel::store::DeadLetter;
 
+use super::blame::NoRow;
+
 /// An error of the replay layer: what happened, why, and what to do.
 #[derive(Debug, Error, Diagnostic)]
 #[non_exhaustive]
@@ -120,6 +122,10 @@ pub enum ReplayError {
         /// What shows it.
         evidence: String,
     },
+    /// A row that the read model cannot have.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoRow(NoRow),
     /// It was cancelled.
     #[error("cancelled")]
     Cancelled,

@@ -4,6 +4,7 @@
 //! whatever the topic's size. What is applied in which order depends on the log alone, never on how it was batched.
 
 pub mod at;
+pub mod blame;
 #[cfg(test)]
 mod cases;
 pub mod error;

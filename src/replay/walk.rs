@@ -10,6 +10,7 @@ use crate::readmodel::query::Session;
 use crate::readmodel::store::{ReadModelInfo, Store};
 
 use super::at::{Past, merged};
+use super::blame::check;
 use super::error::ReplayError;
 use super::rebuild::Until;
 use super::step::{Goal, Step, Steps, Walked};
@@ -112,6 +113,9 @@ fn one(
             let _ = tell.send(Told::Step(Arc::clone(&tables), step.clone()));
         }
     };
+    if let Move::Forward(Goal::Row(row)) | Move::Back(Goal::Row(row)) = next {
+        check(&steps.info()?.name, row, &tables)?;
+    }
     match next {
         Move::Forward(goal) => steps.forward(goal, &mut each, control).map(Some),
         Move::Back(goal) => steps.back(goal, &mut each, control).map(Some),

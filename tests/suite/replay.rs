@@ -3,6 +3,7 @@
 mod commands;
 mod follow;
 mod kill;
+mod past;
 mod rebuild;
 
 use std::path::Path;

@@ -1,0 +1,74 @@
+//! `foldlog blame`.
+
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use miette::miette;
+
+use crate::replay::blame::{Blamed, blame};
+use crate::replay::rebuild::Until;
+
+use super::context::Context;
+use super::rebuild::{parse_until, watch};
+use super::{event, show};
+
+/// Events between the replay and the terminal.
+const WAITING: usize = 256;
+
+/// Its arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Prints every event that wrote the row, oldest first: where it stands in the log, the line of the handler that wrote, old \
+and new values. The log is replayed for it by the rules that the read model was built with.
+
+Examples:
+  foldlog blame account_balance account a1
+  foldlog blame account_balance account a1 balance
+  foldlog blame stock level '[\"berlin\", 4711]' pieces --until 2026-01-31
+  foldlog blame account_balance account a1 --json | jq .record")]
+pub struct Args {
+    /// The projection
+    projection: String,
+    /// The table
+    table: String,
+    /// The row's primary key; a JSON array where it has several columns
+    key: String,
+    /// Only events that changed this column
+    column: Option<String>,
+    /// Stop before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
+    #[arg(long, value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
+    until: Option<Until>,
+}
+
+/// Runs it.
+pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    let connection = context.connect()?;
+    let (client, store) = (connection.client.clone(), connection.store.clone());
+    let row = event::row(args.table, &args.key, args.column);
+    let (tell, told) = sync_channel::<Blamed>(WAITING);
+    let task = blame(client, store, args.projection.clone(), row, args.until, tell);
+    let json = context.json();
+    let printing = thread::spawn(move || {
+        for Blamed { tables, step } in told {
+            if json {
+                println!("{}", event::json(&tables, &step, false));
+            } else {
+                println!("{}", event::text(&tables, &step, false));
+            }
+        }
+    });
+    watch(&task, &format!("blame {}", args.projection))?;
+    let report = task.wait();
+    // The task is over and with it the sender: what is left is printed.
+    let _ = printing.join();
+    let report = report?;
+    let records = show::counted(report.counts.total(), "record");
+    if report.found == 0 {
+        return Err(miette!(
+            help = "is the key spelt as it stands in the row? `foldlog query` shows it",
+            "none of {records} wrote that row"
+        ));
+    }
+    eprintln!("{} of {records}", show::counted(report.found, "event"));
+    Ok(())
+}
