@@ -6,7 +6,8 @@
 //! | [`apply`] | one record through the handlers |
 //! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
-//! | [`writer`] | the transaction of rows, position, counts and dead letters; building beside and swapping in |
+//! | [`fold`] | records applied, counted, and committed: the transaction of rows, position, counts and dead letters |
+//! | [`writer`] | building beside and swapping in; going on with the one in use |
 //! | [`invariant`] | what must be true after every event, and the first event after which it was not |
 //! | [`trial`] | a projection on a database in memory, for its tests |
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
@@ -25,6 +26,7 @@ mod dates;
 pub mod dump;
 pub mod error;
 mod explain;
+pub mod fold;
 mod guard;
 pub mod invariant;
 mod lock;

@@ -27,7 +27,7 @@ fn build(store: &Store, name: &str) {
         value: Some(br#"{"type": "A", "x": "hello"}"#),
         headers: &[],
     };
-    let mut fold = building.fold(crate::readmodel::writer::OnPoison::Skip).unwrap();
+    let mut fold = building.fold(crate::readmodel::fold::OnPoison::Skip).unwrap();
     fold.apply(std::iter::once(record), &|| false).unwrap();
     let counts: Counts = fold.counts();
     drop(fold);

@@ -15,12 +15,13 @@ use super::changes::{Change, Recorder, Watched};
 use super::compile::Definition;
 use super::dump;
 use super::error::ReadModelError;
+use super::fold::{self, Fold, OnPoison};
 use super::invariant;
 use super::lock::Lock;
 use super::query::Session;
 use super::snapshot::Snapshot;
 use super::store::{self, Build, Counts, ReadModelInfo, State, Store};
-use super::writer::{self, Fold, OnPoison, Origin};
+use super::writer::{self, Origin};
 
 /// The folder of the copies, in that of the store.
 const FOLDER: &str = "scratch";
@@ -126,7 +127,7 @@ impl Scratch {
 
     /// The fold that goes on from where it stands. A record that cannot be applied is skipped and listed.
     pub fn fold(&self) -> Result<Fold<'_>, ReadModelError> {
-        writer::resume(&self.connection, &self.definition, OnPoison::Skip)
+        fold::resume(&self.connection, &self.definition, OnPoison::Skip)
     }
 
     /// The same, which says of each event what it did: [`Fold::step`]. From the first such fold on, each costs about twice as

@@ -1,4 +1,4 @@
-//! Writing a read model: rows, position, counts and dead letters in one transaction.
+//! Where a read model is written: a new build, or the one in use.
 //!
 //! [`Building`] makes a new build beside the one in use and swaps it in; [`Live`] goes on with the one in use. Both hand out
 //! a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
@@ -11,21 +11,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::decode::fields::Scalar;
-use crate::record::{Position, RecordRef, Timestamp, TopicPartition};
+use crate::record::{Position, Timestamp};
 
-use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping::{self, Identity};
-use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
-use super::invariant::{self, Broken};
+use super::fold::{Fold, OnPoison, resume};
 use super::lock::Lock;
-use super::missing::MissingField;
-use super::query;
-use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
-use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
+use super::store::{self, Counts, ReadModelInfo, State, Store};
 
 /// Page cache of a rebuild: what 100,000 keys need, and little enough that a replay of any size stays under 200 MB.
 const BUILD_CACHE_KIB: i32 = 64 * 1024;
@@ -33,10 +27,6 @@ const BUILD_CACHE_KIB: i32 = 64 * 1024;
 const INDEX_CACHE_KIB: i32 = 16 * 1024;
 /// Page cache of a live read model; several may be followed at once.
 const LIVE_CACHE_KIB: i32 = 32 * 1024;
-/// Bytes of poison records that are kept for the list of a rebuild that fails: each may have megabytes.
-const COLLECTED_BYTES: usize = 16 * 1024 * 1024;
-/// A cancelled fold stops within this many records.
-const STOP_EVERY: usize = 256;
 /// Steps of SQLite's virtual machine between two looks at whether to stop: a fraction of a millisecond.
 const INTERRUPT_STEPS: i32 = 20_000;
 
@@ -47,28 +37,6 @@ pub struct Origin {
     pub cluster_id: String,
     /// The topics with the ids that the cluster gave them, where it gives any.
     pub topics: Vec<(String, Option<String>)>,
-}
-
-/// What to do about a record that cannot be applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnPoison {
-    /// Go on, listing it; after this many, stop.
-    Collect(usize),
-    /// Go on; it is written to the dead letters.
-    Skip,
-    /// Stop before it; it is written to the dead letters and tried again at the next start.
-    Pause,
-}
-
-/// How an application of records ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Folded {
-    /// All of them are counted.
-    All,
-    /// It was asked to stop in between.
-    Stopped,
-    /// A poison record ended it, as the policy says.
-    Poisoned,
 }
 
 /// A build in the making, beside the one in use.
@@ -310,32 +278,6 @@ pub(super) fn create(connection: &Connection, definition: &Definition, origin: &
     bookkeeping::write_topics(connection, &origin.topics)
 }
 
-/// The fold that goes on from the position of the read model that a connection has open.
-pub(super) fn resume<'c>(
-    connection: &'c Connection,
-    definition: &'c Definition,
-    on_poison: OnPoison,
-) -> Result<Fold<'c>, ReadModelError> {
-    if !connection.is_autocommit() {
-        // A fold before this one was dropped without its commit.
-        connection
-            .execute_batch("ROLLBACK")
-            .map_err(|error| ReadModelError::sqlite("cannot roll back", error))?;
-    }
-    let info = store::info_of(connection, Path::new(&definition.projection().name))?;
-    let mut fold = Fold::new(connection, definition, on_poison)?;
-    fold.counts = info.counts;
-    fold.applier.leave_out(&info.broken);
-    fold.latest = info.latest;
-    fold.advance(&info.position);
-    if let State::Paused { .. } = info.state {
-        // The record that it stands before is about to be tried again; the list says so from the first commit on.
-        fold.retry = true;
-        fold.counts.poisoned = 0;
-    }
-    Ok(fold)
-}
-
 pub(super) fn interrupt_when<F>(connection: &mut Connection, stop: F) -> Result<(), ReadModelError>
 where
     F: FnMut() -> bool + Send + 'static,
@@ -343,341 +285,6 @@ where
     connection
         .progress_handler(INTERRUPT_STEPS, Some(stop))
         .map_err(|error| ReadModelError::sqlite("cannot watch for a cancel", error))
-}
-
-/// Applies records and remembers how far it came.
-pub struct Fold<'c> {
-    connection: &'c Connection,
-    applier: Applier<'c>,
-    on_poison: OnPoison,
-    counts: Counts,
-    reached: Reached,
-    state: State,
-    letters: Vec<DeadLetter>,
-    broken: Vec<Broken>,
-    collected: usize,
-    open: bool,
-    retry: bool,
-    uncommitted: u64,
-    committing: Option<Arc<AtomicBool>>,
-    latest: Option<Timestamp>,
-    recorder: Option<Recorder>,
-}
-
-impl<'c> Fold<'c> {
-    fn new(
-        connection: &'c Connection,
-        definition: &'c Definition,
-        on_poison: OnPoison,
-    ) -> Result<Self, ReadModelError> {
-        let applier = Applier::new(connection, definition)
-            .map_err(|error| ReadModelError::sqlite("cannot prepare the handlers", error))?;
-        Ok(Self {
-            connection,
-            applier,
-            on_poison,
-            counts: Counts::default(),
-            reached: Reached::default(),
-            state: State::Ready,
-            letters: Vec::new(),
-            broken: Vec::new(),
-            collected: 0,
-            open: false,
-            retry: false,
-            uncommitted: 0,
-            committing: None,
-            latest: None,
-            recorder: None,
-        })
-    }
-
-    /// Records what events do, for [`Fold::step`].
-    pub(super) fn record(&mut self, recorder: Recorder) {
-        self.applier.record(recorder.clone());
-        self.recorder = Some(recorder);
-    }
-
-    /// What became of the records so far.
-    pub fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    /// How many records were applied since the last commit.
-    pub fn uncommitted(&self) -> u64 {
-        self.uncommitted
-    }
-
-    /// The next offset of each partition.
-    pub fn position(&self) -> Position {
-        self.reached.position()
-    }
-
-    /// Poison records that were met, where the policy collects them or pauses.
-    pub fn letters(&self) -> &[DeadLetter] {
-        &self.letters
-    }
-
-    /// The fields that handlers bind and that were missing in every event of theirs so far.
-    pub fn missing(&self) -> Vec<MissingField> {
-        self.applier.missing()
-    }
-
-    /// Hands them over.
-    pub fn take_letters(&mut self) -> Vec<DeadLetter> {
-        std::mem::take(&mut self.letters)
-    }
-
-    /// Moves on past offsets that hold no record: transaction markers, and what compaction removed.
-    pub fn advance(&mut self, position: &Position) {
-        for (partition, next) in position.iter() {
-            self.reached.seen(&partition.topic, partition.partition, next);
-        }
-    }
-
-    /// Applies records in their order. Looks at `stop` in between.
-    pub fn apply<'r>(
-        &mut self,
-        records: impl Iterator<Item = RecordRef<'r>>,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Folded, ReadModelError> {
-        let mut slots: Vec<Scalar<'r>> = Vec::new();
-        for (count, record) in records.enumerate() {
-            if count % STOP_EVERY == 0 && stop() {
-                return Ok(Folded::Stopped);
-            }
-            self.begin()?;
-            let outcome = self.applier.apply(&record, &mut slots)?;
-            if self.counted(&record, outcome)? {
-                return Ok(Folded::Poisoned);
-            }
-        }
-        Ok(Folded::All)
-    }
-
-    /// Counts what became of a record; whether to stop before it.
-    fn counted(&mut self, record: &RecordRef<'_>, outcome: Outcome) -> Result<bool, ReadModelError> {
-        match outcome {
-            Outcome::Applied => {
-                self.counts.applied += 1;
-                self.keep_broken()?;
-            }
-            Outcome::Ignored => self.counts.ignored += 1,
-            Outcome::Poison(poison) => {
-                if self.poisoned(record, poison)? {
-                    return Ok(true);
-                }
-            }
-        }
-        self.uncommitted += 1;
-        self.latest = self.latest.max(record.timestamp);
-        self.reached.seen(record.topic, record.partition, record.offset + 1);
-        Ok(false)
-    }
-
-    /// Whether a SELECT over what was applied so far, committed or not, returns a row whose first value is neither 0 nor NULL.
-    pub fn holds(&self, sql: &str) -> Result<bool, ReadModelError> {
-        query::holds(self.connection, sql)
-    }
-
-    /// Applies one record and says what it did, which only the fold of [`Scratch::recorded`](super::scratch::Scratch::recorded)
-    /// knows.
-    pub fn step(&mut self, record: &RecordRef<'_>) -> Result<Effect, ReadModelError> {
-        self.begin()?;
-        let sequences = scratch::sequences(self.connection)
-            .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
-        let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest);
-        let mut slots = Vec::new();
-        let outcome = self.applier.apply(record, &mut slots)?;
-        let (lines, mut changes) = self.recorder.as_ref().map(Recorder::take).unwrap_or_default();
-        if let Outcome::Poison(_) = outcome {
-            // What the statements before the failed one did has been rolled back.
-            changes.clear();
-        }
-        let event = match slots.first() {
-            Some(Scalar::Text(event)) => Some(event.to_string()),
-            Some(Scalar::Integer(event)) => Some(event.to_string()),
-            Some(Scalar::Real(event)) => Some(event.to_string()),
-            Some(Scalar::Null | Scalar::Blob(_)) | None => None,
-        };
-        self.counted(record, outcome.clone())?;
-        Ok(Effect {
-            event,
-            outcome,
-            lines,
-            changes,
-            next,
-            latest,
-            sequences,
-        })
-    }
-
-    /// The latest time that any record so far has.
-    pub fn latest(&self) -> Option<Timestamp> {
-        self.latest
-    }
-
-    /// Takes a snapshot of what was applied so far, whether or not it is committed. `ended` are the partitions of which that is
-    /// everything.
-    pub fn snapshot(&mut self, snapshots: &Snapshots, ended: &[TopicPartition]) -> Result<(), ReadModelError> {
-        self.begin()?;
-        bookkeeping::write_position(self.connection, &self.position())
-            .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now()))
-            .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
-        snapshots.save(self.connection, self.counts.total(), ended)
-    }
-
-    /// Keeps the invariants that the last event broke, in the transaction of its rows.
-    fn keep_broken(&mut self) -> Result<(), ReadModelError> {
-        for broken in self.applier.take_broken() {
-            invariant::write(self.connection, &broken)
-                .map_err(|error| ReadModelError::sqlite("cannot write down the broken invariant", error))?;
-            self.broken.push(broken);
-        }
-        Ok(())
-    }
-
-    /// Hands over the invariants that broke since the last call.
-    pub fn take_broken(&mut self) -> Vec<Broken> {
-        std::mem::take(&mut self.broken)
-    }
-
-    /// Deals with a poison record as the policy says; whether to stop.
-    fn poisoned(&mut self, record: &RecordRef<'_>, poison: Poison) -> Result<bool, ReadModelError> {
-        let letter = DeadLetter {
-            record: record.to_record(),
-            reason: poison.reason,
-            line: poison.line,
-            held: self.on_poison == OnPoison::Pause,
-        };
-        match self.on_poison {
-            OnPoison::Skip => {
-                self.counts.skipped += 1;
-                self.list(&letter)?;
-                Ok(false)
-            }
-            OnPoison::Collect(limit) => {
-                self.counts.poisoned += 1;
-                let record = letter.record.view().size();
-                self.collected += record;
-                self.letters.push(letter);
-                Ok(self.letters.len() >= limit || self.collected >= COLLECTED_BYTES)
-            }
-            OnPoison::Pause => {
-                self.counts.poisoned += 1;
-                self.list(&letter)?;
-                self.state = State::Paused {
-                    reason: format!(
-                        "{}[{}] offset {}: {}",
-                        record.topic, record.partition, record.offset, letter.reason
-                    ),
-                };
-                self.letters.push(letter);
-                Ok(true)
-            }
-        }
-    }
-
-    fn list(&self, letter: &DeadLetter) -> Result<(), ReadModelError> {
-        bookkeeping::write_dead_letter(self.connection, letter)
-            .map_err(|error| ReadModelError::sqlite("cannot write the dead letter", error))
-    }
-
-    fn begin(&mut self) -> Result<(), ReadModelError> {
-        if self.open {
-            return Ok(());
-        }
-        self.connection
-            .prepare_cached("BEGIN IMMEDIATE")
-            .and_then(|mut begin| begin.execute([]))
-            .map_err(|error| ReadModelError::sqlite("cannot begin a transaction", error))?;
-        self.open = true;
-        if self.retry {
-            bookkeeping::release_held(self.connection)
-                .map_err(|error| ReadModelError::sqlite("cannot take the held record up again", error))?;
-            self.retry = false;
-        }
-        Ok(())
-    }
-
-    /// Commits rows, position, counts, state and dead letters together.
-    pub fn commit(&mut self) -> Result<(), ReadModelError> {
-        self.shield(true);
-        let written = self.begin().and_then(|()| {
-            self.write()
-                .map_err(|error| ReadModelError::sqlite("cannot commit", error))
-        });
-        self.shield(false);
-        written?;
-        self.open = false;
-        self.uncommitted = 0;
-        Ok(())
-    }
-
-    fn shield(&self, on: bool) {
-        if let Some(committing) = &self.committing {
-            committing.store(on, Ordering::Relaxed);
-        }
-    }
-
-    fn write(&self) -> rusqlite::Result<()> {
-        bookkeeping::write_position(self.connection, &self.position())?;
-        bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now())?;
-        self.connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
-    }
-}
-
-/// The next offset of each partition, kept so that a record costs a comparison and a store.
-#[derive(Debug, Default)]
-struct Reached {
-    topics: Vec<(String, Vec<i64>)>,
-    last: usize,
-}
-
-/// A partition of which nothing was seen.
-const UNSEEN: i64 = -1;
-
-impl Reached {
-    fn seen(&mut self, topic: &str, partition: i32, next: i64) {
-        if self.topics.get(self.last).is_none_or(|(name, _)| name != topic) {
-            self.last = match self.topics.iter().position(|(name, _)| name == topic) {
-                Some(at) => at,
-                None => {
-                    self.topics.push((topic.to_owned(), Vec::new()));
-                    self.topics.len() - 1
-                }
-            };
-        }
-        let Ok(partition) = usize::try_from(partition) else {
-            return;
-        };
-        if let Some((_, offsets)) = self.topics.get_mut(self.last) {
-            if offsets.len() <= partition {
-                offsets.resize(partition + 1, UNSEEN);
-            }
-            // Never back: a reader's position may lag behind the record that it has handed out.
-            offsets[partition] = offsets[partition].max(next);
-        }
-    }
-
-    fn next(&self, topic: &str, partition: i32) -> Option<i64> {
-        let (_, offsets) = self.topics.iter().find(|(name, _)| name == topic)?;
-        let next = offsets.get(usize::try_from(partition).ok()?)?;
-        (*next != UNSEEN).then_some(*next)
-    }
-
-    fn position(&self) -> Position {
-        let mut position = Position::new();
-        for (topic, offsets) in &self.topics {
-            let topic: Arc<str> = topic.as_str().into();
-            for (partition, next) in (0..).zip(offsets) {
-                if *next != UNSEEN {
-                    position.set(TopicPartition::new(topic.clone(), partition), *next);
-                }
-            }
-        }
-        position
-    }
 }
 
 pub(super) fn open(path: &Path) -> Result<Connection, ReadModelError> {

@@ -9,8 +9,9 @@ use crate::broker::reader::{Order, Range, ReadPlan};
 use crate::projection::Projection;
 use crate::readmodel::compile::compile;
 use crate::readmodel::error::ReadModelError;
+use crate::readmodel::fold::{Fold, Folded, OnPoison};
 use crate::readmodel::store::{ReadModelInfo, State, Store};
-use crate::readmodel::writer::{Fold, Folded, Live, OnPoison};
+use crate::readmodel::writer::Live;
 use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;

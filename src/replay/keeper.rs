@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::readmodel::fold::Fold;
 use crate::readmodel::snapshot::Snapshots;
-use crate::readmodel::writer::Fold;
 use crate::record::{Position, TopicPartition};
 
 use super::progress::Meter;

@@ -8,9 +8,10 @@ use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan};
 use crate::projection::Projection;
 use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::fold::{Fold, Folded, OnPoison};
 use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
-use crate::readmodel::writer::{Building, Fold, Folded, OnPoison, Origin};
+use crate::readmodel::writer::{Building, Origin};
 use crate::record::{RecordRef, Timestamp};
 
 use super::at::{Told, is_empty};
