@@ -10,6 +10,7 @@ use super::super::rebuild::tests::{
 };
 use super::*;
 use crate::readmodel::store::Counts;
+use crate::record::Record;
 
 /// A projection whose result does not depend on the order between partitions, as one that is followed live should be.
 const PER_PARTITION: &str = "-- projection: accounts
@@ -69,6 +70,15 @@ fn an_invariant_that_breaks_live_is_kept_with_its_first_event() {
     followed(&store, &text, &log, &[1], &[0], false, None).unwrap();
     let both = store.info("accounts").unwrap().broken;
     assert_eq!((&both[0], both[1].offset, both.len()), (&first[0], 3, 2));
+    // What is known is not asked again, nor told again.
+    let definition = definition(&text);
+    let live = Live::open(&store, &definition).unwrap();
+    let mut fold = live.fold(OnPoison::Pause).unwrap();
+    log.push("events", 0, 5, Some(r#"{"type": "Out", "id": "a", "amount": 5}"#));
+    let more = log.all().split_off(4);
+    let folded = fold.apply(more.iter().map(Record::view), &|| false);
+    assert_eq!((folded.unwrap(), fold.uncommitted()), (Folded::All, 1));
+    assert!(fold.take_broken().is_empty());
 }
 
 /// A log in memory stays as it is.

@@ -3,6 +3,7 @@
 use foldlog::app::job::{Failure, Job};
 use foldlog::app::message::Message;
 use foldlog::broker::profile::Access;
+use foldlog::readmodel::invariant::Broken;
 use foldlog::readmodel::query::Rows;
 use foldlog::readmodel::store::State;
 use foldlog::record::Timestamp;
@@ -171,6 +172,28 @@ fn projections_in_every_state() {
     shots("projections_full", full, nothing_held, "2");
     shots("projections_dead_letters", full, nothing_held, "2j");
     shots("projections_broken", full, nothing_held, "2jj");
+    let invariants = || Fake {
+        projections: full().projections.map(|mut all| {
+            for built in all.iter_mut().filter_map(|p| p.built.as_mut()) {
+                built.broken = vec![Broken {
+                    name: "no account is overdrawn".into(),
+                    line: 20,
+                    topic: "account-events".into(),
+                    partition: 1,
+                    offset: 17,
+                    timestamp: Some(NOW),
+                    event: Some("Withdrawn".into()),
+                    key: Some(b"acc-7\x1b".to_vec()),
+                    rows: vec![r#"["acc-7", -5]"#.into()],
+                    more: true,
+                    error: None,
+                }];
+            }
+            all
+        }),
+        ..full()
+    };
+    shots("projections_invariants", invariants, nothing_held, "2");
     let unreadable = || Fake {
         projections: full().projections.map(|mut all| {
             for built in all.iter_mut().filter_map(|p| p.built.as_mut()) {

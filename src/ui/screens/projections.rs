@@ -223,6 +223,12 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
             Role::Muted,
         );
     }
+    if !info.broken.is_empty() {
+        lines.heading("Invariants that do not hold");
+        for broken in &info.broken {
+            lines.owned(broken.to_string(), Role::Bad);
+        }
+    }
     if !info.position.is_empty() {
         lines.heading("Position");
         let rows: Vec<_> = info
