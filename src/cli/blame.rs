@@ -24,8 +24,9 @@ and new values. The log is replayed for it by the rules that the read model was 
 Examples:
   foldlog blame account_balance account a1
   foldlog blame account_balance account a1 balance
-  foldlog blame stock level '[\"berlin\", 4711]' pieces --until 2026-01-31
-  foldlog blame account_balance account a1 --json | jq .record")]
+  foldlog blame stock level '[\"berlin\", 4711]' pieces
+  foldlog blame stock level 7 pieces --until 2026-01-31
+  foldlog blame stock level 7 --json | jq .record")]
 pub struct Args {
     /// The projection
     projection: String,

@@ -17,9 +17,10 @@ use super::rebuild::{parse_until, watch};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   foldlog diff account_balance@2026-01-31 account_balance
-  foldlog diff account_balance@0:1500,1:1480 account_balance@0:1501,1:1480
+  foldlog diff account_balance@0:1500 account_balance@0:1501
   foldlog diff account_balance account_balance_v2
-  foldlog diff account_balance@2026-01-30 account_balance@2026-01-31 --json
+  foldlog diff --json account_balance@2026-01-30 \\
+    account_balance@2026-01-31
 
 Rows are matched by primary key, table by table: + is only in the second, - only in the first, ~ in both with other values. \
 Values are compared by type, so 1 is not 1.0 and not '1'. The exit code is 0 when nothing differs, else 1. An error leaves 1 \

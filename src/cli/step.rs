@@ -24,12 +24,16 @@ Prints each event with the lines of the handlers that wrote and the rows before 
 error. The read model in use stays as it is.
 
 Examples:
-  foldlog step account_balance 2026-01-31 -n 5            the five events from there on
-  foldlog step account_balance 2026-01-31 --back -n 5     the five events before it
+  foldlog step account_balance 2026-01-31 -n 5
+  foldlog step account_balance 2026-01-31 --back -n 5
   foldlog step account_balance --type Withdrawn
-  foldlog step account_balance 0:1500 --row account a1 --column balance
-  foldlog step account_balance --until 'SELECT count(*) FROM account WHERE balance < 0'
-                                                          the first event of the log that makes a balance negative")]
+  foldlog step account_balance 0:1500 \\
+    --row account a1 --column balance
+  foldlog step account_balance --until \\
+    'SELECT count(*) FROM account WHERE balance < 0'
+
+They print the five events from a moment on, the five before it, and so on; the last one finds the first event of the log that \
+makes a balance negative.")]
 pub struct Args {
     /// The projection
     projection: String,
