@@ -113,8 +113,8 @@ fn tests_that_fail_show_row_by_row_what_differs() {
       ok      a record is what it says
       FAILED  what differs is shown
               line 40: SELECT id, balance FROM account
-                - ["a",11]
-                + ["a",10]
+                - ["a", 11]
+                + ["a", 10]
               line 43: SELECT balance = 11 FROM account WHERE id = 'a'
                 0 and NULL are not true; if they are right, expect them with `-- =`
                 + [0]

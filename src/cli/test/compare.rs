@@ -26,12 +26,23 @@ impl Difference {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.reason.iter().cloned().collect();
         for (sign, rows) in [('-', &self.missing), ('+', &self.unexpected)] {
-            lines.extend(rows.iter().take(LISTED).map(|row| format!("{sign} {row}")));
+            lines.extend(rows.iter().take(LISTED).map(|row| format!("{sign} {}", text(row))));
             if rows.len() > LISTED {
                 lines.push(format!("{sign} … and {} more", rows.len() - LISTED));
             }
         }
         lines
+    }
+}
+
+/// A row as people write it into a test.
+fn text(row: &Value) -> String {
+    match row {
+        Value::Array(cells) => {
+            let cells: Vec<String> = cells.iter().map(Value::to_string).collect();
+            format!("[{}]", cells.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 
