@@ -165,10 +165,13 @@ fn events() -> impl Iterator<Item = Value> {
     lines.into_iter()
 }
 
-/// What the projection should say of an application, folded here without SQL, SQLite or Kafka.
-fn expected() -> BTreeMap<String, (String, i64, i64, i64, String)> {
-    let mut all: BTreeMap<String, (String, i64, i64, i64, String)> = BTreeMap::new();
-    for event in events() {
+/// An application: its state, events, when it was received and updated, its last task.
+type Application = (String, i64, i64, i64, String);
+
+/// What the projection should say of each application before a time, folded here without SQL, SQLite or Kafka.
+fn expected(before: i64) -> BTreeMap<String, Application> {
+    let mut all: BTreeMap<String, Application> = BTreeMap::new();
+    for event in events().filter(|event| event["timestamp"].as_i64().unwrap() < before) {
         let value = &event["value"];
         let (task, time) = (value["type"].as_str().unwrap(), event["timestamp"].as_i64().unwrap());
         let state = match task.split(' ').next().unwrap() {
@@ -194,6 +197,57 @@ fn expected() -> BTreeMap<String, (String, i64, i64, i64, String)> {
     all
 }
 
+const APPLICATIONS: &str = "SELECT id, state, events, received_at, updated_at, last_task FROM permits.application";
+
+fn applications(rows: &[Value]) -> BTreeMap<String, Application> {
+    let application = |row: &Value| {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let number = |name: &str| row[name].as_i64().unwrap();
+        let state = (
+            text("state"),
+            number("events"),
+            number("received_at"),
+            number("updated_at"),
+            text("last_task"),
+        );
+        (text("id"), state)
+    };
+    rows.iter().map(application).collect()
+}
+
+#[test]
+#[ignore = "needs the real log beside the repository"]
+fn real_data_what_an_application_looked_like_on_a_day_and_which_events_made_it() {
+    let desk = Desk::new();
+    desk.create_topic("3");
+    desk.produce(&desk.log(1));
+    desk.rebuild_in(desk.data.path());
+    let json = |text: String| -> Vec<Value> { text.lines().map(|row| serde_json::from_str(row).unwrap()).collect() };
+    // The last moment is after the end of the log.
+    for day in ["2010-10-05", "2011-01-01", "2011-07-15T12:00:00Z", "2030-01-01"] {
+        let rows = json(desk.run(&["--json", "at", "permits", day, "-q", APPLICATIONS]));
+        let time: jiff::civil::DateTime = day.trim_end_matches('Z').parse().unwrap();
+        let before = time
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .unwrap()
+            .timestamp()
+            .as_millisecond();
+        assert_eq!(applications(&rows), expected(before), "{day}");
+    }
+    for case in ["case-3756", "case-891"] {
+        let blamed = json(desk.run(&["--json", "blame", "permits", "application", case]));
+        let made: Vec<_> = blamed
+            .iter()
+            .map(|event| event["record"]["timestamp"].as_i64().unwrap())
+            .collect();
+        let of_case = events().filter(|event| event["value"]["caseId"] == case);
+        let expected: Vec<_> = of_case.map(|event| event["timestamp"].as_i64().unwrap()).collect();
+        assert_eq!(made, expected, "{case}");
+        let last = &blamed.last().unwrap()["changes"][0]["after"]["state"];
+        assert_eq!(*last, self::expected(i64::MAX)[case].0.as_str());
+    }
+}
+
 #[test]
 #[ignore = "needs the real log beside the repository"]
 fn real_data_the_state_of_every_application() {
@@ -201,25 +255,9 @@ fn real_data_the_state_of_every_application() {
     desk.create_topic("3");
     desk.produce(&desk.log(1));
     desk.rebuild_in(desk.data.path());
-    let sql = "SELECT id, state, events, received_at, updated_at, last_task FROM permits.application";
-    let rows = desk.query(sql);
-    let found: BTreeMap<_, _> = rows
-        .iter()
-        .map(|row| {
-            let text = |name: &str| row[name].as_str().unwrap().to_owned();
-            let number = |name: &str| row[name].as_i64().unwrap();
-            let state = (
-                text("state"),
-                number("events"),
-                number("received_at"),
-                number("updated_at"),
-                text("last_task"),
-            );
-            (text("id"), state)
-        })
-        .collect();
+    let found = applications(&desk.query(APPLICATIONS));
     assert_eq!(found.len(), 1_434);
-    assert_eq!(found, expected());
+    assert_eq!(found, expected(i64::MAX));
     let tasks = desk.query("SELECT sum(tasks) AS n FROM permits.workload");
     assert_eq!(tasks[0]["n"], 8_577);
 }
