@@ -71,15 +71,21 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     }
     let printed = differences::print(context.json(), args.limit, &before, &after)?;
     drop((one, two));
-    match printed {
-        Printed::Whole(tally) if !tally.is_equal() => Err(miette!(
-            "{} and {} differ{}",
-            args.before.text,
-            args.after.text,
-            rows(&tally)
-        )),
-        Printed::Whole(_) | Printed::Enough => Ok(()),
+    let Printed::Whole(tally) = printed else { return Ok(()) };
+    if context.json() {
+        println!("{}", differences::total(&tally));
+    } else if tally.is_equal() {
+        println!("equal");
     }
+    if tally.is_equal() {
+        return Ok(());
+    }
+    Err(miette!(
+        "{} and {} differ{}",
+        args.before.text,
+        args.after.text,
+        rows(&tally)
+    ))
 }
 
 fn rows(tally: &Tally) -> String {

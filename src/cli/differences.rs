@@ -50,16 +50,6 @@ pub(super) fn print(as_json: bool, limit: Option<usize>, before: &Side, after: &
         written = out.write_all(text.as_bytes());
         written.is_ok()
     })?;
-    if written.is_ok() {
-        let end = if as_json {
-            total(&tally)
-        } else if tally.is_equal() {
-            "equal\n".to_owned()
-        } else {
-            String::new()
-        };
-        written = out.write_all(end.as_bytes());
-    }
     match written.and_then(|()| out.flush()) {
         Ok(()) => Ok(Printed::Whole(tally)),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Printed::Enough),
@@ -196,13 +186,13 @@ fn object(columns: &[String], cells: &[Cell]) -> Value {
     Value::Object(pairs.collect::<Map<_, _>>())
 }
 
-fn total(tally: &Tally) -> String {
-    let line = json!({
+/// How the rows compare in all, as JSON.
+pub(super) fn total(tally: &Tally) -> Value {
+    json!({
         "equal": tally.is_equal(),
         "added": tally.added,
         "removed": tally.removed,
         "changed": tally.changed,
         "same": tally.same,
-    });
-    format!("{line}\n")
+    })
 }

@@ -26,6 +26,7 @@ pub mod studio;
 mod table;
 pub mod test;
 pub mod topics;
+pub mod verify;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -96,6 +97,8 @@ pub enum Command {
     Step(step::Args),
     /// Find every event that wrote a row
     Blame(blame::Args),
+    /// Check that a read model is what its log says, and hunt for faults of its projection
+    Verify(verify::Args),
     /// Print every row of a read model, then its SHA-256
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
@@ -137,6 +140,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Diff(args)) => diff::run(&context, args),
         Some(Command::Step(args)) => step::run(&context, args),
         Some(Command::Blame(args)) => blame::run(&context, args),
+        Some(Command::Verify(args)) => verify::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),

@@ -13,6 +13,7 @@
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
 //! | [`scratch`] | a private copy at a moment of the past |
 //! | [`changes`] | what each event did to the rows, and how it is undone |
+//! | [`net`] | what an event did to the rows in all |
 //! | [`compare`] | two read models row by row |
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
@@ -31,6 +32,7 @@ mod guard;
 pub mod invariant;
 mod lock;
 pub mod missing;
+pub mod net;
 pub mod query;
 pub mod scratch;
 pub mod snapshot;

@@ -88,19 +88,55 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// A copy of the read model in use at one moment, its position included. Whoever writes it need not wait. Looks at `stop` while
+    /// it copies.
+    pub fn copy<F>(store: &Store, definition: &Definition, stop: F) -> Result<Self, ReadModelError>
+    where
+        F: FnMut() -> bool + Send + 'static,
+    {
+        let from = store.current(&definition.projection().name)?.path;
+        let (folder, lock) = folder(store)?;
+        let path = folder.join(format!("{}.db", definition.projection().name));
+        let mut source = store::open_read_only(&from)?;
+        writer::interrupt_when(&mut source, stop)?;
+        // One read transaction, and no row is checked again: what was edited against a constraint is copied as it is.
+        source
+            .execute("VACUUM INTO ?", [path.to_string_lossy()])
+            .map_err(|error| ReadModelError::sqlite(format!("cannot copy {}", from.display()), error))?;
+        Ok(Self {
+            connection: writer::open(&path)?,
+            definition: definition.clone(),
+            recorder: None,
+            folder,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Drops the connection with whatever was not committed, and opens the file again. No fold can be open.
+    pub fn reopen(&mut self) -> Result<(), ReadModelError> {
+        self.recorder = None;
+        self.connection = writer::open(&self.path)?;
+        self.set_up().map_err(|error| self.failed("cannot write", error))
+    }
+
     fn prepare(&self, origin: &Origin, filled: bool) -> rusqlite::Result<()> {
-        self.connection.execute_batch(&format!(
-            "PRAGMA page_size = 8192;
-             PRAGMA journal_mode = MEMORY;
-             PRAGMA synchronous = OFF;
-             PRAGMA cache_size = -{CACHE_KIB}"
-        ))?;
+        self.set_up()?;
         if filled {
             return Ok(());
         }
         self.connection.execute_batch("BEGIN")?;
         writer::create(&self.connection, &self.definition, origin)?;
         self.connection.execute_batch("COMMIT")
+    }
+
+    fn set_up(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(&format!(
+            "PRAGMA page_size = 8192;
+             PRAGMA journal_mode = MEMORY;
+             PRAGMA synchronous = OFF;
+             PRAGMA cache_size = -{CACHE_KIB}"
+        ))
     }
 
     fn failed(&self, what: &str, error: rusqlite::Error) -> ReadModelError {

@@ -234,6 +234,13 @@ impl Store {
         Ok(())
     }
 
+    /// Writes the read model in use as somebody with an editor would.
+    #[cfg(test)]
+    pub(crate) fn edit(&self, name: &str, sql: &str) {
+        let path = self.current(name).unwrap().path;
+        Connection::open(path).unwrap().execute_batch(sql).unwrap();
+    }
+
     /// The build in use of every read model, by name.
     pub(super) fn current_builds(&self) -> Result<Vec<Build>, ReadModelError> {
         let mut builds = self.builds()?;

@@ -421,4 +421,4 @@ pub fn paused(info: &ReadModelInfo) -> Option<&str> {
 
 #[cfg(test)]
 #[path = "follow_tests.rs"]
-mod tests;
+pub(in crate::replay) mod tests;

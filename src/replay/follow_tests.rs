@@ -13,7 +13,7 @@ use crate::readmodel::store::Counts;
 use crate::record::Record;
 
 /// A projection whose result does not depend on the order between partitions, as one that is followed live should be.
-const PER_PARTITION: &str = "-- projection: accounts
+pub(in crate::replay) const PER_PARTITION: &str = "-- projection: accounts
 -- topic: events
 -- topic: more
 -- type: $.type
@@ -34,7 +34,7 @@ UPDATE account SET balance = balance - :amount WHERE id = :id AND topic = @topic
 DELETE FROM account WHERE topic = @topic AND part = @partition;
 ";
 
-fn first_build(store: &Store, text: &str, log: &Memory, skip: bool) {
+pub(in crate::replay) fn first_build(store: &Store, text: &str, log: &Memory, skip: bool) {
     let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[3]));
     build(
         store,
@@ -92,7 +92,7 @@ impl Look for Seen {
 
 /// Follows `log` from where the read model stands; `hook` may cancel. What a crash would lose is lost: the connection is
 /// dropped with its transaction open where `crash` says so.
-fn followed(
+pub(in crate::replay) fn followed(
     store: &Store,
     text: &str,
     log: &Memory,

@@ -33,6 +33,16 @@ impl Keeper {
         }
     }
 
+    /// Takes none.
+    pub(super) fn none() -> Self {
+        Self {
+            snapshots: None,
+            every: EVERY,
+            since: Instant::now(),
+            ends: Position::new(),
+        }
+    }
+
     /// Takes one if it is due. A replay does not fail for the want of one: it is said, and no more are taken.
     pub(super) fn look(&mut self, fold: &mut Fold<'_>, meter: &mut Meter) {
         let Some(snapshots) = &self.snapshots else { return };

@@ -7,8 +7,11 @@ pub mod at;
 pub mod blame;
 #[cfg(test)]
 mod cases;
+pub mod drift;
 pub mod error;
+pub mod faults;
 pub mod follow;
+mod interleave;
 mod keeper;
 mod log;
 mod lookout;
@@ -20,4 +23,5 @@ mod source;
 pub mod standing;
 pub mod step;
 pub mod task;
+pub mod verify;
 pub mod walk;

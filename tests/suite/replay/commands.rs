@@ -276,3 +276,103 @@ entry
     let missing = commands.command(&["diff", "accounts", "nothing"]).output().unwrap();
     assert!(refused(&missing).contains("there is no read model `nothing`"));
 }
+
+#[test]
+fn a_read_model_is_verified_while_it_is_followed_and_drift_is_found() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(2);
+    write(
+        &cluster.client(),
+        (0..70).map(|n| (&*topic, (n % 2) as i32, 1_700_000_000_000 + n, Some(event(n)))),
+    );
+    let folder = scratch();
+    let text = accounts(&[&topic]);
+    let commands = Commands::new(&cluster, folder.path(), &text);
+    let file = commands.file.to_str().unwrap().to_owned();
+    commands.output(&["rebuild", &file]);
+    let mut follower = commands.start("follow");
+    let mut said = BufReader::new(follower.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("live")), "the follower ended");
+    let out = commands.output(&["verify", "accounts", "--twice", "--shuffle", "--crash", "--seed", "5"]);
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "accounts is what its log says: 77 rows after 70 records, at [0] 35, [1] 35"
+    );
+    assert!(
+        lines[1].starts_with("accounts is idempotent: each record applied twice leaves the rows as once; 70 records refused the second time"),
+        "{out}"
+    );
+    assert_eq!(
+        lines[2],
+        "accounts is the same in another order between partitions (--seed 5)"
+    );
+    assert!(
+        lines[3].starts_with("accounts is the same after ") && lines.len() == 4,
+        "{out}"
+    );
+
+    let path = std::fs::read_dir(folder.path().join("read-models"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let edit = |sql: &str| {
+        let connection = rusqlite::Connection::open(path.path().join("accounts.1.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+    let different = |arguments: &[&str]| {
+        let output = commands.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    // What the row was before the last event of its account, which is the 68th.
+    edit("UPDATE account SET balance = balance - 67, n = n - 1 WHERE id = 'a4'");
+    let (out, errors) = different(&["verify", "accounts"]);
+    let expected = format!(
+        "account
+  ~ id 'a4': balance 288 → 355, n 9 → 10
+  0 added, 0 removed, 1 changed, 6 equal
+entry: equal, 70 rows
+the first event after which they differ: {topic}[1] offset 33 (2023-11-14 22:13:20Z, type In, key key); before it account id \
+         'a4' was in the log, too, what it is in the read model
+"
+    );
+    assert_eq!(out, expected);
+    assert!(
+        errors.contains("`accounts` is not what its log says: 1 row differs"),
+        "{errors}"
+    );
+    assert!(errors.contains("foldlog rebuild"), "{errors}");
+    let (out, _) = different(&["--json", "verify", "accounts"]);
+    let last: serde_json::Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["good"], &last["equal"], &last["changed"]),
+        (&false.into(), &false.into(), &1.into())
+    );
+    assert_eq!(
+        (&last["first"]["event"]["offset"], &last["first"]["held"]),
+        (&33.into(), &true.into())
+    );
+
+    // A projection without the guard of a second table: the first record shows it, and the read model is not to blame.
+    let start = text.find("INSERT INTO entry").unwrap();
+    let end = start + text[start..].find('\n').unwrap() + 1;
+    std::fs::write(&commands.file, text.replace(&text[start..end], "")).unwrap();
+    commands.output(&["rebuild", &file]);
+    let (out, errors) = different(&["verify", "accounts", "--twice"]);
+    let expected = format!(
+        "accounts is not idempotent: applying {topic}[0] offset 0 (2023-11-14 22:13:20Z, type In, key key) \
+        twice changes account id 'a0': n 1 → 2\n"
+    );
+    assert!(out.ends_with(&expected), "{out}");
+    assert!(
+        errors.contains("`accounts` is what its log says, but a fault was found"),
+        "{errors}"
+    );
+}
