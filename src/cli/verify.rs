@@ -78,13 +78,16 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     }
     let name = &report.info.name;
     if !report.tally.is_equal() {
-        let rows = show::counted(report.tally.rows(), "row");
-        let verb = if report.tally.rows() == 1 { "differs" } else { "differ" };
+        let what = match report.tally.rows() {
+            0 => "its tables differ".to_owned(),
+            1 => "1 row differs".to_owned(),
+            rows => format!("{} rows differ", show::count(rows)),
+        };
         let help = format!(
             "the log has the truth: `foldlog rebuild {}` makes the read model anew",
             report.info.file
         );
-        return Err(miette!(help = help, "`{name}` is not what its log says: {rows} {verb}"));
+        return Err(miette!(help = help, "`{name}` is not what its log says: {what}"));
     }
     if !report.is_good() {
         return Err(miette!("`{name}` is what its log says, but a fault was found"));
@@ -103,6 +106,13 @@ fn text(report: &Verified) -> String {
         );
         let at = show::position(&report.info.position);
         lines.push(format!("{name} is what its log says: {rows} after {records}, at {at}"));
+    }
+    let rows = report.tally.rows();
+    if report.looked < rows {
+        let (looked, rows) = (show::count(report.looked), show::counted(rows, "row"));
+        lines.push(format!(
+            "what follows was found in the first {looked} of {rows} that differ"
+        ));
     }
     lines.extend(report.first.as_ref().map(first_line));
     lines.extend(report.order.as_ref().and_then(order_line));
@@ -274,6 +284,7 @@ fn report_json(report: &Verified) -> Value {
         "position": show::position_json(&report.info.position),
         "records": report.model_records(),
         "replayed": report.records,
+        "looked_into": report.looked,
         "first": report.first.as_ref().map(|first| json!({
             "event": first.event.as_deref().map(event_json),
             "held": first.held,

@@ -171,6 +171,11 @@ pub(super) fn forget_dead_letter(connection: &Connection, record: &RecordRef<'_>
     Ok(())
 }
 
+/// Takes all records off that list.
+pub(super) fn forget_dead_letters(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM _foldlog_dead_letter", []).map(drop)
+}
+
 /// Sets the next offset of one partition, back if need be; `None` where nothing of it had been seen.
 pub(super) fn set_next(connection: &Connection, at: &TopicPartition, next: Option<i64>) -> rusqlite::Result<()> {
     connection

@@ -63,6 +63,7 @@ fn the_order_of_a_key_is_the_same_on_both_sides_whatever_it_holds() {
     let (tally, said) = compared(rows, rows);
     assert_eq!((tally.same, said), (16, Vec::new()));
     for key in [
+        "a = 'a'",
         "a = 'B'",
         "b = 9007199254740993",
         "b = -0.5",

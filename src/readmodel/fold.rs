@@ -305,6 +305,13 @@ impl<'c> Fold<'c> {
         Ok(())
     }
 
+    /// Takes all dead letters off the list, so that a fold that nobody asks for them needs no room for them.
+    pub fn forget_letters(&mut self) -> Result<(), ReadModelError> {
+        self.begin()?;
+        bookkeeping::forget_dead_letters(self.connection)
+            .map_err(|error| ReadModelError::sqlite("cannot take the dead letters off the list", error))
+    }
+
     /// Commits rows, position, counts, state and dead letters together.
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
         self.shield(true);

@@ -241,6 +241,16 @@ impl Store {
         Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
+    /// The same, of its snapshots.
+    #[cfg(test)]
+    pub(crate) fn edit_snapshots(&self, name: &str, sql: &str) {
+        let folder = self.current(name).unwrap().path.with_extension("snapshots");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        }
+    }
+
     /// The build in use of every read model, by name.
     pub(super) fn current_builds(&self) -> Result<Vec<Build>, ReadModelError> {
         let mut builds = self.builds()?;

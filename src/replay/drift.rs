@@ -91,6 +91,11 @@ impl Drifted {
         self.rows.insert(key(&track.row), track);
     }
 
+    /// How many are looked into.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The first event after which a row is not what the read model has, up to the end of the replay.
     pub(super) fn first<S: Source>(
         &mut self,

@@ -109,6 +109,8 @@ pub(super) fn twice<S: Source>(log: &Replays<'_, S>, control: &mut Control) -> R
             found = Some((Event::of(record, &again), row));
         }
         if fold.uncommitted() >= COMMIT_EVERY {
+            // What is refused the second time is no dead letter of anybody.
+            fold.forget_letters()?;
             fold.commit()?;
         }
         Ok(found.is_none())

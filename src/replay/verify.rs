@@ -49,6 +49,8 @@ pub struct Verified {
     pub records: u64,
     /// Partitions of which the log no longer has the beginning: topic, partition, first offset.
     pub cut: Vec<Range>,
+    /// How many of the rows that differ were looked into for what follows.
+    pub looked: u64,
     /// Where they differ: the first event after which they do.
     pub first: Option<First>,
     /// Where they differ and the log has several partitions: whether the order between them can be why.
@@ -165,6 +167,7 @@ pub(super) fn run<S: Source>(
         tally,
         records,
         cut: log.ranges().into_iter().filter(|range| range.start > 0).collect(),
+        looked: drifted.len() as u64,
         first,
         order,
         verdicts,

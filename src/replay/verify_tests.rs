@@ -4,6 +4,7 @@ use super::super::drift::key;
 use super::super::follow::tests::{PER_PARTITION, first_build, followed};
 use super::super::interleave::{Slices, shuffled};
 use super::super::memory::{Memory, MemorySource};
+use super::super::rebuild::build;
 use super::super::rebuild::tests::{ACCOUNTS, control, definition, events, log_of};
 use super::super::source::Polled;
 use super::*;
@@ -303,6 +304,44 @@ fn the_order_between_partitions_is_named_where_it_explains_the_difference() {
     assert!(!order.is_likely());
 }
 
+/// A follower that stands before a poison record has what the log says up to there; an event that is held is none of it.
+#[test]
+fn a_paused_read_model_is_what_the_log_says_up_to_where_it_stands() {
+    let (_folder, store) = store();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    first_build(&store, NAMES, &log, false);
+    for value in [
+        r#"{"type": "In", "id": "a", "amount": 1}"#,
+        "{",
+        r#"{"type": "In", "id": "a", "amount": 2}"#,
+    ] {
+        log.push("events", 0, 1, Some(value));
+    }
+    followed(&store, NAMES, &log, &[1], &[0], false, None).unwrap();
+    let report = verified(&store, NAMES, &log, all(1));
+    assert!(report.is_good(), "{:?}", report.verdicts);
+    assert_eq!((report.model_records(), report.records, report.tally.same), (1, 1, 1));
+}
+
+/// What was wrong when a snapshot was taken is found all the same.
+#[test]
+fn a_snapshot_is_not_trusted() {
+    let (_folder, store) = store();
+    let log = two_names();
+    let mut keeping = control();
+    keeping.snapshot_every = std::time::Duration::ZERO;
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[1]));
+    let (names, origin) = (definition(NAMES), log.log().origin());
+    build(&store, &names, &origin, &log.ranges(), open, false, &mut keeping).unwrap();
+    let edit = "INSERT INTO name VALUES ('b', 1)";
+    store.edit("accounts", edit);
+    store.edit_snapshots("accounts", edit);
+    assert!(store.snapshots("accounts").unwrap().count() > 0);
+    let report = verified(&store, NAMES, &log, VerifyOptions::default());
+    assert_eq!(report.tally.removed, 1);
+}
+
 /// Rows that the log never wrote have no event.
 #[test]
 fn a_row_that_no_event_wrote_has_none() {
@@ -338,8 +377,11 @@ fn the_read_model_in_use_is_neither_written_nor_locked() {
     let (_folder, store) = store();
     let log = two_names();
     first_build(&store, NAMES, &log, false);
-    let path = store.root().join("accounts.1.db");
-    let before = std::fs::read(&path).unwrap();
+    // The file and its write-ahead log; one that is not there is as good as empty.
+    let files =
+        || ["", "-wal"].map(|end| std::fs::read(store.root().join(format!("accounts.1.db{end}"))).unwrap_or_default());
+    let before = files();
+    assert!(!before[0].is_empty());
     let open = |ranges: Vec<Range>| {
         store.edit("accounts", "BEGIN IMMEDIATE; UPDATE name SET name = name; ROLLBACK");
         Ok(log.merged(&ranges, &[3]))
@@ -347,5 +389,5 @@ fn the_read_model_in_use_is_neither_written_nor_locked() {
     let report = run(&past(&store, NAMES, &log), &open, all(3), &mut control()).unwrap();
     assert!(report.tally.is_equal());
     drop(report);
-    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert_eq!(files(), before);
 }
