@@ -9,6 +9,7 @@
 mod common;
 mod data;
 mod load;
+mod past;
 mod sections;
 mod stats;
 
@@ -54,6 +55,7 @@ const SECTIONS: &[Section] = &[
     ("rebuild", sections::rebuild),
     ("kafka", sections::against_kafka),
     ("memory", sections::memory),
+    ("past", past::past),
 ];
 
 fn main() -> ExitCode {

@@ -5,10 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
 use super::invariant;
+use super::latest::Latest;
 use super::store::{Counts, DeadLetter, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE _foldlog_model (
@@ -26,7 +27,9 @@ CREATE TABLE _foldlog_model (
   skipped    INTEGER NOT NULL,
   poisoned   INTEGER NOT NULL,
   paused     TEXT,
-  latest     INTEGER
+  latest     INTEGER,
+  latest_topic     TEXT,
+  latest_partition INTEGER
 ) STRICT;
 CREATE TABLE _foldlog_topic (
   topic    TEXT PRIMARY KEY,
@@ -67,7 +70,7 @@ pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Time
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(invariant::SCHEMA)?;
     connection.execute(
-        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL, NULL)",
+        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL, NULL, NULL, NULL)",
         params![
             VERSION,
             identity.name,
@@ -87,7 +90,7 @@ pub(super) fn write_state(
     connection: &Connection,
     counts: &Counts,
     state: &State,
-    latest: Option<Timestamp>,
+    latest: &Latest,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let paused = match state {
@@ -97,7 +100,8 @@ pub(super) fn write_state(
     connection
         .prepare_cached(
             "UPDATE _foldlog_model
-             SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?, latest = ?",
+             SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?, latest = ?,
+                 latest_topic = ?, latest_partition = ?",
         )?
         .execute(params![
             now.0,
@@ -106,7 +110,9 @@ pub(super) fn write_state(
             stored(counts.skipped),
             stored(counts.poisoned),
             paused,
-            latest.map(|time| time.0)
+            latest.time.map(|time| time.0),
+            latest.of.as_ref().map(|of| &*of.topic),
+            latest.of.as_ref().map(|of| of.partition)
         ])?;
     Ok(())
 }
@@ -187,26 +193,6 @@ pub(super) fn set_next(connection: &Connection, at: &TopicPartition, next: Optio
     }
 }
 
-/// Writes of which partitions a snapshot has everything that the log had.
-pub(super) fn write_ended(connection: &Connection, ended: &[TopicPartition]) -> rusqlite::Result<()> {
-    connection.execute_batch("CREATE TABLE _foldlog_ended (topic TEXT, partition INTEGER) STRICT")?;
-    for at in ended {
-        connection.execute(
-            "INSERT INTO _foldlog_ended VALUES (?, ?)",
-            params![&*at.topic, at.partition],
-        )?;
-    }
-    Ok(())
-}
-
-/// Reads them.
-pub(super) fn read_ended(connection: &Connection) -> rusqlite::Result<Vec<TopicPartition>> {
-    connection
-        .prepare("SELECT topic, partition FROM _foldlog_ended")?
-        .query_map([], |row| Ok(TopicPartition::new(row.get::<_, String>(0)?, row.get(1)?)))?
-        .collect()
-}
-
 /// Reads what a read model is. `None` where the file holds none, or one of another layout.
 pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<ReadModelInfo>> {
     let known = connection
@@ -215,11 +201,19 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     if !known {
         return Ok(None);
     }
+    // Asked first: another layout may not have the columns.
+    let ours = connection
+        .prepare("SELECT 1 FROM _foldlog_model WHERE version = ?")?
+        .exists([VERSION])?;
+    if !ours {
+        return Ok(None);
+    }
     let info = connection
         .query_row(
-            "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused, latest
-             FROM _foldlog_model WHERE version = ?",
-            [VERSION],
+            "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused, latest,
+                    latest_topic, latest_partition
+             FROM _foldlog_model",
+            [],
             |row| {
                 Ok(ReadModelInfo {
                     name: row.get(0)?,
@@ -241,6 +235,10 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     },
                     updated_at: Timestamp(row.get(4)?),
                     latest: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+                    latest_of: match (row.get::<_, Option<String>>(11)?, row.get(12)?) {
+                        (Some(topic), Some(partition)) => Some(TopicPartition::new(topic, partition)),
+                        _ => None,
+                    },
                 })
             },
         )

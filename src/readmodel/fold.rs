@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 
 use crate::decode::fields::Scalar;
-use crate::record::{Position, RecordRef, Timestamp, TopicPartition};
+use crate::record::{Position, RecordRef, TopicPartition};
 
 use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping;
@@ -15,6 +15,7 @@ use super::changes::Recorder;
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::invariant::{self, Broken};
+use super::latest::Latest;
 use super::missing::MissingField;
 use super::query;
 use super::scratch::{self, Effect};
@@ -66,7 +67,7 @@ pub struct Fold<'c> {
     uncommitted: u64,
     /// Set while it commits, which nobody may interrupt.
     pub(super) committing: Option<Arc<AtomicBool>>,
-    latest: Option<Timestamp>,
+    latest: Latest,
     recorder: Option<Recorder>,
 }
 
@@ -92,7 +93,7 @@ impl<'c> Fold<'c> {
             retry: false,
             uncommitted: 0,
             committing: None,
-            latest: None,
+            latest: Latest::default(),
             recorder: None,
         })
     }
@@ -175,7 +176,7 @@ impl<'c> Fold<'c> {
             }
         }
         self.uncommitted += 1;
-        self.latest = self.latest.max(record.timestamp);
+        self.latest.see(record);
         self.reached.seen(record.topic, record.partition, record.offset + 1);
         Ok(false)
     }
@@ -191,7 +192,7 @@ impl<'c> Fold<'c> {
         self.begin()?;
         let sequences = scratch::sequences(self.connection)
             .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
-        let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest);
+        let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest.clone());
         let mut slots = Vec::new();
         let outcome = self.applier.apply(record, &mut slots)?;
         let (lines, mut changes) = self.recorder.as_ref().map(Recorder::take).unwrap_or_default();
@@ -217,19 +218,18 @@ impl<'c> Fold<'c> {
         })
     }
 
-    /// The latest time that any record so far has.
-    pub fn latest(&self) -> Option<Timestamp> {
-        self.latest
+    /// Which record so far a replay takes last.
+    pub fn latest(&self) -> &Latest {
+        &self.latest
     }
 
-    /// Takes a snapshot of what was applied so far, whether or not it is committed. `ended` are the partitions of which that is
-    /// everything.
-    pub fn snapshot(&mut self, snapshots: &Snapshots, ended: &[TopicPartition]) -> Result<(), ReadModelError> {
+    /// Takes a snapshot of what was applied so far, whether or not it is committed.
+    pub fn snapshot(&mut self, snapshots: &Snapshots) -> Result<(), ReadModelError> {
         self.begin()?;
         bookkeeping::write_position(self.connection, &self.position())
-            .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now()))
+            .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now()))
             .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
-        snapshots.save(self.connection, self.counts.total(), ended)
+        snapshots.save(self.connection, self.counts.total())
     }
 
     /// Keeps the invariants that the last event broke, in the transaction of its rows.
@@ -334,7 +334,7 @@ impl<'c> Fold<'c> {
 
     fn write(&self) -> rusqlite::Result<()> {
         bookkeeping::write_position(self.connection, &self.position())?;
-        bookkeeping::write_state(self.connection, &self.counts, &self.state, self.latest, now())?;
+        bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now())?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }
@@ -356,7 +356,7 @@ pub(super) fn resume<'c>(
     let mut fold = Fold::new(connection, definition, on_poison)?;
     fold.counts = info.counts;
     fold.applier.leave_out(&info.broken);
-    fold.latest = info.latest;
+    fold.latest = Latest::of(&info);
     fold.advance(&info.position);
     if let State::Paused { .. } = info.state {
         // The record that it stands before is about to be tried again; the list says so from the first commit on.

@@ -30,6 +30,7 @@ mod explain;
 pub mod fold;
 mod guard;
 pub mod invariant;
+pub mod latest;
 mod lock;
 pub mod missing;
 pub mod net;

@@ -31,7 +31,9 @@ fn build(store: &Store, name: &str) {
     fold.apply(std::iter::once(record), &|| false).unwrap();
     let counts: Counts = fold.counts();
     drop(fold);
-    building.finish(counts, &Position::new(), None).unwrap();
+    building
+        .finish(counts, &Position::new(), &crate::readmodel::latest::Latest::default())
+        .unwrap();
 }
 
 fn store(folder: &Path, names: &[String]) -> Store {

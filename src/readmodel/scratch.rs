@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use crate::record::{RecordRef, Timestamp, TopicPartition};
+use crate::record::{RecordRef, TopicPartition};
 
 use super::apply::Outcome;
 use super::bookkeeping;
@@ -17,6 +17,7 @@ use super::dump;
 use super::error::ReadModelError;
 use super::fold::{self, Fold, OnPoison};
 use super::invariant;
+use super::latest::Latest;
 use super::lock::Lock;
 use super::query::Session;
 use super::snapshot::Snapshot;
@@ -54,8 +55,8 @@ pub struct Effect {
     pub changes: Vec<Change>,
     /// The next offset of the event's partition before it.
     pub(super) next: Option<i64>,
-    /// The latest time of the records before it.
-    pub(super) latest: Option<Timestamp>,
+    /// Which of the records before it a replay takes last.
+    pub(super) latest: Latest,
     /// What AUTOINCREMENT had given out before it.
     pub(super) sequences: Vec<(String, i64)>,
 }
@@ -219,7 +220,7 @@ impl Scratch {
             Outcome::Poison(_) => &mut counts.skipped,
         };
         *count = count.saturating_sub(1);
-        bookkeeping::write_state(connection, &counts, &State::Ready, effect.latest, writer::now())?;
+        bookkeeping::write_state(connection, &counts, &State::Ready, &effect.latest, writer::now())?;
         bookkeeping::forget_dead_letter(connection, record)?;
         invariant::forget(connection, record)?;
         let partition = TopicPartition::new(record.topic, record.partition);

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use crate::record::{Position, TopicPartition};
+use crate::record::Position;
 
 use super::apply::Bound;
-use super::bookkeeping;
 use super::changes::{self, Watched};
 use super::dump::quoted;
 use super::error::ReadModelError;
@@ -33,8 +32,6 @@ pub struct Snapshot {
     pub(super) path: PathBuf,
     /// Where it stands, and the latest time of its records.
     pub info: ReadModelInfo,
-    /// The partitions of which it had everything that the log then had. What came to them since may belong before its last record.
-    pub ended: Vec<TopicPartition>,
 }
 
 impl Store {
@@ -66,17 +63,12 @@ impl Snapshots {
     }
 
     /// Copies what `connection` holds, its open transaction included. Thins out the others where they have become many.
-    pub(super) fn save(
-        &self,
-        connection: &Connection,
-        records: u64,
-        ended: &[TopicPartition],
-    ) -> Result<(), ReadModelError> {
+    pub(super) fn save(&self, connection: &Connection, records: u64) -> Result<(), ReadModelError> {
         let path = self.folder.join(format!("{records:016}.db"));
         fs::create_dir_all(&self.folder).map_err(|error| ReadModelError::io("cannot create", &self.folder, error))?;
         let making = path.with_extension("making");
         store::remove(&making)?;
-        let copied = copy(connection, &making, ended).and_then(|()| {
+        let copied = copy(connection, &making).and_then(|()| {
             store::sync(&making)?;
             fs::rename(&making, &path).map_err(|error| ReadModelError::io("cannot put in place", &path, error))
         });
@@ -122,13 +114,11 @@ impl Snapshots {
 fn open(path: PathBuf) -> Result<Snapshot, ReadModelError> {
     let connection = store::open_read_only(&path)?;
     let info = store::info_of(&connection, &path)?;
-    let ended = bookkeeping::read_ended(&connection)
-        .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?;
-    Ok(Snapshot { path, info, ended })
+    Ok(Snapshot { path, info })
 }
 
 /// Copies row by row: SQLite's own backup refuses a connection with an open transaction, and a rebuild is one.
-fn copy(from: &Connection, path: &Path, ended: &[TopicPartition]) -> Result<(), ReadModelError> {
+fn copy(from: &Connection, path: &Path) -> Result<(), ReadModelError> {
     let to = writer::open(path)?;
     let all = || -> rusqlite::Result<()> {
         to.execute_batch(
@@ -156,7 +146,6 @@ fn copy(from: &Connection, path: &Path, ended: &[TopicPartition]) -> Result<(), 
         }
         // An index is built faster from the whole than row by row.
         rest.iter().try_for_each(|sql| to.execute_batch(sql))?;
-        bookkeeping::write_ended(&to, ended)?;
         to.execute_batch("COMMIT")
     };
     all().map_err(|error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error))

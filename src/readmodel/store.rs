@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::record::{Position, Timestamp};
+use crate::record::{Position, Timestamp, TopicPartition};
 
 use super::bookkeeping;
 use super::error::ReadModelError;
@@ -103,6 +103,8 @@ pub struct ReadModelInfo {
     pub updated_at: Timestamp,
     /// The latest time that any of its records has.
     pub latest: Option<Timestamp>,
+    /// The partition of the record of that time that a replay takes last.
+    pub latest_of: Option<TopicPartition>,
 }
 
 /// A build on disk.
@@ -165,6 +167,7 @@ impl Store {
                     },
                     updated_at: Timestamp(0),
                     latest: None,
+                    latest_of: None,
                 }))
             })
             .collect()

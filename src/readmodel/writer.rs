@@ -17,6 +17,7 @@ use super::bookkeeping::{self, Identity};
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::fold::{Fold, OnPoison, resume};
+use super::latest::Latest;
 use super::lock::Lock;
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, ReadModelInfo, State, Store};
@@ -120,7 +121,7 @@ impl Building {
         mut self,
         counts: Counts,
         position: &Position,
-        latest: Option<Timestamp>,
+        latest: &Latest,
     ) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
         self.complete(counts, position, latest)
@@ -146,7 +147,7 @@ impl Building {
         Ok(info)
     }
 
-    fn complete(&self, counts: Counts, position: &Position, latest: Option<Timestamp>) -> rusqlite::Result<()> {
+    fn complete(&self, counts: Counts, position: &Position, latest: &Latest) -> rusqlite::Result<()> {
         self.connection
             .execute_batch(&format!("PRAGMA cache_size = -{INDEX_CACHE_KIB}"))?;
         for step in self.definition.schema().iter().filter(|step| step.after_load) {

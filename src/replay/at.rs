@@ -4,6 +4,7 @@ use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan, Reader};
 use crate::projection::parse::parse;
 use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::latest::Latest;
 use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::snapshot::{Snapshot, Snapshots};
 use crate::readmodel::store::{ReadModelInfo, Store};
@@ -136,7 +137,7 @@ impl Past {
         };
         fold.advance(&log::starts(&ranges));
         if !filled.is_empty() {
-            let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every, moment.clone());
+            let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every);
             read(&mut fold, || open(filled), &span, control, &mut keeper, way.each)?;
         }
         fold.advance(moment);
@@ -155,37 +156,36 @@ impl Past {
     ) -> Result<Option<Snapshot>, ReplayError> {
         for snapshot in self.snapshots.before(moment) {
             let near = below.is_none_or(|records| snapshot.info.counts.total() < records);
-            if near && self.holds(&snapshot, open, control)? {
+            if near && self.holds(&snapshot, moment, open, control)? {
                 return Ok(Some(snapshot));
             }
         }
         Ok(None)
     }
 
-    /// Whether all that the log holds beyond the snapshot comes after it in a replay. Only partitions that were read to their end,
-    /// or to that of the replay that left the snapshot, can hold anything that does not.
+    /// Whether a replay to `moment` begins with what the snapshot holds. It does where all that is still to come belongs after every
+    /// record that is in it: the first to come is asked. One partition has one order.
     fn holds<S: Source>(
         &self,
         snapshot: &Snapshot,
+        moment: &Position,
         open: &dyn Fn(Vec<Range>) -> Result<S, ReplayError>,
         control: &Control,
     ) -> Result<bool, ReplayError> {
-        let position = &snapshot.info.position;
-        let mut grown = self.ranges(position, &self.log.ends());
-        grown.retain(|range| {
-            let partition = TopicPartition::new(range.topic.clone(), range.partition);
-            let doubtful = snapshot.ended.contains(&partition) || position.next(&partition).is_none();
-            doubtful && !is_empty(range)
-        });
-        if grown.is_empty() {
+        let mut rest = self.ranges(&snapshot.info.position, moment);
+        if rest.len() <= 1 {
             return Ok(true);
         }
-        let mut source = open(grown)?;
+        rest.retain(|range| !is_empty(range));
+        if rest.is_empty() {
+            return Ok(true);
+        }
+        let mut source = open(rest)?;
         while !control.cancel.is_cancelled() {
             match source.poll(WAIT)? {
                 Polled::Batch(batch) => {
                     if let Some(first) = batch.records().next() {
-                        return Ok(first.timestamp > snapshot.info.latest);
+                        return Ok(Latest::of(&snapshot.info).is_before(&first));
                     }
                 }
                 Polled::Idle => {}

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::readmodel::fold::Fold;
 use crate::readmodel::snapshot::Snapshots;
-use crate::record::{Position, TopicPartition};
 
 use super::progress::Meter;
 
@@ -19,17 +18,14 @@ pub(super) struct Keeper {
     snapshots: Option<Snapshots>,
     every: Duration,
     since: Instant,
-    /// Where this replay ends.
-    ends: Position,
 }
 
 impl Keeper {
-    pub(super) fn new(snapshots: Snapshots, every: Duration, ends: Position) -> Self {
+    pub(super) fn new(snapshots: Snapshots, every: Duration) -> Self {
         Self {
             snapshots: Some(snapshots),
             every,
             since: Instant::now(),
-            ends,
         }
     }
 
@@ -39,7 +35,6 @@ impl Keeper {
             snapshots: None,
             every: EVERY,
             since: Instant::now(),
-            ends: Position::new(),
         }
     }
 
@@ -49,16 +44,8 @@ impl Keeper {
         if self.since.elapsed() < self.every {
             return;
         }
-        let position = fold.position();
-        let at_end =
-            |(partition, next): &(&TopicPartition, i64)| self.ends.next(partition).is_some_and(|end| *next >= end);
-        let ended: Vec<_> = position
-            .iter()
-            .filter(at_end)
-            .map(|(partition, _)| partition.clone())
-            .collect();
         let begun = Instant::now();
-        if let Err(error) = fold.snapshot(snapshots, &ended) {
+        if let Err(error) = fold.snapshot(snapshots) {
             meter.notice(format!("no more snapshots of this replay are taken: {error}"));
             self.snapshots = None;
         }

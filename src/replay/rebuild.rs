@@ -131,7 +131,7 @@ pub(super) fn build<S: Source>(
     let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
     let mut ended = Ended::End;
     if !filled.is_empty() {
-        let mut keeper = Keeper::new(building.snapshots(), control.snapshot_every, log::ends(ranges));
+        let mut keeper = Keeper::new(building.snapshots(), control.snapshot_every);
         ended = read(&mut fold, || open(filled), &span, control, &mut keeper, None)?;
     }
     control.meter.say(
@@ -169,10 +169,10 @@ pub(super) fn build<S: Source>(
             "the reader ended before offset {end} of {partition}"
         )));
     }
-    let (counts, latest) = (fold.counts(), fold.latest());
+    let (counts, latest) = (fold.counts(), fold.latest().clone());
     drop(fold);
     control.meter.phase(Phase::Finishing);
-    let info = building.finish(counts, &ends, latest)?;
+    let info = building.finish(counts, &ends, &latest)?;
     Ok(RebuildReport {
         info,
         records: counts.total(),

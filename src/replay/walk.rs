@@ -46,7 +46,7 @@ pub struct Stand {
 #[derive(Debug)]
 pub enum Told {
     /// An event was applied, or undone.
-    Step(Arc<[Watched]>, Step),
+    Step(Arc<[Watched]>, Box<Step>),
     /// A move ended.
     Stands(Box<Stand>),
     /// A move could not be done; it stands where it stood.
@@ -110,7 +110,7 @@ fn one(
     let mut each = |step: &Step| {
         if let Some(tell) = tell {
             // Whoever no longer listens is found out after the move.
-            let _ = tell.send(Told::Step(Arc::clone(&tables), step.clone()));
+            let _ = tell.send(Told::Step(Arc::clone(&tables), Box::new(step.clone())));
         }
     };
     if let Move::Forward(Goal::Row(row)) | Move::Back(Goal::Row(row)) = next {

@@ -103,6 +103,7 @@ fn info(name: &str, state: State) -> ReadModelInfo {
         state,
         updated_at: Timestamp(NOW.0 - 61_000),
         latest: Some(Timestamp(NOW.0 - 62_000)),
+        latest_of: None,
     }
 }
 
