@@ -38,7 +38,7 @@ pub struct Args {
     /// Also apply each record twice in a row, and name the first that changes rows the second time
     #[arg(long)]
     twice: bool,
-    /// Also read the partitions in another order between them, and name the first record whose place matters
+    /// Also read the partitions in another order between them, and name the record with which that begins to matter
     #[arg(long)]
     shuffle: bool,
     /// Also cut the replay at commits and resume it; that tests Foldlog and not the projection
@@ -126,37 +126,38 @@ fn first_line(first: &First) -> String {
     match &first.event {
         None => format!("no event ever wrote {row}: something else did"),
         Some(event) if first.held => format!(
-            "the first event after which they differ: {}; before it {row} was in the log, too, what it is in the read model",
+            "the first event after which they differ: {}\n  before it {row} was in the log, too, what it is in the read model",
             event_line(event)
         ),
         Some(event) => format!(
-            "after no event was {row} what it is in the read model; the last event that wrote what differs: {}",
+            "after no event was {row} what it is in the read model\n  the last event that wrote what differs: {}",
             event_line(event)
         ),
     }
 }
 
 fn order_line(order: &Interleaved) -> Option<String> {
-    const HELP: &str = "a follower meets the partitions in the order in which their records arrive; keep what belongs together \
-                        in one partition, or let the handlers compare @timestamp";
-    if order.exactly {
-        return Some(format!(
-            "the reason: the projection depends on the order between partitions, and one such order makes exactly this read \
-             model; {HELP}"
-        ));
-    }
-    let rows = show::counted(order.of, "row");
-    match (order.is_likely(), order.rows) {
-        (true, _) => Some(format!(
-            "the likely reason: the projection depends on the order between partitions, and in another order all that differs \
-             comes out otherwise; {HELP}"
-        )),
-        (false, 0) => None,
-        (false, some) => Some(format!(
-            "the order between partitions may be why for {} of {rows}; {HELP}",
-            show::count(some)
-        )),
-    }
+    const HELP: &str = "\n  a follower meets the partitions in the order in which their records arrive\n  keep what belongs \
+                        together in one partition, or let the handlers compare @timestamp";
+    let reason = match (order.exactly, order.is_likely(), order.rows) {
+        (true, ..) => {
+            "the reason: the projection depends on the order between partitions\n  another order makes exactly \
+                       this read model"
+                .to_owned()
+        }
+        (_, true, _) => {
+            "the likely reason: the projection depends on the order between partitions\n  in another order all \
+                         rows that differ come out otherwise"
+                .to_owned()
+        }
+        (_, _, 0) => return None,
+        (_, _, some) => format!(
+            "the order between partitions may be the reason for {} of {}",
+            show::count(some),
+            show::counted(order.of, "row")
+        ),
+    };
+    Some(reason + HELP)
 }
 
 fn lost_line(report: &Verified) -> Option<String> {
@@ -164,74 +165,65 @@ fn lost_line(report: &Verified) -> Option<String> {
     if had == has || report.tally.is_equal() {
         return None;
     }
-    let (had, has) = (show::counted(had, "record"), show::count(has));
-    let begins: Vec<_> = report
-        .cut
-        .iter()
-        .map(|range| format!("{}[{}] begins at offset {}", range.topic, range.partition, range.start))
-        .collect();
-    let begins = if begins.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", begins.join(", "))
-    };
-    Some(format!(
-        "the read model was made of {had}, of which the log still has {has}{begins}: what retention or compaction took cannot \
-         be replayed"
-    ))
+    let mut text = format!(
+        "the read model was made of {}, and the log has {} up to its position\n  what retention or compaction took cannot be \
+         replayed",
+        show::counted(had, "record"),
+        show::count(has)
+    );
+    for range in &report.cut {
+        let topic = one_line(range.topic.as_bytes(), WIDTH).text;
+        text += &format!("\n  {topic}[{}] begins at offset {}", range.partition, range.start);
+    }
+    Some(text)
 }
 
 fn verdict_line(name: &str, verdict: &Verdict) -> String {
     match verdict {
-        Verdict::NotIdempotent { event, row } => {
-            let what = change(row);
-            format!("{name} is not idempotent: applying {} twice {what}", event_line(event))
-        }
-        Verdict::Idempotent { first: None, .. } => {
-            format!("{name} is idempotent: each record applied twice leaves the rows as once")
-        }
-        Verdict::Idempotent {
-            refused,
-            first: Some((event, reason)),
-        } => format!(
-            "{name} is idempotent: each record applied twice leaves the rows as once; {} refused the second time, the first \
-             {}: {}",
-            show::counted(*refused, "record"),
+        Verdict::NotIdempotent { event, row } => format!(
+            "{name} is not idempotent: applying {} twice {}",
             event_line(event),
-            one_line(reason.as_bytes(), WIDTH).text
+            change(row)
         ),
+        Verdict::Idempotent { refused, first } => {
+            let mut text = format!("{name} is idempotent: each record applied twice leaves the rows as once");
+            if let Some((event, reason)) = first {
+                let (records, event) = (show::counted(*refused, "record"), event_line(event));
+                let reason = one_line(reason.as_bytes(), WIDTH).text;
+                text += &format!("\n  {records} refused the second time, the first {event}: {reason}");
+            }
+            text
+        }
         Verdict::OrderFree { seed } => {
             format!("{name} is the same in another order between partitions (--seed {seed})")
         }
         Verdict::OneOrder => format!("{name} has one order only: at most one partition has records"),
         Verdict::OrderDependent { seed, event, row, last } => {
             let mut text = format!(
-                "{name} depends on the order between partitions (--seed {seed}): the first event with which it matters is {}, \
-                 which in the other order {}",
+                "{name} depends on the order between partitions (--seed {seed})\n  both orders make the same rows up to the \
+                 event before {}\n  with it the other order {}",
                 event_line(event),
                 change(row)
             );
             if let [Some(one), Some(two)] = last {
-                text += &format!(
-                    "; it is last written by {} in the order of a rebuild, by {} in the other",
-                    place(one),
-                    place(two)
-                );
+                let (one, two) = (place(one), place(two));
+                text +=
+                    &format!("\n  that row was last written by {one} in the order of a rebuild, by {two} in the other");
             }
             text
         }
         Verdict::CrashSafe { cuts } => format!(
-            "{name} is the same after {} in its replay (crashes)",
+            "{name} is the same after {} in its replay (--crash)",
             show::counted(*cuts, "cut")
         ),
         Verdict::CrashUnsafe { cuts, tally, row } => {
-            let row = row
+            let first = row
                 .as_ref()
-                .map(|row| format!(", first {}", row_of(row)))
+                .map(|row| format!("\n  the first: {}", row_of(row)))
                 .unwrap_or_default();
             format!(
-                "a replay of {name} that was cut {} and resumed differs in {}{row}: this is a defect of Foldlog, please report it",
-                show::counted(*cuts, "time"),
+                "a replay of {name} with {} differs in {}: this is a defect of Foldlog, please report it{first}",
+                show::counted(*cuts, "cut"),
                 show::counted(tally.rows(), "row")
             )
         }
