@@ -114,7 +114,7 @@ fn from_an_empty_broker_to_a_query_of_ones_own() {
     t.wait_for("no such column: balnce");
     t.keys("s").keys(CTRL_U).keys("SELECT * FROM acount").keys(ENTER);
     t.wait_for("no such table: acount")
-        .wait_for("a table is written READ_MODEL.TABLE");
+        .wait_for("did you mean account_balance.account?");
     t.keys("q");
     assert_put_back(&mut t, "0");
 }
