@@ -3,7 +3,7 @@
 use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
-use super::screens::{groups, projections, readmodel, records, tail, topics};
+use super::screens::{groups, projections, readmodel, records, tail, time, topics};
 use super::update::{ask_demo, go};
 use super::work::Kind;
 
@@ -28,6 +28,13 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Groups(rows) if model.groups.remote.expects(id) => groups::answer(model, rows, fx),
         Event::Group(group) if model.groups.group.expects(id) => model.groups.group.answer(group),
         Event::Projections(rows) if model.projections.remote.expects(id) => projections::answer(model, rows, fx),
+        Event::Moment(moment) if walks(model, id) => time::arrive(model, *moment, fx),
+        Event::Underway(underway) if walks(model, id) => {
+            if let Some(time) = &mut model.time {
+                time.underway = Some(underway);
+            }
+        }
+        Event::Rows(rows) if model.time.as_ref().is_some_and(|t| t.rows.expects(id)) => time::rows(model, rows, fx),
         Event::Tables(tables) if model.readmodel.tables.expects(id) => readmodel::answer(model, tables, fx),
         Event::Rows(rows) if model.readmodel.rows.expects(id) => readmodel::rows(model, rows),
         Event::Demos(rows) if model.demos.remote.expects(id) => {
@@ -59,6 +66,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         }
         _ => {}
     }
+}
+
+fn walks(model: &Model, id: TaskId) -> bool {
+    model.time.as_ref().is_some_and(|time| time.moment.expects(id))
 }
 
 fn tails(model: &Model, id: TaskId) -> bool {
@@ -132,6 +143,13 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         model.readmodel.tables.fail(failure.clone());
     } else if model.readmodel.rows.expects(id) {
         readmodel::failed(model, failure.clone());
+    } else if walks(model, id) {
+        // Where nothing is in view yet, the screen itself says it.
+        let seen = model.time.as_ref().is_some_and(|time| time.moment.value.is_some());
+        told = seen.then_some("");
+        time::failed(model, failure.clone());
+    } else if model.time.as_ref().is_some_and(|time| time.rows.expects(id)) {
+        time::rows_failed(model, failure.clone());
     } else if model.demos.remote.expects(id) {
         told = Some("demos");
         model.demos.remote.fail(failure.clone());

@@ -34,6 +34,23 @@ pub enum Action {
     RebuildSkipping,
     Follow,
     DeadLetter,
+    Time,
+    OpenRecord,
+    Forward,
+    Backward,
+    Forward10,
+    Backward10,
+    Forward100,
+    Backward100,
+    NextOfKey,
+    PreviousOfKey,
+    NextOfType,
+    PreviousOfType,
+    NextOfRow,
+    PreviousOfRow,
+    Play,
+    Speed,
+    NextTable,
     Sql,
     RunDemo,
     RunFirstDemo,
@@ -79,6 +96,8 @@ pub enum Context {
     ReadModel,
     /// The rows of the read-model screen, while they have the focus.
     Rows,
+    /// The time machine.
+    Time,
     /// The demos screen.
     Demos,
     /// The groups screen.
@@ -101,6 +120,7 @@ impl Context {
             Self::Projections => "Projections",
             Self::ReadModel => "Read models",
             Self::Rows => "Rows",
+            Self::Time => "Time",
             Self::Demos => "Demos",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
@@ -143,20 +163,39 @@ const fn command(
     }
 }
 
-use Context::{Always, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Topics, Welcome};
+use Context::{
+    Always, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time, Topics, Welcome,
+};
 
 /// The table. The order is the order of footer, help and palette.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     command(Action::Tail, "live tail", &[Key::ch('f')], &[Records], "show records as they arrive; again to stop", "live"),
     command(Action::Pause, "pause tail", &[Key::ch(' ')], &[Records], "hold the live tail still; again to go on", "pause"),
-    command(Action::Place, "go to place", &[Key::ch('t')], &[Records], "go to begin, end, -N, an offset, P:OFFSET or a time", "place"),
+    command(Action::Place, "go to place", &[Key::ch('t')], &[Records, Time], "go to begin, end, -N, an offset, P:OFFSET or a time", "place"),
     command(Action::Order, "order", &[Key::ch('o')], &[Records], "newest first or oldest first", "order"),
     command(Action::Partitions, "partitions", &[Key::ch('p')], &[Records], "show some partitions only", "partitions"),
     command(Action::Rebuild, "rebuild", &[Key::ch('r')], &[Projections], "fold the whole log again beside the old read model, then swap", "rebuild"),
     command(Action::RebuildSkipping, "rebuild, skip poison", &[Key::ch('S')], &[Projections], "rebuild, listing poison records instead of stopping at them", ""),
     command(Action::Follow, "follow", &[Key::ch('f')], &[Projections], "keep the read model up to date as records arrive", "follow"),
     command(Action::DeadLetter, "open dead letter", &[Key::ch('d')], &[Projections], "go to the record of the newest dead letter", "dead letter"),
+    command(Action::Forward, "step forward", &[Key::ch('.')], &[Time], "apply the next event; → does the same", "step"),
+    command(Action::Backward, "step back", &[Key::ch(',')], &[Time], "undo the last event; ← does the same", "back"),
+    command(Action::Play, "play", &[Key::ch('p')], &[Time], "play the log on from here; again to stop", "play"),
+    command(Action::Speed, "speed", &[Key::ch('P')], &[Time], "play at the log's own pace, 10 or 100 times faster", ""),
+    command(Action::NextOfKey, "next of key", &[Key::ch('n')], &[Time], "forward to the next event of the same key", "same key"),
+    command(Action::PreviousOfKey, "previous of key", &[Key::ch('N')], &[Time], "back to the event of the same key before", ""),
+    command(Action::NextOfType, "next of type", &[Key::ch('e')], &[Time], "forward to the next event of the same type", "same type"),
+    command(Action::PreviousOfType, "previous of type", &[Key::ch('E')], &[Time], "back to the event of the same type before", ""),
+    command(Action::NextOfRow, "next write", &[Key::ch('w')], &[Time], "forward to the next event that wrote the row under the cursor", "same row"),
+    command(Action::PreviousOfRow, "previous write", &[Key::ch('W')], &[Time], "back to the event that wrote the row under the cursor before", ""),
+    command(Action::Forward10, "10 forward", &[Key::ch(']')], &[Time], "apply the next 10 events", ""),
+    command(Action::Backward10, "10 back", &[Key::ch('[')], &[Time], "undo the last 10 events", ""),
+    command(Action::Forward100, "100 forward", &[Key::ch('}')], &[Time], "apply the next 100 events", ""),
+    command(Action::Backward100, "100 back", &[Key::ch('{')], &[Time], "undo the last 100 events", ""),
+    command(Action::NextTable, "next table", &[Key::ch('b')], &[Time], "show the rows of the next table", "table"),
+    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time], "open the event among the records of its topic", "record"),
+    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel], "go back in time: the read model at any moment, event by event", "time"),
     command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
@@ -212,7 +251,7 @@ mod tests {
     fn no_key_means_two_things_in_one_place() {
         let mut clashes = Vec::new();
         for screen in Screen::ALL {
-            for pane in [Pane::List, Pane::Detail] {
+            for pane in [Pane::List, Pane::Detail, Pane::Third] {
                 let mut contexts = contexts_of(*screen, pane);
                 if *screen == Screen::Topics {
                     contexts.push(Context::Welcome);

@@ -11,6 +11,7 @@ use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
+use super::moment::{Go, Moment, Stood, Underway};
 use super::place::Place;
 
 /// Names a job that was started, so that its answers find whoever asked.
@@ -244,6 +245,24 @@ pub enum Job {
         /// The most rows to return.
         limit: usize,
     },
+    /// Go to another moment of a read model's past.
+    Walk {
+        /// From where.
+        stood: Stood,
+        /// Whereto.
+        go: Go,
+    },
+    /// A query over the read model at the moment in view.
+    PastRows {
+        /// Which moment that is.
+        stood: Stood,
+        /// The SQL.
+        sql: String,
+        /// The most rows to return.
+        limit: usize,
+    },
+    /// Give back what looking at the past takes.
+    LeavePast,
     /// Every demo.
     Demos,
     /// Run a demo.
@@ -277,6 +296,10 @@ pub enum Event {
     Tables(Vec<TableRow>),
     /// The answer to a query.
     Rows(Rows),
+    /// Another moment.
+    Moment(Box<Moment>),
+    /// How far the way to it is.
+    Underway(Underway),
     /// The demos.
     Demos(Vec<DemoRow>),
     /// The steps of a running demo as they stand.

@@ -40,6 +40,8 @@ pub struct Layout {
     pub list: Viewport,
     /// The detail on the right.
     pub detail: Viewport,
+    /// The third pane, on the screen that has one.
+    pub third: Viewport,
     /// The overlay's text, while one is open.
     pub overlay: Viewport,
 }

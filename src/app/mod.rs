@@ -11,6 +11,7 @@ pub mod layout;
 pub mod list;
 pub mod message;
 pub mod model;
+pub mod moment;
 mod motion;
 pub mod overlay;
 pub mod palette;

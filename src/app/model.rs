@@ -14,7 +14,7 @@ use super::list::List;
 use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
-use super::screens::{demos, groups, projections, readmodel, records, topics};
+use super::screens::{demos, groups, projections, readmodel, records, time, topics};
 use super::work::Work;
 
 /// The smallest terminal that a screen is drawn for.
@@ -33,6 +33,8 @@ pub enum Screen {
     Projections,
     /// What came out?
     ReadModel,
+    /// What was it at this moment, and why?
+    Time,
     /// What can I learn from?
     Demos,
     /// Who reads, and how far behind?
@@ -46,6 +48,7 @@ impl Screen {
         Self::Records,
         Self::Projections,
         Self::ReadModel,
+        Self::Time,
         Self::Demos,
         Self::Groups,
     ];
@@ -57,13 +60,14 @@ impl Screen {
             Self::Records => "records",
             Self::Projections => "projections",
             Self::ReadModel => "read models",
+            Self::Time => "time",
             Self::Demos => "demos",
             Self::Groups => "groups",
         }
     }
 }
 
-/// One of the two panes of a body.
+/// One of the panes of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pane {
     /// What there is.
@@ -71,6 +75,8 @@ pub enum Pane {
     List,
     /// The one under the cursor.
     Detail,
+    /// What more there is, on the screen that has three.
+    Third,
 }
 
 /// How much a message matters.
@@ -134,6 +140,8 @@ pub struct Model {
     pub projections: projections::Projections,
     /// The read models.
     pub readmodel: readmodel::ReadModel,
+    /// The time machine, while it is open.
+    pub time: Option<time::Time>,
     /// The demos.
     pub demos: demos::Demos,
     /// The groups.
@@ -171,6 +179,7 @@ impl Model {
             records: None,
             projections: projections::Projections::default(),
             readmodel: readmodel::ReadModel::default(),
+            time: None,
             demos: demos::Demos::default(),
             groups: groups::Groups::default(),
             works: Vec::new(),
@@ -306,6 +315,18 @@ impl Model {
                     "it is running: x cancels it",
                 ),
             },
+            Action::Time => no(
+                time::wanted(self).is_some(),
+                "there is no read model under the cursor: r builds one on the projections screen",
+            ),
+            action if self.screen == Screen::Time => match &self.time {
+                Some(time) if action == Action::Cancel => no(
+                    time.moment.task.is_some() || time.play.is_some() || self.works.iter().any(|w| !w.cancelling),
+                    "nothing is running",
+                ),
+                Some(time) => time.refusal(action, self.pane),
+                None => None,
+            },
             Action::NextPane | Action::PreviousPane | Action::Zoom => no(!self.welcome(), "there is one pane here"),
             Action::Filter => no(self.list().is_some_and(|l| l.total() > 0), "there is nothing to filter"),
             Action::Cancel => no(
@@ -316,6 +337,20 @@ impl Model {
         }
     }
 
+    /// Whether something goes on that the user waits for, or lets run.
+    fn goes_on(&self) -> bool {
+        let walks = |time: &time::Time| time.play.is_some() || time.underway.is_some() || time.moment.loading();
+        match self.screen {
+            Screen::Time => self.time.as_ref().is_some_and(walks),
+            _ => self.readmodel.rows.loading(),
+        }
+    }
+
+    /// When the studio wants to be told the time, where it cannot wait for the next tick.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.time.as_ref()?.wake()
+    }
+
     /// The list of the screen in view.
     pub fn list(&self) -> Option<&List> {
         Some(match self.screen {
@@ -323,6 +358,7 @@ impl Model {
             Screen::Records => &self.records.as_ref()?.list,
             Screen::Projections => &self.projections.list,
             Screen::ReadModel => &self.readmodel.list,
+            Screen::Time => return None,
             Screen::Demos => &self.demos.list,
             Screen::Groups => &self.groups.list,
         })
@@ -334,6 +370,7 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
+            Screen::Time => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -348,7 +385,7 @@ impl Model {
             .filter(|c| c.contexts.iter().any(|at| contexts.contains(at)))
             .filter(|c| self.refusal(c.action).is_none())
             // A page of a table is there before anybody reads the hint, which would only flicker.
-            .filter(|c| c.action != Action::Cancel || !self.works.is_empty() || self.readmodel.rows.loading())
+            .filter(|c| c.action != Action::Cancel || !self.works.is_empty() || self.goes_on())
             .collect()
     }
 }
@@ -360,11 +397,14 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Records => Context::Records,
         Screen::Projections => Context::Projections,
         Screen::ReadModel => Context::ReadModel,
+        Screen::Time => Context::Time,
         Screen::Demos => Context::Demos,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
-    if pane == Pane::List {
+    if screen == Screen::Time {
+        // Its panes are no lists that are filtered and opened.
+    } else if pane == Pane::List {
         contexts.push(Context::List);
     } else if screen == Screen::ReadModel {
         contexts.push(Context::Rows);

@@ -4,8 +4,9 @@ use super::command::Action;
 use super::layout::Viewport;
 use super::message::{Effect, Mouse};
 use super::model::{Model, Pane, Screen};
+use super::moment::Go;
 use super::overlay::Overlay;
-use super::screens::{groups, readmodel, records, topics};
+use super::screens::{groups, readmodel, records, time, topics};
 
 /// How many rows one notch of the wheel moves.
 const WHEEL: isize = 3;
@@ -34,6 +35,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bo
             .is_some();
     }
     match (model.pane, model.screen) {
+        (_, Screen::Time) => return past(model, action, fx),
         (Pane::Detail, Screen::ReadModel) if !model.readmodel.whole => match action {
             Action::Left => model.readmodel.column = model.readmodel.column.saturating_sub(1),
             Action::Right => {
@@ -52,7 +54,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bo
                 readmodel::step(model, by, fx);
             }
         },
-        (Pane::Detail, _) => {
+        (Pane::Detail | Pane::Third, _) => {
             let view = model.layout.detail;
             let Some(by) = rows(action, view.area.height) else {
                 return matches!(action, Action::Left | Action::Right);
@@ -70,6 +72,69 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bo
                 return matches!(action, Action::Left | Action::Right);
             };
             step_list(model, by, fx);
+        }
+    }
+    true
+}
+
+/// On the screen of the past, sideways is time, except among the rows, which have columns and ends of their own.
+fn past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
+    if model.pane == Pane::Third {
+        return past_rows(model, action, fx);
+    }
+    match action {
+        Action::Left => act_past(model, Action::Backward, fx),
+        Action::Right => act_past(model, Action::Forward, fx),
+        Action::First => time::go(model, Go::Begin, fx),
+        Action::Last => time::go(model, Go::End, fx),
+        _ => {
+            let view = if model.pane == Pane::List {
+                model.layout.list
+            } else {
+                model.layout.detail
+            };
+            let Some(by) = rows(action, view.area.height) else {
+                return false;
+            };
+            move_past(model, by, view);
+        }
+    }
+    true
+}
+
+fn act_past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
+    match model.refusal(action) {
+        Some(why) => model.tell(super::model::Level::Hint, why),
+        None => time::step(model, action, fx),
+    }
+}
+
+/// Scrolls the event, or moves the cursor of what it changed.
+fn move_past(model: &mut Model, by: isize, view: Viewport) {
+    match &mut model.time {
+        Some(time) if model.pane == Pane::Detail => {
+            let last = time.changes().saturating_sub(1);
+            time.change = time.change.saturating_add_signed(by).min(last);
+        }
+        _ => scroll(&mut model.detail, by, view),
+    }
+}
+
+fn past_rows(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
+    let Some(time) = &mut model.time else { return false };
+    let last = time
+        .rows
+        .value
+        .as_ref()
+        .map_or(0, |rows| rows.columns.len().saturating_sub(1));
+    match action {
+        Action::Left => time.column = time.column.saturating_sub(1),
+        Action::Right => time.column = (time.column + 1).min(last),
+        _ => {
+            let Some(by) = rows(action, model.layout.third.area.height) else {
+                return false;
+            };
+            time::move_row(model, by, fx);
         }
     }
     true
@@ -98,6 +163,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Records => &mut model.records.as_mut()?.list,
         Screen::Projections => &mut model.projections.list,
         Screen::ReadModel => &mut model.readmodel.list,
+        Screen::Time => return None,
         Screen::Demos => &mut model.demos.list,
         Screen::Groups => &mut model.groups.list,
     })
@@ -111,7 +177,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
-        Screen::Projections | Screen::Demos => {}
+        Screen::Projections | Screen::Time | Screen::Demos => {}
     }
 }
 
@@ -127,6 +193,9 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
             scroll(first, by, model.layout.overlay);
         }
         return;
+    }
+    if model.screen == Screen::Time {
+        return past_mouse(model, mouse, by, x, y);
     }
     let (list, detail) = (model.layout.list, model.layout.detail);
     if list.area.holds(x, y) {
@@ -153,5 +222,34 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
         } else {
             scroll(&mut model.detail, by, detail);
         }
+    }
+}
+
+fn past_mouse(model: &mut Model, mouse: Mouse, by: isize, x: u16, y: u16) {
+    let layout = model.layout;
+    let panes = [
+        (Pane::List, layout.list),
+        (Pane::Detail, layout.detail),
+        (Pane::Third, layout.third),
+    ];
+    let Some((pane, view)) = panes.into_iter().find(|(_, view)| view.area.holds(x, y)) else {
+        return;
+    };
+    if mouse == Mouse::Click {
+        model.pane = pane;
+    }
+    let Some(time) = &mut model.time else { return };
+    if pane == Pane::Third {
+        let row = if mouse == Mouse::Click {
+            view.first + usize::from(y - view.area.y)
+        } else {
+            time.row.saturating_add_signed(by)
+        };
+        time.row = row.min(time.len().saturating_sub(1));
+    } else if pane == Pane::Detail {
+        let last = time.changes().saturating_sub(1);
+        time.change = time.change.saturating_add_signed(by).min(last);
+    } else {
+        scroll(&mut model.detail, by, view);
     }
 }

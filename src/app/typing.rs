@@ -9,7 +9,7 @@ use super::motion;
 use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, paste};
 use super::palette::{Choice, Palette};
 use super::place;
-use super::screens::{demos, readmodel, records};
+use super::screens::{demos, readmodel, records, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -113,6 +113,7 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
         }
         Screen::Projections => model.projections.refresh(),
         Screen::ReadModel => model.readmodel.refresh(),
+        Screen::Time => {}
         Screen::Demos => model.demos.refresh(),
         Screen::Groups => model.groups.refresh(),
     }
@@ -140,7 +141,10 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         PromptKind::Filter => set_filter(model, text, fx),
         PromptKind::Place => {
             let place = place::parse(text, model.now, &model.zone())?;
-            records::go(model, place, fx);
+            match model.screen {
+                Screen::Time => time::place(model, place, fx),
+                _ => records::go(model, place, fx),
+            }
         }
         PromptKind::Partitions => {
             let Some(state) = &model.records else { return Ok(()) };

@@ -11,7 +11,7 @@ use super::model::{Level, Model, Pane, Screen};
 use super::motion;
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
-use super::screens::{demos, groups, projections, readmodel, records, tail, topics};
+use super::screens::{demos, groups, projections, readmodel, records, tail, time, topics};
 use super::typing;
 use super::work::Kind;
 
@@ -29,6 +29,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             topics::tick(model, &mut fx);
             projections::tick(model, &mut fx);
             groups::tick(model, &mut fx);
+            time::tick(model, &mut fx);
         }
         Message::Laid(layout) => model.layout = layout,
         Message::Said(id, event) => answers::hear(model, id, event, &mut fx),
@@ -93,6 +94,20 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             model.readmodel.whole = !model.readmodel.whole;
             model.detail = 0;
         }
+        Action::NextPane if model.screen == Screen::Time => {
+            model.pane = match model.pane {
+                Pane::List => Pane::Detail,
+                Pane::Detail => Pane::Third,
+                Pane::Third => Pane::List,
+            };
+        }
+        Action::PreviousPane if model.screen == Screen::Time => {
+            model.pane = match model.pane {
+                Pane::List => Pane::Third,
+                Pane::Detail => Pane::List,
+                Pane::Third => Pane::Detail,
+            };
+        }
         Action::NextPane | Action::PreviousPane => {
             model.pane = if model.pane == Pane::List {
                 Pane::Detail
@@ -121,6 +136,30 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::RebuildSkipping => projections::begin(model, Kind::Rebuild, true, fx),
         Action::Follow => projections::begin(model, Kind::Follow, false, fx),
         Action::DeadLetter => dead_letter(model, fx),
+        Action::Time => {
+            time::open(model, fx);
+            enter(model, Screen::Time, fx);
+        }
+        Action::Play => time::toggle_play(model, fx),
+        Action::Speed => time::faster(model),
+        Action::NextTable => time::next_table(model, fx),
+        Action::OpenRecord => {
+            if let Some((topic, place)) = time::record(model) {
+                open_topic(model, &topic, place, fx);
+            }
+        }
+        Action::Forward
+        | Action::Backward
+        | Action::Forward10
+        | Action::Backward10
+        | Action::Forward100
+        | Action::Backward100
+        | Action::NextOfKey
+        | Action::PreviousOfKey
+        | Action::NextOfType
+        | Action::PreviousOfType
+        | Action::NextOfRow
+        | Action::PreviousOfRow => time::step(model, action, fx),
         Action::RunDemo => ask_selected_demo(model, fx),
         Action::RunFirstDemo => {
             go(model, Screen::Demos, fx);
@@ -152,6 +191,7 @@ pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
     if model.screen == Screen::Records {
         records::close(model, fx);
     }
+    time::close(model, fx);
     // Screens one has jumped between are no path; only what Enter opened is gone back through.
     model.back.clear();
     if screen != Screen::Topics {
@@ -170,6 +210,9 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         // Nobody would see the answer, and a query that never ends would keep a core busy for good.
         readmodel::stop(model, fx);
     }
+    if screen != Screen::Time {
+        time::rest(model, fx);
+    }
     model.screen = screen;
     model.pane = Pane::List;
     model.zoom = false;
@@ -181,7 +224,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::ReadModel => readmodel::ask(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
-        Screen::Records => {}
+        Screen::Records | Screen::Time => {}
     }
 }
 
@@ -193,13 +236,16 @@ fn back(model: &mut Model, fx: &mut Vec<Effect>) {
         model.readmodel.whole = false;
     } else if model.zoom {
         model.zoom = false;
-    } else if model.pane == Pane::Detail {
+    } else if model.pane != Pane::List {
         model.pane = Pane::List;
     } else if motion::list_mut(model).is_some_and(|l| !l.filter().is_empty()) {
         typing::set_filter(model, "", fx);
     } else if let Some(screen) = model.back.pop() {
         if model.screen == Screen::Records {
             records::close(model, fx);
+        }
+        if model.screen == Screen::Time {
+            time::close(model, fx);
         }
         show(model, screen, fx);
     } else {
@@ -222,7 +268,9 @@ fn open(model: &mut Model, fx: &mut Vec<Effect>) {
             Some(_) => model.pane = Pane::Detail,
             None => {}
         },
-        Screen::Records | Screen::ReadModel | Screen::Demos | Screen::Groups => model.pane = Pane::Detail,
+        Screen::Records | Screen::ReadModel | Screen::Time | Screen::Demos | Screen::Groups => {
+            model.pane = Pane::Detail
+        }
     }
 }
 
@@ -253,6 +301,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::again(model, fx),
         Screen::Projections => projections::ask(model, fx),
         Screen::ReadModel => readmodel::again(model, fx),
+        Screen::Time => time::again(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
@@ -268,6 +317,8 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
             .map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()),
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
         Screen::ReadModel => Some(model.readmodel.sql.clone()),
+        Screen::Time => time::event(model)
+            .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
         Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
@@ -278,6 +329,9 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
+    if time::stop(model, fx) {
+        return model.tell(Level::Done, "stopped; it stands where it stood");
+    }
     if readmodel::stop(model, fx) {
         return model.tell(Level::Done, "the query was stopped");
     }

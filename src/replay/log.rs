@@ -114,6 +114,10 @@ impl Log {
                     named.map_or(marks.high, |(_, offset)| *offset)
                 }))
             }
+            Some(Until::Position(position)) => Ok(self.ranges_to(|topic, marks| {
+                let next = position.next(&TopicPartition::new(topic.name.clone(), marks.partition));
+                next.unwrap_or(marks.low).clamp(marks.low, marks.high)
+            })),
             Some(Until::Time(time)) => {
                 let mut ends = Position::new();
                 for topic in &self.topics {

@@ -12,7 +12,7 @@ use crate::readmodel::fold::{Fold, Folded, OnPoison};
 use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::readmodel::writer::{Building, Origin};
-use crate::record::{RecordRef, Timestamp};
+use crate::record::{Position, RecordRef, Timestamp};
 
 use super::at::{Told, is_empty};
 use super::error::ReplayError;
@@ -37,6 +37,8 @@ pub enum Until {
     Time(Timestamp),
     /// Before these offsets; partitions that are not named are read to their end. With several topics, offsets count for each.
     Offsets(Vec<(i32, i64)>),
+    /// At this position; partitions that it does not name are at their beginning.
+    Position(Position),
 }
 
 /// How to rebuild.

@@ -42,6 +42,8 @@ pub struct Step {
 pub enum Goal {
     /// After this many events.
     Count(u64),
+    /// At the event at this offset of this partition, or the next that there is.
+    Offset(i32, i64),
     /// At an event of this key.
     Key(Vec<u8>),
     /// At an event of this type.
@@ -64,6 +66,15 @@ pub struct RowGoal {
 }
 
 impl RowGoal {
+    /// Any change of the row of this table with this primary key.
+    pub fn row(table: &str, key: &[Cell]) -> Self {
+        Self {
+            table: table.to_owned(),
+            key: key.iter().map(text).collect(),
+            column: None,
+        }
+    }
+
     /// Whether a change is one of this row, and of this column of it.
     pub fn is_met(&self, tables: &[Watched], change: &Change) -> bool {
         let Some(table) = tables.get(change.table) else {
@@ -265,7 +276,7 @@ impl<S: Source> Steps<S> {
 
     /// Makes sure that the last event is remembered; `false` at the beginning of the log. Where all that was remembered is
     /// undone, the way from the snapshot before is replayed.
-    fn remember(&mut self, control: &mut Control) -> Result<bool, ReplayError> {
+    pub(super) fn remember(&mut self, control: &mut Control) -> Result<bool, ReplayError> {
         if !self.done.steps.is_empty() {
             return Ok(true);
         }
@@ -291,6 +302,7 @@ impl Goal {
     fn is_met(&self, count: u64, tables: &[Watched], step: &Step) -> bool {
         match self {
             Self::Count(goal) => count >= *goal,
+            Self::Offset(partition, offset) => step.record.partition == *partition && step.record.offset >= *offset,
             Self::Key(key) => step.record.key.as_ref() == Some(key),
             Self::Type(event) => step.effect.event.as_ref() == Some(event),
             Self::Row(row) => step.effect.changes.iter().any(|change| row.is_met(tables, change)),

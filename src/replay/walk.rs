@@ -70,6 +70,10 @@ pub fn walk(
         let mut steps = Steps::new(past, Box::new(move |ranges| merged(&reading)(ranges)), control)?;
         let mut walked = None;
         loop {
+            if walked != Some(Walked::Cancelled) {
+                // A snapshot may stand at the very moment, with no event before it at hand.
+                steps.remember(control)?;
+            }
             let stand = Stand {
                 info: steps.info()?,
                 last: steps.last().cloned(),

@@ -15,6 +15,7 @@ use crate::app::key::{Code, Key};
 use crate::app::message::{Effect, Message, Mouse};
 use crate::app::model::Model;
 use crate::app::update::update;
+use crate::record::Timestamp;
 use crate::ui::theme::Theme;
 
 use super::tasks::Tasks;
@@ -59,6 +60,7 @@ pub(super) async fn run(
                 next_frame = Instant::now() + FRAME;
                 dirty = false;
             }
+            let wake = model.wake().map(|at| Instant::now() + until(at));
             let next = tokio::select! {
                 biased;
                 number = signals.next() => Next::Exit(Exit::Signal(number)),
@@ -68,6 +70,7 @@ pub(super) async fn run(
                     None => Next::Exit(Exit::Quit),
                 },
                 _ = ticks.tick() => Next::Message(Message::Tick(now())),
+                () = sleep_until(wake.unwrap_or(next_frame)), if wake.is_some() => Next::Message(Message::Tick(now())),
                 () = sleep_until(next_frame), if dirty => Next::Wait,
                 Some(message) = messages.recv() => Next::Message(message),
             };
@@ -83,6 +86,12 @@ pub(super) async fn run(
     };
     tasks.end(messages);
     exit
+}
+
+/// How long it is until a time; not at all where that is past, and a tick at most.
+fn until(at: Timestamp) -> Duration {
+    let left = u64::try_from(at.0.saturating_sub(now().0)).unwrap_or(0);
+    Duration::from_millis(left).min(TICK)
 }
 
 /// What a wait brought.

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::app::command::COMMANDS;
+use crate::app::command::{COMMANDS, Context};
 use crate::app::model::{Model, Screen};
 use crate::broker::profile::Access;
 
@@ -60,6 +60,10 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.readmodel.selected().map(|t| t.read_model.clone());
             name.into_iter().chain([Screen::ReadModel.title().to_owned()]).collect()
         }
+        (Screen::Time, _) => {
+            let name = model.time.as_ref().map(|time| time.read_model.clone());
+            name.into_iter().chain([Screen::Time.title().to_owned()]).collect()
+        }
         (screen, _) => vec![screen.title().to_owned()],
     }
 }
@@ -99,10 +103,13 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
 fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
+        Screen::Time => Screen::ReadModel.title(),
         screen => screen.title(),
     };
     let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);
-    let all = COMMANDS.iter().filter(|c| is_title(c.name));
+    let all = COMMANDS
+        .iter()
+        .filter(|c| c.contexts.contains(&Context::Browse) && is_title(c.name));
     let parts: Vec<(String, &str)> = all
         .filter_map(|c| Some((c.keys.first()?.to_string(), c.name)))
         .collect();

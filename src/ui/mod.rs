@@ -71,6 +71,9 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
         screens::welcome::draw(canvas, body, model);
         return (layout, None);
     }
+    if model.screen == Screen::Time {
+        return (screens::time::draw(canvas, body, model), None);
+    }
     let (list, detail) = panes(model, body);
     if let Some(rect) = list {
         layout.list = match model.screen {
@@ -78,6 +81,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Records => screens::records::list(canvas, rect, model),
             Screen::Projections => screens::projections::list(canvas, rect, model),
             Screen::ReadModel => screens::readmodel::list(canvas, rect, model),
+            Screen::Time => Default::default(),
             Screen::Demos => screens::demos::list(canvas, rect, model),
             Screen::Groups => screens::groups::list(canvas, rect, model),
         };
@@ -88,6 +92,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Records => screens::records::detail(canvas, rect, model),
             Screen::Projections => screens::projections::detail(canvas, rect, model),
             Screen::ReadModel => screens::readmodel::detail(canvas, rect, model, &mut cursor),
+            Screen::Time => Default::default(),
             Screen::Demos => screens::demos::detail(canvas, rect, model),
             Screen::Groups => screens::groups::detail(canvas, rect, model),
         };
@@ -100,7 +105,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
     if model.zoom {
         return match model.pane {
             Pane::List => (Some(body), None),
-            Pane::Detail => (None, Some(body)),
+            Pane::Detail | Pane::Third => (None, Some(body)),
         };
     }
     // The list's share in percent, and the most columns that it makes use of: numbers far from their name are hard to read.
@@ -112,7 +117,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
         Screen::Projections => (56, 100),
         Screen::ReadModel if body.width < ROOMY => (36, 64),
         Screen::ReadModel => (32, 64),
-        Screen::Demos => (40, 64),
+        Screen::Time | Screen::Demos => (40, 64),
         Screen::Groups => (45, 80),
     };
     let left = ((u32::from(body.width) * u32::from(percent) / 100) as u16).min(most);

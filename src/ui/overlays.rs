@@ -73,6 +73,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Projections,
         Context::ReadModel,
         Context::Rows,
+        Context::Time,
         Context::Demos,
         Context::Groups,
         Context::List,
@@ -84,7 +85,8 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
     for context in order.into_iter().filter(|c| here.contains(c)) {
         let commands: Vec<_> = COMMANDS
             .iter()
-            .filter(|c| c.contexts.first() == Some(&context))
+            // Once, under the first of its contexts that holds here.
+            .filter(|c| c.contexts.iter().find(|at| here.contains(at)) == Some(&context))
             .collect();
         if commands.is_empty() {
             continue;

@@ -7,6 +7,7 @@ use foldlog::app::job::{
     Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
     World,
 };
+use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood};
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
@@ -15,6 +16,7 @@ use foldlog::readmodel::query::{Cell, Rows, TableInfo};
 use foldlog::readmodel::store::{Counts, DeadLetter, ReadModelInfo, State};
 use foldlog::record::{Position, Record, Timestamp, TopicPartition};
 use foldlog::replay::progress::{Phase, Progress};
+use foldlog::replay::step::{Goal, RowGoal, Walked};
 use foldlog::ui::sample::{NOW, order};
 
 /// What the fake world holds; a test changes what it is about.
@@ -27,6 +29,7 @@ pub struct Fake {
     pub rows: Result<Rows, Failure>,
     pub groups: Result<Vec<GroupSummary>, Failure>,
     pub progress: Vec<Progress>,
+    pub past: Result<Vec<Moment>, Failure>,
 }
 
 impl Default for Fake {
@@ -46,6 +49,7 @@ impl Default for Fake {
             rows: Ok(rows()),
             groups: Ok(groups()),
             progress: vec![progress()],
+            past: Ok(past()),
         }
     }
 }
@@ -293,7 +297,152 @@ impl Outlet for Heard {
     }
 }
 
+/// Five moments: before the first event, and after each of four.
+fn past() -> Vec<Moment> {
+    let shape = |name: &str| Shape {
+        name: name.into(),
+        columns: ["id", "balance", "owner", "note", "blob"].map(Into::into).to_vec(),
+        key: vec![0],
+    };
+    let cells = |row: usize, balance| {
+        let mut row = rows().rows[row].clone();
+        row[1] = Cell::Integer(balance);
+        Some(row)
+    };
+    let counts = |applied, ignored, skipped| Counts {
+        applied,
+        ignored,
+        skipped,
+        poisoned: 0,
+    };
+    let event = |offset: i64, kind: &str, key: &str, outcome, changes: Vec<RowChange>| Applied {
+        record: Record {
+            topic: "account-events".into(),
+            partition: 0,
+            offset,
+            timestamp: Some(Timestamp(NOW.0 - 60_000 + offset * 400)),
+            key: Some(key.as_bytes().to_vec()),
+            value: Some(format!(r#"{{"type":"{kind}","accountId":"{key}","amount":{}}}"#, 100 * offset).into_bytes()),
+            headers: Vec::new(),
+        },
+        event: Some(kind.into()),
+        outcome,
+        ran: changes
+            .iter()
+            .map(|change| Ran {
+                line: change.line,
+                text: "UPDATE account\n   SET balance = balance + :amount\n WHERE id = :accountId;".into(),
+            })
+            .collect(),
+        written: changes.len(),
+        changes,
+    };
+    let change = |line, before, after| RowChange {
+        table: 0,
+        line,
+        before,
+        after,
+    };
+    let events = vec![
+        None,
+        Some(event(
+            0,
+            "Opened",
+            "acc-0000",
+            Outcome::Applied,
+            vec![change(12, None, cells(0, 0))],
+        )),
+        Some(event(
+            1,
+            "Deposited",
+            "acc-0000",
+            Outcome::Applied,
+            vec![
+                change(18, cells(0, 0), cells(0, -7)),
+                change(19, cells(1, 500), cells(1, 500)),
+                change(20, cells(2, 100), None),
+            ],
+        )),
+        Some(event(2, "Renamed", "acc-0001", Outcome::Ignored, Vec::new())),
+        Some(event(
+            3,
+            "Deposited",
+            "acc-0000",
+            Outcome::Refused("account.balance: cannot store TEXT value in INTEGER column".into()),
+            Vec::new(),
+        )),
+    ];
+    let all = [
+        counts(0, 0, 0),
+        counts(1, 0, 0),
+        counts(2, 0, 0),
+        counts(2, 1, 0),
+        counts(2, 1, 1),
+    ];
+    let moments = events
+        .into_iter()
+        .zip(all)
+        .enumerate()
+        .map(|(n, (event, counts))| Moment {
+            position: [(TopicPartition::new("account-events", 0), n as i64)]
+                .into_iter()
+                .collect(),
+            counts,
+            latest: event.as_ref().and_then(|event| event.record.timestamp),
+            event,
+            tables: vec![shape("account"), shape("totals")],
+            walked: None,
+        });
+    moments.collect()
+}
+
 impl Fake {
+    /// Walks among the moments of the past as the log would be walked.
+    fn walk(&self, stood: &Stood, go: &Go) -> Result<Event, Failure> {
+        let all = self.past.clone()?;
+        let last = all.len() - 1;
+        let here = stood.position.as_ref().map_or(last, |position| {
+            all.iter().position(|moment| moment.position == *position).unwrap()
+        });
+        let meets = |at: usize, goal: &Goal| {
+            let event = all[at].event.as_ref();
+            event.is_some_and(|event| match goal {
+                Goal::Key(key) => event.record.key.as_ref() == Some(key),
+                Goal::Type(kind) => event.event.as_ref() == Some(kind),
+                Goal::Row(goal) => event.changes.iter().any(|change| {
+                    let shape = &all[at].tables[change.table];
+                    RowGoal::row(&shape.name, &change.key(shape)) == *goal
+                }),
+                _ => false,
+            })
+        };
+        let (at, walked) = match go {
+            Go::Begin => (0, None),
+            Go::End => (last, None),
+            Go::BeforeEnd(count) => (last.saturating_sub(*count as usize), None),
+            Go::Time(time) => (
+                all.iter().rposition(|m| m.latest.is_none_or(|at| at < *time)).unwrap(),
+                None,
+            ),
+            Go::Offset(_, offset) => (*offset as usize + 1, None),
+            Go::Forward(Goal::Count(count)) if here + *count as usize <= last => {
+                (here + *count as usize, Some(Walked::There))
+            }
+            Go::Back(Goal::Count(count)) if *count as usize <= here => (here - *count as usize, Some(Walked::There)),
+            Go::Forward(goal) => match (here + 1..=last).find(|at| meets(*at, goal)) {
+                Some(at) => (at, Some(Walked::There)),
+                None => (last, Some(Walked::Edge)),
+            },
+            Go::Back(goal) => match (0..here).rev().find(|at| meets(*at, goal)) {
+                Some(at) => (at, Some(Walked::There)),
+                None => (0, Some(Walked::Edge)),
+            },
+        };
+        let mut moment = all[at].clone();
+        moment.walked = walked;
+        Ok(Event::Moment(Box::new(moment)))
+    }
+
     fn page(&self, from: &PageFrom) -> Result<Page, Failure> {
         let all = self.records.clone()?;
         let offsets = |at: &dyn Fn(i32) -> i64| -> BTreeMap<i32, i64> { (0..3).map(|p| (p, at(p))).collect() };
@@ -352,6 +501,9 @@ impl World for Fake {
             }
             Job::Tables => self.tables.clone().map(Event::Tables),
             Job::Query { .. } => self.rows.clone().map(Event::Rows),
+            Job::Walk { stood, go } => self.walk(&stood, &go),
+            Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
+            Job::LeavePast => Ok(Event::Done(String::new())),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo(_) => {
                 out.send(Event::Steps(steps()));

@@ -155,6 +155,8 @@ fn named(name: &str) -> Key {
         "tab" => Code::Tab,
         "up" => Code::Up,
         "down" => Code::Down,
+        "left" => Code::Left,
+        "right" => Code::Right,
         "pgdn" => Code::PageDown,
         "pgup" => Code::PageUp,
         "bs" => Code::Backspace,

@@ -12,3 +12,4 @@ mod journeys;
 mod keys;
 mod permits;
 mod screens;
+mod time;

@@ -6,4 +6,5 @@ pub mod projections;
 pub mod readmodel;
 pub mod records;
 pub mod tail;
+pub mod time;
 pub mod topics;

@@ -68,7 +68,7 @@ impl ReadModel {
 }
 
 /// A name as SQL takes it: quoted only where it must be.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let plain = name
         .chars()
         .enumerate()

@@ -1,6 +1,7 @@
 //! The world as it is: Kafka through the client, read models through the store, files through the file system.
 
 mod demos;
+mod past;
 mod places;
 mod projections;
 mod records;
@@ -28,6 +29,8 @@ pub(super) struct Studio {
     demos: Demos,
     /// Present once the cluster has answered.
     link: Mutex<Option<Arc<Link>>>,
+    /// The walk through a read model's past, while somebody looks at one.
+    past: Mutex<Option<past::Walking>>,
     /// Where a job waits for a replay's progress.
     handle: Handle,
 }
@@ -62,6 +65,7 @@ impl Studio {
             connect,
             demos,
             link: Mutex::new(None),
+            past: Mutex::new(None),
             handle,
         })
     }
@@ -134,26 +138,25 @@ impl Studio {
         }
         Ok(Event::Tables(rows))
     }
+}
 
-    fn query(&self, sql: &str, limit: usize, out: &dyn Outlet) -> Result<Event, Failure> {
-        let link = self.link()?;
-        let session = Session::open(&link.store).map_err(failure)?;
-        let interrupt = session.interrupt_handle();
-        let (done, over) = mpsc::channel::<()>();
-        std::thread::scope(|scope| {
-            // SQLite does not ask whether anybody still waits, so somebody else does.
-            scope.spawn(move || {
-                while over.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    if out.cancelled() {
-                        interrupt.interrupt();
-                    }
+/// Runs a query until it ends or nobody waits for it any more.
+fn query(session: &Session, sql: &str, limit: usize, out: &dyn Outlet) -> Result<Event, Failure> {
+    let interrupt = session.interrupt_handle();
+    let (done, over) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        // SQLite does not ask whether anybody still waits, so somebody else does.
+        scope.spawn(move || {
+            while over.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                if out.cancelled() {
+                    interrupt.interrupt();
                 }
-            });
-            let rows = session.query(sql, limit).map(Event::Rows).map_err(advised);
-            drop(done);
-            rows
-        })
-    }
+            }
+        });
+        let rows = session.query(sql, limit).map(Event::Rows).map_err(advised);
+        drop(done);
+        rows
+    })
 }
 
 impl World for Studio {
@@ -177,7 +180,13 @@ impl World for Studio {
             Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Tables => self.tables(),
-            Job::Query { sql, limit } => self.query(&sql, limit, out),
+            Job::Query { sql, limit } => {
+                let session = Session::open(&self.link()?.store).map_err(failure)?;
+                query(&session, &sql, limit, out)
+            }
+            Job::Walk { stood, go } => self.walk(&stood, go, out),
+            Job::PastRows { stood, sql, limit } => self.past_rows(&stood, &sql, limit, out),
+            Job::LeavePast => Ok(self.leave_past()),
             Job::Demos => Ok(Event::Demos(self.demos())),
             Job::RunDemo(id) => self.run_demo(&id, out),
         }

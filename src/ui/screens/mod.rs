@@ -5,5 +5,6 @@ pub(super) mod groups;
 pub(super) mod projections;
 pub(super) mod readmodel;
 pub(super) mod records;
+pub(super) mod time;
 pub(super) mod topics;
 pub(super) mod welcome;

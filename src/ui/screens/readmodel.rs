@@ -116,7 +116,16 @@ pub(in crate::ui) fn detail(
             return text::draw(canvas, body, &lines.lines, model.detail);
         }
         Some(rows) if rows.rows.is_empty() => text::middle(canvas, body, &[("no rows", Role::Plain)]),
-        Some(rows) => return grid(canvas, body, model, rows),
+        Some(rows) => {
+            let grid = Grid {
+                rows,
+                row: state.row,
+                column: state.column,
+                focused: list::focused(model, Pane::Detail),
+                first: model.layout.detail.first,
+            };
+            return grid.draw(canvas, body, |_, _| false);
+        }
         None if state.rows.loading() => {
             let lines = [("asking SQLite …", Role::Plain), ("x stops it", Role::Muted)];
             text::middle(canvas, body, &lines);
@@ -161,36 +170,61 @@ fn note(state: &ReadModel) -> String {
     }
 }
 
-fn grid(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, rows: &Rows) -> Viewport {
-    let state = &model.readmodel;
-    let from = state.column.min(rows.columns.len().saturating_sub(1));
-    let numeric = |c: usize| {
-        let mut values = rows
-            .rows
-            .iter()
-            .take(50)
-            .map(|r| &r[c])
-            .filter(|v| **v != Value::Null)
-            .peekable();
-        values.peek().is_some() && values.all(|v| matches!(v, Value::Integer(_) | Value::Real(_)))
-    };
-    let names: Vec<_> = rows.columns.iter().map(|c| printable(c)).collect();
-    let columns: Vec<Column<'_>> = (from..rows.columns.len())
-        .map(|c| {
-            // Every column but the first shown may go where room is short; moving to the right brings them into view.
-            let column = Column::fit(&names[c], WIDEST).drop((c - from).min(250) as u8);
-            if numeric(c) { column.right() } else { column }
+/// Rows in columns.
+pub(super) struct Grid<'a> {
+    pub(super) rows: &'a Rows,
+    /// The row under the cursor.
+    pub(super) row: usize,
+    /// The first column in view.
+    pub(super) column: usize,
+    pub(super) focused: bool,
+    /// The first row of the last frame.
+    pub(super) first: usize,
+}
+
+impl Grid<'_> {
+    /// Draws them; `changed` says which values stand out.
+    pub(super) fn draw(&self, canvas: &mut Canvas<'_>, rect: Rect, changed: impl Fn(usize, usize) -> bool) -> Viewport {
+        let rows = self.rows;
+        let from = self.column.min(rows.columns.len().saturating_sub(1));
+        let numeric = |c: usize| {
+            let mut values = rows
+                .rows
+                .iter()
+                .take(50)
+                .map(|r| &r[c])
+                .filter(|v| **v != Value::Null)
+                .peekable();
+            values.peek().is_some() && values.all(|v| matches!(v, Value::Integer(_) | Value::Real(_)))
+        };
+        let names: Vec<_> = rows.columns.iter().map(|c| printable(c)).collect();
+        let columns: Vec<Column<'_>> = (from..rows.columns.len())
+            .map(|c| {
+                // Every column but the first shown may go where room is short; moving to the right brings them into view.
+                let column = Column::fit(&names[c], WIDEST).drop((c - from).min(250) as u8);
+                if numeric(c) { column.right() } else { column }
+            })
+            .collect();
+        let table = Table {
+            columns: &columns,
+            rows: rows.rows.len(),
+            cursor: Some(self.row),
+            focused: self.focused,
+            marks_hidden: true,
+            first: self.first,
+        };
+        table.draw(canvas, rect, |row| {
+            let cells = rows.rows[row].iter().enumerate().skip(from);
+            let marked = |(at, value)| match changed(row, at) {
+                true => Cell {
+                    role: Role::Changed,
+                    ..shown(value)
+                },
+                false => shown(value),
+            };
+            cells.map(marked).collect()
         })
-        .collect();
-    let table = Table {
-        columns: &columns,
-        rows: rows.rows.len(),
-        cursor: Some(state.row),
-        focused: list::focused(model, Pane::Detail),
-        marks_hidden: true,
-        first: model.layout.detail.first,
-    };
-    table.draw(canvas, rect, |row| rows.rows[row][from..].iter().map(shown).collect())
+    }
 }
 
 /// A row's values whole, one below the other.
@@ -216,7 +250,7 @@ fn whole_row<'a>(canvas: &Canvas<'_>, rows: &'a Rows, row: usize) -> Lines<'a> {
 }
 
 /// A value in a cell. Integers stand as they are: they may be keys, and a separator would be no part of them.
-fn shown(value: &Value) -> Cell<'_> {
+pub(super) fn shown(value: &Value) -> Cell<'_> {
     match value {
         Value::Null => cell("NULL", Role::Null),
         Value::Integer(n) => cell(n.to_string(), Role::Number),

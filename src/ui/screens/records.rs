@@ -235,7 +235,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &Model, record: &'a Record, columns: u1
     lines
 }
 
-fn value(lines: &mut Lines<'_>, canvas: &Canvas<'_>, value: Option<&[u8]>, columns: u16) {
+pub(super) fn value(lines: &mut Lines<'_>, canvas: &Canvas<'_>, value: Option<&[u8]>, columns: u16) {
     if value.is_none() {
         lines.heading("Value");
         return lines.text("none: a tombstone, which deletes what its key stands for", Role::Null);

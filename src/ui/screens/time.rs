@@ -1,0 +1,380 @@
+//! A read model at one moment: where that is in the log, the event that led to it, what it changed, and the rows there are then.
+
+use ratatui::layout::Rect;
+
+use crate::app::layout::{Layout, Viewport};
+use crate::app::model::{Model, Pane};
+use crate::app::moment::{Applied, Go, Moment, Outcome, RowChange, Shape};
+use crate::app::screens::time::Time;
+use crate::readmodel::query::Cell as Value;
+use crate::replay::step::Goal;
+
+use super::super::canvas::{Canvas, area_of, width};
+use super::super::format;
+use super::super::list;
+use super::super::printable::one_line;
+use super::super::table::keep_in_view;
+use super::super::text::{self, Lines};
+use super::super::theme::Role;
+use super::readmodel::{Grid, shown};
+use super::records;
+
+/// From this width on the event stands beside the other two over the whole height, with air between.
+const ROOMY: u16 = 100;
+/// The most rows of the changes where the rows below need the room.
+const CHANGES: u16 = 16;
+/// The least columns of a slider that says anything.
+const SLIDER: u16 = 12;
+/// The most characters of a key that are shown.
+const SHOWN_KEY: usize = 4_000;
+
+pub(in crate::ui) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Layout {
+    let mut layout = Layout::default();
+    let Some(time) = &model.time else { return layout };
+    slider(canvas, Rect { height: 1, ..rect }, model, time);
+    let body = Rect {
+        y: rect.y + 1,
+        height: rect.height.saturating_sub(1),
+        ..rect
+    };
+    let Some(moment) = &time.moment.value else {
+        waiting(canvas, body, time);
+        return layout;
+    };
+    let [event, changes, rows] = panes(model, body);
+    if let Some(rect) = event {
+        layout.list = draw_event(canvas, rect, model, time, moment);
+    }
+    if let Some(rect) = changes {
+        layout.detail = draw_changes(canvas, rect, model, time, moment);
+    }
+    if let Some(rect) = rows {
+        layout.third = draw_rows(canvas, rect, model, time);
+    }
+    layout
+}
+
+/// The places of the event, of what it changed, and of the rows.
+fn panes(model: &Model, body: Rect) -> [Option<Rect>; 3] {
+    if model.zoom {
+        return [Pane::List, Pane::Detail, Pane::Third].map(|pane| (model.pane == pane).then_some(body));
+    }
+    let left = (u32::from(body.width) * 45 / 100) as u16;
+    let gap = if body.width >= ROOMY { 1 } else { 0 };
+    let right = Rect {
+        x: body.x + left + gap,
+        width: body.width - left - gap,
+        ..body
+    };
+    let above = (body.height / 2).min(CHANGES);
+    [
+        Some(Rect { width: left, ..body }),
+        Some(Rect { height: above, ..right }),
+        Some(Rect {
+            y: right.y + above,
+            height: right.height - above,
+            ..right
+        }),
+    ]
+}
+
+/// Where the moment stands between the log's beginning and its end.
+fn slider(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) {
+    let Some(moment) = &time.moment.value else { return };
+    let (here, all) = (moment.counts.total(), time.total.max(moment.counts.total()));
+    let count = format!("{} of {}", format::count(here), format::count(all));
+    let zone = model.zone();
+    let mark = if model.utc { "Z" } else { "" };
+    let latest = moment
+        .latest
+        .map(|at| format!("{}{mark}", format::time_to_second(at, &zone)));
+    let latest = latest.unwrap_or_else(|| "before the first event".to_owned());
+    let mut end = rect.right().saturating_sub(1);
+    end -= canvas.right(end, rect.y, &latest, Role::Time, width(&latest)) + 2;
+    end = end.saturating_sub(canvas.right(end, rect.y, &count, Role::Number, width(&count)) + 1);
+    let room = end.saturating_sub(rect.x + 1);
+    if room < SLIDER {
+        return;
+    }
+    let cells = u64::from(room - 3);
+    // At its two ends it stands only where nothing is before or after.
+    let at = match here {
+        0 => 0,
+        here if here == all => cells,
+        here => (u128::from(here) * u128::from(cells) / u128::from(all)).clamp(1, u128::from(cells).saturating_sub(1))
+            as u64,
+    };
+    let mut x = rect.x + 1;
+    for (text, role) in [
+        ("▕".to_owned(), Role::Muted),
+        ("━".repeat(at as usize), Role::Focus),
+        ("●".to_owned(), Role::Strong),
+        ("─".repeat((cells - at) as usize), Role::Muted),
+        ("▏".to_owned(), Role::Muted),
+    ] {
+        x += canvas.text(x, rect.y, &text, role, rect.right().saturating_sub(x));
+    }
+}
+
+/// Why no moment is in view yet.
+fn waiting(canvas: &mut Canvas<'_>, rect: Rect, time: &Time) {
+    let inner = canvas.pane(rect, "event", "", true);
+    if let Some(failure) = &time.moment.error {
+        let mut lines = Lines::new(canvas.theme, 0);
+        lines.text("the past cannot be shown", Role::Bad);
+        lines.blank();
+        for line in failure.full.lines() {
+            lines.text(line, Role::Plain);
+        }
+        lines.blank();
+        lines.text("^R tries again · esc goes back", Role::Muted);
+        text::draw(canvas, inner, &lines.lines, 0);
+        return;
+    }
+    let how_far = how_far(time).unwrap_or_default();
+    let lines = [
+        ("going to the end of the log …", Role::Plain),
+        (how_far.as_str(), Role::Number),
+        ("x stops it", Role::Muted),
+    ];
+    text::middle(canvas, inner, &lines);
+}
+
+/// How far the way to another moment is, once it takes long.
+fn how_far(time: &Time) -> Option<String> {
+    let underway = time.underway?;
+    Some(match underway.share {
+        Some(share) => format!("{} {:.0}%", format::gauge(share, 9), (share * 100.0).floor()),
+        None => format!("{} passed", format::counted(underway.events, "event")),
+    })
+}
+
+/// What goes on, for the border of the event.
+fn going(time: &Time) -> String {
+    if let Some(how_far) = how_far(time) {
+        let way = match &time.way {
+            Some(Go::Forward(Goal::Key(_)) | Go::Back(Goal::Key(_))) => "to the same key: ",
+            Some(Go::Forward(Goal::Type(_)) | Go::Back(Goal::Type(_))) => "to the same type: ",
+            Some(Go::Forward(Goal::Row(_)) | Go::Back(Goal::Row(_))) => "to the same row: ",
+            _ => "",
+        };
+        return format!("{way}{how_far}");
+    }
+    match (&time.play, time.speed) {
+        (Some(_), 1) => "▶ playing".to_owned(),
+        (Some(_), speed) => format!("▶ playing {speed}x"),
+        (None, 1) => String::new(),
+        (None, speed) => format!("plays {speed}x"),
+    }
+}
+
+fn draw_event(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, moment: &Moment) -> Viewport {
+    let inner = canvas.pane(rect, "event", &going(time), list::focused(model, Pane::List));
+    match &moment.event {
+        Some(event) => {
+            let lines = event_lines(canvas, model, event, inner.width);
+            text::draw(canvas, inner, &lines.lines, model.detail)
+        }
+        None => {
+            let lines = [
+                ("this is before the first event", Role::Plain),
+                ("", Role::Plain),
+                ("→ applies it · G goes to the end", Role::Muted),
+            ];
+            text::middle(canvas, inner, &lines);
+            Viewport::default()
+        }
+    }
+}
+
+/// Which event, what became of it, what ran, and what it says.
+fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a Applied, columns: u16) -> Lines<'a> {
+    let record = &event.record;
+    let mut lines = Lines::new(canvas.theme, 7);
+    let place = format!("{}[{}] ", record.topic, record.partition);
+    lines.spans(vec![
+        (place, Role::Strong),
+        (format::offset(record.offset), Role::Number),
+    ]);
+    match record.timestamp {
+        Some(at) => lines.field("time", format::time(at, &model.zone()), Role::Time),
+        None => lines.field("time", "none", Role::Null),
+    }
+    match &event.event {
+        Some(event) => lines.field("type", event, Role::Strong),
+        None => lines.field("type", "none", Role::Null),
+    }
+    match record.key.as_deref() {
+        Some([]) => lines.field("key", "empty", Role::Null),
+        Some(key) => lines.field("key", one_line(key, SHOWN_KEY), Role::Key),
+        None => lines.field("key", "none", Role::Null),
+    }
+    match &event.outcome {
+        Outcome::Applied => lines.field("outcome", "applied", Role::Good),
+        Outcome::Ignored => lines.field("outcome", "ignored: no handler is for it", Role::Muted),
+        Outcome::Refused(reason) => lines.field("outcome", format!("✗ cannot be applied: {reason}"), Role::Bad),
+    }
+    records::value(&mut lines, canvas, record.value.as_deref(), columns);
+    if !event.ran.is_empty() {
+        lines.heading("Handlers that ran");
+    }
+    for ran in &event.ran {
+        for (n, line) in ran.text.lines().enumerate() {
+            let number = if n == 0 { ran.line.to_string() } else { String::new() };
+            lines.spans(vec![
+                (format!("{number:>4} "), Role::Muted),
+                (line.to_owned(), Role::String),
+            ]);
+        }
+    }
+    lines
+}
+
+/// A line of what changed: pieces, each cut where the pane ends.
+struct Piece {
+    change: usize,
+    parts: Vec<(String, Role)>,
+}
+
+fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, moment: &Moment) -> Viewport {
+    let focused = list::focused(model, Pane::Detail);
+    let event = moment.event.as_ref();
+    let written = event.map_or(0, |event| event.written);
+    let note = match event {
+        Some(event) if event.changes.len() < written => {
+            format!("{} of {} rows", event.changes.len(), format::count(written as u64))
+        }
+        Some(_) if written > 0 => format::counted(written as u64, "row"),
+        _ => String::new(),
+    };
+    let inner = canvas.pane(rect, "what it changed", &note, focused);
+    let Some(event) = event.filter(|event| !event.changes.is_empty()) else {
+        text::middle(canvas, inner, &[("no row", Role::Muted)]);
+        return Viewport::default();
+    };
+    let mut lines = Vec::new();
+    for (n, change) in event.changes.iter().enumerate() {
+        if let Some(shape) = moment.tables.get(change.table) {
+            change_lines(&mut lines, n, change, shape, usize::from(inner.width));
+        }
+    }
+    // The whole of the change under the cursor where there is room, its first line in any case.
+    let of_cursor = |line: &Piece| line.change == time.change;
+    let begin = lines.iter().position(of_cursor).unwrap_or(0);
+    let end = lines.iter().rposition(of_cursor).unwrap_or(0);
+    let height = usize::from(inner.height);
+    let first = keep_in_view(model.layout.detail.first, end, lines.len(), height);
+    let first = keep_in_view(first, begin, lines.len(), height);
+    for (row, line) in lines.iter().skip(first).take(height).enumerate() {
+        let y = inner.y + row as u16;
+        let mut x = inner.x;
+        for (text, role) in &line.parts {
+            x += canvas.text(x, y, text, *role, inner.right().saturating_sub(x));
+        }
+        if first + row == begin && event.changes.len() > 1 {
+            let role = if focused { Role::Focus } else { Role::Muted };
+            canvas.text(inner.x.saturating_sub(1), y, "▌", role, 1);
+        }
+    }
+    Viewport {
+        area: area_of(inner),
+        first,
+        last_first: lines.len().saturating_sub(height),
+    }
+}
+
+/// A row's table and key, marked by what happened to it, and the values that it was about.
+fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowChange, shape: &Shape, columns: usize) {
+    let (mark, role) = match (&change.before, &change.after) {
+        (None, _) => ("+ ", Role::Good),
+        (_, None) => ("- ", Role::Bad),
+        _ => ("~ ", Role::Changed),
+    };
+    let mut push = |parts| lines.push(Piece { change: number, parts });
+    let key = change
+        .key(shape)
+        .iter()
+        .map(|value| shown(value).text.into_owned())
+        .collect::<Vec<_>>();
+    push(vec![
+        (mark.trim_end().to_owned(), role),
+        (format!(" {} ", shape.name), Role::Strong),
+        (key.join(", "), Role::Key),
+        (format!("  line {}", change.line), Role::Muted),
+    ]);
+    let longest = shape.columns.iter().map(|name| width(name)).max().unwrap_or(0);
+    let label = usize::from(longest).min(columns / 3);
+    let mut same = 0;
+    for (at, name) in shape.columns.iter().enumerate() {
+        let of = |row: &Option<Vec<Value>>| row.as_ref().and_then(|row| row.get(at)).cloned();
+        let name = format!("    {} ", format_label(name, label));
+        let room = columns.saturating_sub(label + 8);
+        match (of(&change.before), of(&change.after)) {
+            (Some(before), Some(after)) if before == after => same += 1,
+            (Some(before), Some(after)) => {
+                let (before, after) = (shown(&before), shown(&after));
+                // A long value must not push the one that it became out of view.
+                let left = room.saturating_sub(usize::from(width(&after.text))).max(room / 2);
+                push(vec![
+                    (name, Role::Muted),
+                    (super::super::canvas::cut(&before.text, left.max(1)), before.role),
+                    (" → ".to_owned(), Role::Plain),
+                    (after.text.into_owned(), Role::Changed),
+                ]);
+            }
+            (Some(value), None) | (None, Some(value)) if !shape.key.contains(&at) => {
+                let value = shown(&value);
+                push(vec![(name, Role::Muted), (value.text.into_owned(), value.role)]);
+            }
+            _ => {}
+        }
+    }
+    if same == shape.columns.len() {
+        push(vec![("    written, with the values it had".to_owned(), Role::Muted)]);
+    }
+}
+
+fn format_label(name: &str, columns: usize) -> String {
+    let name = super::super::canvas::cut(name, columns);
+    let space = columns.saturating_sub(usize::from(width(&name)));
+    format!("{name}{}", " ".repeat(space))
+}
+
+fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) -> Viewport {
+    let shape = time.shape();
+    let title = shape.map_or("rows", |shape| shape.name.as_str());
+    let note = match &time.rows.value {
+        _ if time.rows.loading() => "asking …".to_owned(),
+        Some(rows) if !rows.rows.is_empty() => format!(
+            "{} to {}",
+            format::count(time.skip + 1),
+            format::count(time.skip + rows.rows.len() as u64)
+        ),
+        _ => String::new(),
+    };
+    let focused = list::focused(model, Pane::Third);
+    let inner = canvas.pane(rect, &format!("{title} at this moment"), &note, focused);
+    if let Some(failure) = &time.rows.error {
+        text::failed(canvas, inner, "the rows cannot be read", failure);
+        return Viewport::default();
+    }
+    let Some(rows) = time.rows.value.as_ref() else {
+        return Viewport::default();
+    };
+    if rows.rows.is_empty() {
+        text::middle(canvas, inner, &[("no rows", Role::Muted)]);
+        return Viewport::default();
+    }
+    let grid = Grid {
+        rows,
+        row: time.row,
+        column: time.column,
+        focused,
+        first: model.layout.third.first,
+    };
+    grid.draw(canvas, inner, |row, column| match time.change_of(&rows.rows[row]) {
+        Some(Some(before)) => before.get(column) != rows.rows[row].get(column),
+        Some(None) => true,
+        None => false,
+    })
+}

@@ -1,0 +1,325 @@
+//! The time machine: its keys and screens against a fake past, and a journey through a real one.
+
+use foldlog::app::job::{Failure, Job};
+use foldlog::app::message::{Effect, Message};
+use foldlog::app::model::{Pane, Screen};
+use foldlog::app::moment::{Go, Underway};
+use foldlog::record::Timestamp;
+use foldlog::replay::step::{Goal, RowGoal};
+use foldlog::ui::sample::NOW;
+use foldlog::ui::theme::Theme;
+
+use super::fake::{Fake, refused};
+use super::harness::Studio;
+use super::journeys::{Place, assert_put_back};
+
+const ESC: &str = "\x1b";
+
+fn studio() -> Studio {
+    let mut studio = Studio::new((80, 24), Fake::default()).started();
+    studio.keys("2T");
+    studio
+}
+
+fn here(s: &Studio) -> u64 {
+    let time = s.model.time.as_ref().unwrap();
+    time.moment.value.as_ref().unwrap().counts.total()
+}
+
+fn ways(s: &Studio) -> Vec<Go> {
+    let ways = s.asked.iter().filter_map(|(_, job)| match job {
+        Job::Walk { go, .. } => Some(go.clone()),
+        _ => None,
+    });
+    ways.collect()
+}
+
+fn walk(job: &Job) -> bool {
+    matches!(job, Job::Walk { .. })
+}
+
+#[test]
+fn it_opens_at_the_end_for_the_read_model_under_the_cursor_and_esc_leads_back() {
+    for (keys, back) in [("2T", Screen::Projections), ("3T", Screen::ReadModel)] {
+        let mut s = Studio::new((80, 24), Fake::default()).started();
+        s.keys(keys);
+        assert_eq!(s.model.screen, Screen::Time);
+        assert_eq!(s.model.time.as_ref().unwrap().read_model, "account_balance");
+        assert_eq!(here(&s), 4);
+        s.keys("<esc>");
+        assert_eq!(s.model.screen, back);
+        assert!(s.model.time.is_none());
+        assert_eq!(s.asked.iter().filter(|(_, job)| *job == Job::LeavePast).count(), 1);
+    }
+    // What was never built has no past.
+    let mut s = Studio::new((80, 24), Fake::default()).started();
+    s.keys("2jjT");
+    assert_eq!(s.model.screen, Screen::Projections);
+    assert!(s.text().contains("no read model under the cursor"), "{}", s.text());
+}
+
+#[test]
+fn while_it_opens_one_can_leave_and_ask_for_keys() {
+    let mut s = Studio::new((80, 24), Fake::default()).started();
+    s.hold = walk;
+    s.keys("2T.");
+    assert!(s.text().contains("no moment in view yet"), "{}", s.text());
+    s.keys("?");
+    assert!(s.text().contains("play the log on from here"), "{}", s.text());
+    s.keys("<esc><esc>");
+    assert_eq!(s.model.screen, Screen::Projections);
+    let id = s.last(walk);
+    assert!(s.effects.contains(&Effect::Cancel(id)));
+    // The step that could not be taken was none.
+    assert_eq!(ways(&s), [Go::End]);
+}
+
+#[test]
+fn each_key_goes_its_way() {
+    let mut s = studio();
+    s.keys(",");
+    assert_eq!(here(&s), 3);
+    s.keys("<left>");
+    assert_eq!(here(&s), 2);
+    s.keys(".");
+    assert_eq!(here(&s), 3);
+    s.keys("l");
+    assert_eq!(here(&s), 4);
+    s.keys("N");
+    assert_eq!(here(&s), 2, "the event of the same key before");
+    s.keys("e");
+    assert_eq!(here(&s), 4, "the next of the same type");
+    s.keys("g");
+    assert_eq!(here(&s), 0);
+    assert!(s.text().contains("before the first event"), "{}", s.text());
+    s.keys("G");
+    assert_eq!(here(&s), 4);
+    s.keys("g]}[{");
+    let counts: Vec<Go> = [10, 100].map(|n| Go::Forward(Goal::Count(n))).into();
+    assert_eq!(ways(&s)[ways(&s).len() - 4..][..2], counts);
+    let counts: Vec<Go> = [10, 100].map(|n| Go::Back(Goal::Count(n))).into();
+    assert_eq!(ways(&s)[ways(&s).len() - 2..], counts);
+}
+
+#[test]
+fn the_row_under_the_cursor_leads_to_what_wrote_it() {
+    let mut s = studio();
+    let row = |id: &str| {
+        Some(Goal::Row(RowGoal::row(
+            "account",
+            &[foldlog::readmodel::query::Cell::Text(id.into())],
+        )))
+    };
+    let last = |s: &Studio| match ways(s).pop() {
+        Some(Go::Forward(goal) | Go::Back(goal)) => Some(goal),
+        _ => None,
+    };
+    s.keys(",,<tab>jW");
+    assert_eq!(last(&s), row("acc-0001"), "of the second change");
+    s.keys("G<tab>");
+    assert_eq!(s.model.pane, Pane::Third);
+    s.keys("gjjw");
+    assert_eq!(last(&s), row("acc-0002"), "of the third row");
+    s.keys("gG<esc>").keys("w");
+    assert!(s.text().contains("no row under the cursor"), "{}", s.text());
+}
+
+#[test]
+fn places_are_typed_as_among_records_and_a_bare_number_counts_events() {
+    let mut s = studio();
+    s.keys("t1<enter>");
+    assert_eq!(here(&s), 1);
+    s.keys("t3<enter>");
+    assert_eq!(here(&s), 3);
+    s.keys("t0:1<enter>");
+    assert_eq!(here(&s), 2);
+    s.keys("t-1<enter>");
+    assert_eq!(here(&s), 3);
+    s.keys("tbegin<enter>");
+    assert_eq!(here(&s), 0);
+    s.keys("tend<enter>");
+    assert_eq!(here(&s), 4);
+    s.keys("t10m ago<enter>");
+    assert_eq!(ways(&s).pop(), Some(Go::Time(Timestamp(NOW.0 - 600_000))));
+    s.keys("tyesterday<enter>");
+    assert!(s.text().contains("no place"), "{}", s.text());
+}
+
+#[test]
+fn a_held_key_does_not_pile_up_and_a_long_way_is_stopped_where_it_began() {
+    let mut s = studio();
+    s.hold = walk;
+    let before = ways(&s).len();
+    s.keys(",,,,");
+    assert_eq!(ways(&s).len(), before + 1);
+    s.keys("G");
+    assert!(s.text().contains("x stops that"), "{}", s.text());
+    let id = s.last(walk);
+    let underway = Underway {
+        events: 12_345,
+        share: None,
+    };
+    s.send(Message::Said(id, foldlog::app::job::Event::Underway(underway)));
+    assert!(s.text().contains("12,345 events passed"), "{}", s.text());
+    s.keys("x");
+    assert!(s.effects.contains(&Effect::Cancel(id)));
+    assert_eq!(here(&s), 4);
+    assert!(s.text().contains("it stands where it stood"), "{}", s.text());
+    // What the stopped way still says is nobody's.
+    s.end(id, Err(refused()));
+    assert!(!s.text().contains("nothing answers"), "{}", s.text());
+    s.hold = |_| false;
+    s.keys(",");
+    assert_eq!(here(&s), 3);
+}
+
+#[test]
+fn a_way_that_fails_is_said_and_leaves_the_moment_in_view() {
+    let mut s = studio();
+    let past = s.world.past.clone();
+    s.world.past = Err(Failure::new("account-events[0] has no offset 99\n\nit holds 0 to 3"));
+    s.keys("t0:99<enter>");
+    assert_eq!(here(&s), 4);
+    assert!(s.text().contains("has no offset 99"), "{}", s.text());
+    s.world.past = past;
+    s.keys(",");
+    assert_eq!(here(&s), 3);
+}
+
+#[test]
+fn the_event_is_opened_among_the_records_and_esc_leads_back_to_the_moment() {
+    let mut s = studio();
+    s.keys(",<enter>");
+    assert_eq!(s.model.screen, Screen::Records);
+    let asked = s.asked.iter().rev().find_map(|(_, job)| match job {
+        Job::Page(request) => Some(request.clone()),
+        _ => None,
+    });
+    assert_eq!(asked.unwrap().topic, "account-events");
+    s.keys("<esc>");
+    assert_eq!(s.model.screen, Screen::Time);
+    assert_eq!(here(&s), 3);
+    // Whoever goes elsewhere leaves it for good.
+    s.keys("<enter>1");
+    assert!(s.model.time.is_none());
+    assert_eq!(s.asked.last().map(|(_, job)| job.clone()), Some(Job::Topics));
+    assert!(s.asked.iter().any(|(_, job)| *job == Job::LeavePast));
+}
+
+/// Sends ticks at the times that the studio asks for, and says at which event it stood when.
+fn played(s: &mut Studio, most: usize) -> Vec<(i64, u64)> {
+    let mut now = NOW.0;
+    let mut seen = Vec::new();
+    for _ in 0..most {
+        let Some(wake) = s.model.wake() else { break };
+        now = now.max(wake.0);
+        s.send(Message::Tick(Timestamp(now)));
+        if seen.last().map(|(_, at)| *at) != Some(here(s)) {
+            seen.push((now - NOW.0, here(s)));
+        }
+    }
+    seen
+}
+
+#[test]
+fn it_plays_at_the_pace_of_the_log_and_stops_at_its_end() {
+    let mut s = studio();
+    s.keys("gp");
+    assert_eq!(played(&mut s, 20), [(0, 0), (0, 1), (400, 2), (800, 3), (1_200, 4)]);
+    assert!(s.model.time.as_ref().unwrap().play.is_none());
+    s.keys("gPp");
+    assert_eq!(played(&mut s, 20), [(0, 0), (0, 1), (40, 2), (80, 3), (120, 4)]);
+}
+
+#[test]
+fn a_long_gap_is_played_as_a_second_and_the_same_key_stops() {
+    let mut s = studio();
+    if let Ok(past) = &mut s.world.past {
+        for (n, moment) in past.iter_mut().enumerate() {
+            let hour = Some(Timestamp(n as i64 * 3_600_000));
+            moment.latest = hour;
+            if let Some(event) = &mut moment.event {
+                event.record.timestamp = hour;
+            }
+        }
+    }
+    s.keys("gp");
+    assert_eq!(played(&mut s, 5), [(0, 0), (0, 1), (1_000, 2)]);
+    s.keys("p");
+    assert!(s.model.wake().is_none());
+    // The world stood one further already: so does the screen.
+    assert_eq!(here(&s), 3);
+    s.keys(",");
+    assert_eq!(here(&s), 2);
+}
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
+
+fn shots(name: &str, keys: &str, hold: fn(&Job) -> bool, world: fn() -> Fake) {
+    for size in SIZES {
+        let mut studio = Studio::new(size, world());
+        studio.hold = hold;
+        let mut studio = studio.started();
+        studio.keys(keys);
+        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), studio.text());
+    }
+}
+
+#[test]
+fn screens() {
+    shots("time_poison", "2T", |_| false, Fake::default);
+    shots("time_changes", "2T,,<tab>j", |_| false, Fake::default);
+    shots("time_rows", "2T,,,<tab><tab>", |_| false, Fake::default);
+    shots("time_begin", "2Tg", |_| false, Fake::default);
+    shots("time_keys", "2T?", |_| false, Fake::default);
+    shots("time_loading", "2T", walk, Fake::default);
+    shots(
+        "time_failed",
+        "2T",
+        |_| false,
+        || Fake {
+            past: Err(refused()),
+            ..Fake::default()
+        },
+    );
+}
+
+#[test]
+fn what_changed_stands_out_without_colour_too() {
+    let mut s = Studio::new((80, 24), Fake::default());
+    s.theme = Theme::MONO;
+    let mut s = s.started();
+    s.keys("2T,,");
+    let buffer = s.buffer();
+    let marked = |y: u16| {
+        (0..buffer.area.width)
+            .filter(|x| buffer[(*x, y)].modifier.contains(ratatui::style::Modifier::UNDERLINED))
+            .count()
+    };
+    assert!((0..buffer.area.height).map(marked).sum::<usize>() > 0);
+    assert!(s.text().contains("~ account acc-0000"), "{}", s.text());
+    assert!(s.text().contains("- account acc-0002"), "{}", s.text());
+}
+
+#[test]
+fn a_balance_goes_back_in_time() {
+    let place = Place::new();
+    let mut t = place.studio(120, 40);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    t.keys("2").wait_for("account_balance").wait_for("applied");
+    t.keys("T").wait_for("5,004 of 5,004").wait_for("at this moment");
+    t.keys(",").wait_for("5,003 of 5,004");
+    t.keys(",").wait_for("5,002 of 5,004");
+    t.keys(",").wait_for("5,001 of 5,004");
+    t.keys(".").wait_for("5,002 of 5,004").wait_for("what it changed");
+    t.wait_for(" → ");
+    t.keys("N").wait_gone("5,002 of 5,004").wait_for(" of 5,004");
+    t.keys("n").wait_for("5,002 of 5,004");
+    t.keys("g").wait_for("before the first event");
+    t.keys("G").wait_for("5,004 of 5,004");
+    t.keys("t0:100").keys("\r").wait_for("[0] 100");
+    t.keys("\r").wait_for("oldest first").wait_for("offset    100");
+    t.keys(ESC).wait_for("[0] 100");
+    t.keys(ESC).wait_for("r rebuild").keys("q");
+    assert_put_back(&mut t, "0");
+}
