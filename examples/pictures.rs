@@ -221,6 +221,13 @@ fn main() {
     save(&studio, "records");
     studio.keys("3").wait_for("movement").keys("\r").wait_for("account-001");
     save(&studio, "read-model");
+    studio
+        .keys("T")
+        .wait_for("5,004 of 5,004")
+        .keys("t3100\r")
+        .wait_for("3,100 of 5,004");
+    studio.keys("e").wait_gone("3,100 of 5,004").wait_for("at this moment");
+    save(&studio, "time");
     studio.keys("q");
     assert!(studio.wait_exit().success(), "the studio ends well");
 }

@@ -96,7 +96,7 @@ fn past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
             let Some(by) = rows(action, view.area.height) else {
                 return false;
             };
-            move_past(model, by, view);
+            move_past(model, by, view, fx);
         }
     }
     true
@@ -110,11 +110,12 @@ fn act_past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
 }
 
 /// Scrolls the event, or moves the cursor of what it changed.
-fn move_past(model: &mut Model, by: isize, view: Viewport) {
+fn move_past(model: &mut Model, by: isize, view: Viewport, fx: &mut Vec<Effect>) {
     match &mut model.time {
         Some(time) if model.pane == Pane::Detail => {
             let last = time.changes().saturating_sub(1);
             time.change = time.change.saturating_add_signed(by).min(last);
+            time::seek(model, fx);
         }
         _ => scroll(&mut model.detail, by, view),
     }

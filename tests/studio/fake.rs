@@ -502,6 +502,10 @@ impl World for Fake {
             Job::Tables => self.tables.clone().map(Event::Tables),
             Job::Query { .. } => self.rows.clone().map(Event::Rows),
             Job::Walk { stood, go } => self.walk(&stood, &go),
+            Job::PastRows { sql, .. } if sql.starts_with("SELECT count(*)") => Ok(Event::Rows(Rows {
+                rows: vec![vec![Cell::Integer(230)]],
+                ..Rows::default()
+            })),
             Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
             Job::LeavePast => Ok(Event::Done(String::new())),
             Job::Demos => Ok(Event::Demos(demos())),

@@ -125,6 +125,33 @@ fn the_row_under_the_cursor_leads_to_what_wrote_it() {
 }
 
 #[test]
+fn the_row_that_changed_comes_into_view_on_whatever_page_it_is() {
+    let mut s = studio();
+    s.keys(",,<tab>jj");
+    // Of three changes the third is of the third row.
+    assert_eq!(s.model.time.as_ref().unwrap().row, 2);
+    if let Ok(past) = &mut s.world.past {
+        let change = &mut past[1].event.as_mut().unwrap().changes[0];
+        change.after.as_mut().unwrap()[0] = foldlog::readmodel::query::Cell::Text("it's-9999".into());
+    }
+    s.keys(",");
+    let asked: Vec<&str> = s
+        .asked
+        .iter()
+        .filter_map(|(_, job)| match job {
+            Job::PastRows { sql, .. } => Some(sql.as_str()),
+            _ => None,
+        })
+        .collect();
+    let [.., here, rank, page] = asked.as_slice() else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(*here, "SELECT * FROM account ORDER BY id LIMIT 200 OFFSET 0");
+    assert_eq!(*rank, "SELECT count(*) FROM account WHERE (id) < ('it''s-9999')");
+    assert_eq!(*page, "SELECT * FROM account ORDER BY id LIMIT 200 OFFSET 200");
+}
+
+#[test]
 fn places_are_typed_as_among_records_and_a_bare_number_counts_events() {
     let mut s = studio();
     s.keys("t1<enter>");
@@ -312,7 +339,7 @@ fn a_balance_goes_back_in_time() {
     t.keys(",").wait_for("5,002 of 5,004");
     t.keys(",").wait_for("5,001 of 5,004");
     t.keys(".").wait_for("5,002 of 5,004").wait_for("what it changed");
-    t.wait_for(" → ");
+    t.wait_for("balance").wait_for(" → ");
     t.keys("N").wait_gone("5,002 of 5,004").wait_for(" of 5,004");
     t.keys("n").wait_for("5,002 of 5,004");
     t.keys("g").wait_for("before the first event");

@@ -308,19 +308,24 @@ fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowChange, shape
     for (at, name) in shape.columns.iter().enumerate() {
         let of = |row: &Option<Vec<Value>>| row.as_ref().and_then(|row| row.get(at)).cloned();
         let name = format!("    {} ", format_label(name, label));
-        let room = columns.saturating_sub(label + 8);
+        let room = columns.saturating_sub(label + 5);
         match (of(&change.before), of(&change.after)) {
             (Some(before), Some(after)) if before == after => same += 1,
             (Some(before), Some(after)) => {
                 let (before, after) = (shown(&before), shown(&after));
-                // A long value must not push the one that it became out of view.
-                let left = room.saturating_sub(usize::from(width(&after.text))).max(room / 2);
-                push(vec![
-                    (name, Role::Muted),
-                    (super::super::canvas::cut(&before.text, left.max(1)), before.role),
-                    (" → ".to_owned(), Role::Plain),
+                let arrow = |text: &str| (text.to_owned(), Role::Plain);
+                let wide = usize::from(width(&before.text) + width(&after.text)) + 3;
+                let (old, new) = (
+                    (before.text.into_owned(), before.role),
                     (after.text.into_owned(), Role::Changed),
-                ]);
+                );
+                if wide <= room {
+                    push(vec![(name, Role::Muted), old, arrow(" → "), new]);
+                } else {
+                    // A long value must not push the one that it became out of view.
+                    push(vec![(name, Role::Muted), old]);
+                    push(vec![arrow(&" ".repeat(label + 3)), arrow("→ "), new]);
+                }
             }
             (Some(value), None) | (None, Some(value)) if !shape.key.contains(&at) => {
                 let value = shown(&value);
