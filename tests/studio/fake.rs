@@ -431,11 +431,13 @@ impl Fake {
             Go::Back(Goal::Count(count)) if *count as usize <= here => (here - *count as usize, Some(Walked::There)),
             Go::Forward(goal) => match (here + 1..=last).find(|at| meets(*at, goal)) {
                 Some(at) => (at, Some(Walked::There)),
-                None => (last, Some(Walked::Edge)),
+                None if matches!(goal, Goal::Count(_)) => (last, Some(Walked::Edge)),
+                None => (here, Some(Walked::Edge)),
             },
             Go::Back(goal) => match (0..here).rev().find(|at| meets(*at, goal)) {
                 Some(at) => (at, Some(Walked::There)),
-                None => (0, Some(Walked::Edge)),
+                None if matches!(goal, Goal::Count(_)) => (0, Some(Walked::Edge)),
+                None => (here, Some(Walked::Edge)),
             },
         };
         let mut moment = all[at].clone();

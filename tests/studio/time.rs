@@ -89,6 +89,12 @@ fn each_key_goes_its_way() {
     assert_eq!(here(&s), 2, "the event of the same key before");
     s.keys("e");
     assert_eq!(here(&s), 4, "the next of the same type");
+    s.keys("N");
+    assert_eq!(here(&s), 2);
+    s.keys("e");
+    s.keys("e");
+    assert_eq!(here(&s), 4);
+    assert!(s.text().contains("there is none up to the end"), "{}", s.text());
     s.keys("g");
     assert_eq!(here(&s), 0);
     assert!(s.text().contains("before the first event"), "{}", s.text());
@@ -342,7 +348,12 @@ fn a_balance_goes_back_in_time() {
     t.wait_for("balance").wait_for(" → ");
     t.keys("N").wait_gone("5,002 of 5,004").wait_for(" of 5,004");
     t.keys("n").wait_for("5,002 of 5,004");
+    t.keys("w")
+        .wait_for("there is none up to the end of the log")
+        .wait_for("5,002 of 5,004");
     t.keys("g").wait_for("before the first event");
+    t.keys("PPp").wait_for("playing 100x").wait_for("40 of 5,004");
+    t.keys("p").wait_gone("playing").wait_for("plays 100x");
     t.keys("G").wait_for("5,004 of 5,004");
     t.keys("t0:100").keys("\r").wait_for("[0] 100");
     t.keys("\r").wait_for("oldest first").wait_for("offset    100");

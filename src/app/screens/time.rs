@@ -358,8 +358,8 @@ fn ended_early(way: Option<&Go>, moment: &Moment) -> Option<&'static str> {
         (_, Walked::Cancelled) => Some("stopped on the way"),
         (Go::Forward(Goal::Count(_)), _) => Some("this is the end of the log"),
         (Go::Back(Goal::Count(_)), _) => Some("this is the beginning of the log"),
-        (Go::Forward(_), _) => Some("there is none up to the end of the log, which this is"),
-        (Go::Back(_), _) => Some("there is none down to the beginning of the log, which this is"),
+        (Go::Forward(_), _) => Some("there is none up to the end of the log"),
+        (Go::Back(_), _) => Some("there is none down to the beginning of the log"),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::readmodel::query::Session;
 use crate::record::{Position, Timestamp};
 use crate::replay::progress::Phase;
 use crate::replay::rebuild::Until;
-use crate::replay::step::{Goal, Step};
+use crate::replay::step::{Goal, Step, Walked};
 use crate::replay::task::Task;
 use crate::replay::walk::{Move, Stand, Told, walk};
 
@@ -82,14 +82,23 @@ impl Studio {
     /// Goes another way from where the studio stands.
     pub(super) fn walk(&self, stood: &Stood, go: Go, out: &dyn Outlet) -> Result<Event, Failure> {
         let mut past = self.past();
+        let looks = matches!(&go, Go::Forward(goal) | Go::Back(goal) if !matches!(goal, Goal::Count(_)));
         let (jump, moves) = self.way(stood, go, out)?;
         let mut stand = self.stand(&mut past, stood, jump, out)?;
         for next in moves {
             stand = Some(ask(&mut past, next, out)?);
         }
+        let mut stand = stand.ok_or_else(|| Failure::new("there is no way to go"))?;
+        let walked = stand.walked;
+        if let (true, Some(Walked::Edge), Some(position)) = (looks, walked, &stood.position) {
+            // What was looked for is not there: nobody wanted to see the end of the log instead.
+            stand = ask(&mut past, Move::Jump(Some(Until::Position(position.clone()))), out)?;
+        }
         let source = past.as_ref().map_or("", |walking| &walking.source);
-        let stand = stand.ok_or_else(|| Failure::new("there is no way to go"))?;
-        let moment = moment(&stand, source);
+        let moment = Moment {
+            walked,
+            ..moment(&stand, source)
+        };
         arrived(&mut past, *stand);
         Ok(Event::Moment(Box::new(moment)))
     }
@@ -124,26 +133,28 @@ impl Studio {
             Go::BeforeEnd(count) => (Some(None), vec![Move::Back(Goal::Count(count))]),
             Go::Time(time) => (Some(Some(Until::Time(time))), Vec::new()),
             Go::Offset(partition, offset) => {
-                let time = self.time_of(&stood.read_model, partition, offset, out)?;
+                let after = vec![(partition, offset.saturating_add(1))];
                 let goal = Move::Forward(Goal::Offset(partition, offset));
-                (
-                    Some(time.map(Until::Time)),
-                    if time.is_some() { vec![goal] } else { Vec::new() },
-                )
+                match self.find(&stood.read_model, partition, offset, out)? {
+                    // The order of a replay follows time.
+                    Some(Some(time)) => (Some(Some(Until::Time(time))), vec![goal]),
+                    Some(None) => (Some(Some(Until::Offsets(after))), Vec::new()),
+                    None => (Some(None), Vec::new()),
+                }
             }
             Go::Forward(goal) => (None, vec![Move::Forward(goal)]),
             Go::Back(goal) => (None, vec![Move::Back(goal)]),
         })
     }
 
-    /// The time of a record, from which the way to it begins: the order of a replay follows time. `None` past the last record.
-    fn time_of(
+    /// The time of the record at a place, or of the next there is. `None` past the last record.
+    fn find(
         &self,
         read_model: &str,
         partition: i32,
         offset: i64,
         out: &dyn Outlet,
-    ) -> Result<Option<Timestamp>, Failure> {
+    ) -> Result<Option<Option<Timestamp>>, Failure> {
         let link = self.link()?;
         let mut refused = None;
         for topic in link.store.info(read_model).map_err(failure)?.topics {
@@ -159,7 +170,7 @@ impl Studio {
                         .records
                         .iter()
                         .find(|r| r.partition == partition && r.offset >= offset);
-                    return Ok(found.and_then(|record| record.timestamp));
+                    return Ok(found.map(|record| record.timestamp));
                 }
                 Err(error) => refused = Some(error),
             }
