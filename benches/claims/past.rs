@@ -31,7 +31,11 @@ pub fn past(board: &mut Board) {
     let folder = scratch();
     let broker = BrokerProcess::start(folder.path(), "127.0.0.1:0");
     let cluster = broker.cluster();
+    let begun = now();
     load::filled(&cluster, "orders", COUNT, SIZE);
+    // The producer gives each record the time of its sending.
+    let took = now() - begun;
+    let time_of = |share: f64| Until::Time(Timestamp(begun + (took as f64 * share) as i64));
     let models = scratch();
     let file = models.path().join("spending.sql");
     std::fs::write(&file, data::projection("orders")).expect("the projection is written");
@@ -44,7 +48,7 @@ pub fn past(board: &mut Board) {
 
     let mut times = Vec::new();
     for moment in 0..MOMENTS {
-        let until = Until::Time(time_of(COUNT * (2 * moment + 1) / (2 * MOMENTS)));
+        let until = time_of((moment as f64 + 0.5) / MOMENTS as f64);
         let start = Instant::now();
         let there = at(cluster.client(), store.clone(), "spending".to_owned(), Some(until)).wait();
         assert!(there.expect("the moment is reached").info.counts.applied > 0);
@@ -57,7 +61,7 @@ pub fn past(board: &mut Board) {
     );
     board.figure("any moment, s", slowest, Claim::Below(2.0), &how);
 
-    let (forth, back) = steps(&cluster, &store);
+    let (forth, back) = steps(&cluster, &store, time_of(0.5));
     let how = format!("median of {STEPS}, 100k rows");
     board.figure("a step forward, ms", median(&forth), Claim::Below(10.0), &how);
     board.figure("a step back, ms", median(&back), Claim::Below(10.0), &how);
@@ -86,9 +90,9 @@ pub fn past(board: &mut Board) {
     );
 }
 
-/// When event `n` happened.
-fn time_of(n: u64) -> Timestamp {
-    Timestamp(1_704_067_200_000 + i64::try_from(n).unwrap_or(i64::MAX))
+fn now() -> i64 {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("the clock is right");
+    i64::try_from(since.as_millis()).expect("it is not that late")
 }
 
 /// The one cluster's read models in a data directory.
@@ -99,10 +103,9 @@ fn only_store(data: &std::path::Path) -> Store {
 }
 
 /// How long single steps take, there and back, in the middle of the log.
-fn steps(cluster: &Cluster, store: &Store) -> (Vec<f64>, Vec<f64>) {
+fn steps(cluster: &Cluster, store: &Store, middle: Until) -> (Vec<f64>, Vec<f64>) {
     let (moves, asked) = sync_channel(1);
     let (tell, told) = sync_channel(16);
-    let middle = Until::Time(time_of(COUNT / 2));
     let task = walk(
         cluster.client(),
         store.clone(),

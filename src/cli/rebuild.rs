@@ -60,6 +60,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let projection = load(&args.file)?;
     let note = takes_over(&context.store()?, &projection, args.replace)?;
     let connection = context.connect()?;
+    let partial = args.until.is_some();
     let options = RebuildOptions {
         until: args.until,
         skip_poison: args.skip_poison,
@@ -68,11 +69,19 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
     let notices = watch(&task, &format!("rebuild {name}"))?;
-    let notes: Vec<String> = note.into_iter().chain(notices.iter().cloned()).collect();
+    let mut notes: Vec<String> = note.into_iter().chain(notices.iter().cloned()).collect();
     for note in &notes {
         eprintln!("note: {note}");
     }
     let report = task.wait()?;
+    if partial {
+        let note = format!(
+            "what is in use now ends where --until says; `foldlog follow {0}` goes on from there, `foldlog rebuild {0}` takes it all",
+            args.file.display()
+        );
+        eprintln!("note: {note}");
+        notes.push(note);
+    }
     warn(&report.info);
     if context.json() {
         let mut line = show::info_json(&report.info);

@@ -199,7 +199,13 @@ fn a_moment_is_looked_at_beside_the_read_model_in_use() {
     assert_eq!(commands.dump(), now);
     let other = scratch();
     let rebuilt = Commands::new(&cluster, other.path(), &accounts(&[&topic]));
-    rebuilt.output(&["rebuild", rebuilt.file.to_str().unwrap(), "--until", "1700000000030"]);
+    let file = rebuilt.file.to_str().unwrap();
+    let output = rebuilt
+        .command(&["rebuild", file, "--until", "1700000000030"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("what is in use now ends where --until says"), "{said}");
     assert_eq!(then, rebuilt.dump());
     let refused = refused(&commands.command(&["at", "accounts", "5:1"]).output().unwrap());
     assert!(refused.contains("there is no partition 5"), "{refused}");
