@@ -324,12 +324,14 @@ fn what_changed_stands_out_without_colour_too() {
     let mut s = s.started();
     s.keys("2T,,");
     let buffer = s.buffer();
-    let marked = |y: u16| {
-        (0..buffer.area.width)
-            .filter(|x| buffer[(*x, y)].modifier.contains(ratatui::style::Modifier::UNDERLINED))
-            .count()
-    };
-    assert!((0..buffer.area.height).map(marked).sum::<usize>() > 0);
+    let cells = (0..buffer.area.height).flat_map(|y| (0..buffer.area.width).map(move |x| (x, y)));
+    let marked: String = cells
+        .map(|at| &buffer[at])
+        .filter(|cell| cell.modifier.contains(ratatui::style::Modifier::UNDERLINED))
+        .map(|cell| cell.symbol())
+        .collect();
+    // The new balance among the changes, and in the row.
+    assert_eq!(marked.matches("-7").count(), 2, "{marked}");
     assert!(s.text().contains("~ account acc-0000"), "{}", s.text());
     assert!(s.text().contains("- account acc-0002"), "{}", s.text());
 }
