@@ -78,7 +78,7 @@ enum Output {
     Json,
     /// Columns for people; control characters are shown, not sent
     Table,
-    /// The bytes of the value and a line break
+    /// The bytes of the value and a line break; on a terminal control characters are shown
     Raw,
 }
 
@@ -303,7 +303,7 @@ impl Printer {
         self.line.clear();
         match self.output {
             Output::Json => envelope::write(&mut self.line, record),
-            Output::Raw => self.line.extend_from_slice(record.value.unwrap_or_default()),
+            Output::Raw => self.raw(record.value.unwrap_or_default()),
             Output::Table => self.row(record),
         }
         self.line.push(b'\n');
@@ -315,6 +315,16 @@ impl Printer {
             }
         }
         still_read(self.out.write_all(&self.line))
+    }
+
+    fn raw(&mut self, value: &[u8]) {
+        // On a terminal nothing that a record holds is sent raw; in a file it is what it is.
+        if self.width.is_some() {
+            let text = printable(value, usize::MAX / 8).text;
+            self.line.extend_from_slice(text.as_bytes());
+        } else {
+            self.line.extend_from_slice(value);
+        }
     }
 
     fn columns(&self, place: &str, time: &str, key: &str) -> String {

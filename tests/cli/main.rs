@@ -73,6 +73,15 @@ impl Shell {
             .unwrap()
     }
 
+    /// The command in a terminal of its own.
+    fn terminal(&self, args: &[&str]) -> common::terminal::Terminal {
+        let mut env = vec![("FOLDLOG_BOOTSTRAP".to_owned(), String::new())];
+        self.environment(|name, value| env.push((name.to_owned(), value.to_str().unwrap().to_owned())));
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let program = Path::new(env!("CARGO_BIN_EXE_foldlog"));
+        common::terminal::Terminal::start(program, args, &env, 80, 24)
+    }
+
     fn environment(&self, mut set: impl FnMut(&str, &Path)) {
         set("FOLDLOG_DATA", self.data.path());
         set("HOME", self.home.path());

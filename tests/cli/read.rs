@@ -77,6 +77,19 @@ fn nothing_in_a_record_reaches_the_terminal_as_a_command() {
 }
 
 #[test]
+fn raw_values_are_what_they_are_in_a_pipe_and_only_shown_on_a_terminal() {
+    let shell = Shell::new();
+    let line = r#"{"topic":"t","value":"\u001b]0;title\u0007\nnext","valueEncoding":"text"}"#;
+    shell.ok(&["produce", "--envelope"], line);
+    let read = ["read", "t", "-o", "raw"];
+    assert_eq!(shell.ok(&read, ""), "\u{1b}]0;title\u{7}\nnext\n");
+    let mut terminal = shell.terminal(&read);
+    terminal.wait_exit();
+    let text = terminal.text();
+    assert!(text.contains("␛]0;title␇␊next"), "{text}");
+}
+
+#[test]
 fn a_closed_pipe_ends_it_quietly() {
     let shell = Shell::new();
     let lines: String = (0..50_000)
