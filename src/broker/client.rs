@@ -214,14 +214,23 @@ pub(super) fn plain(reason: &str) -> String {
             reason
         }
     });
-    let end = reason.find(" (after ").unwrap_or(reason.len());
+    // Its advice is for a large answer; whether this is one, the hint says.
+    let end = [" (after ", ": increase receive.message.max.bytes"]
+        .iter()
+        .filter_map(|behind| reason.find(behind))
+        .min()
+        .unwrap_or(reason.len());
     reason[..end].trim().to_owned()
 }
 
 fn hint_for_silence(reason: &str) -> &'static str {
     let reason = reason.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if has(&["sasl", "authentication", "unsupported mechanism"]) {
+    if let Some(speaker) = stranger(&reason) {
+        speaker
+    } else if has(&["invalid response size"]) {
+        "Raise `receive.message.max.bytes` in the profile's properties"
+    } else if has(&["sasl", "authentication", "unsupported mechanism"]) {
         "Check user, password and mechanism in the profile's properties"
     } else if has(&["ssl", "tls", "certificate", "handshake"]) {
         "Check `security.protocol` and the certificates in the profile's properties"
@@ -233,6 +242,26 @@ fn hint_for_silence(reason: &str) -> &'static str {
         "Something listens there, but it may not be Kafka, or it may want TLS (`security.protocol`)"
     } else {
         "Check the address, and that no firewall stands between"
+    }
+}
+
+/// What answers where the size of an answer cannot be one: the first bytes of another protocol, which librdkafka takes for a
+/// number. A size that only exceeds the limit is no sign of that.
+fn stranger(reason: &str) -> Option<&'static str> {
+    let (_, rest) = reason.split_once("invalid response size ")?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '-')
+        .unwrap_or(rest.len());
+    match rest[..end].parse::<i32>().ok()?.to_be_bytes() {
+        // A record of TLS: an alert or a handshake, then the version.
+        [0x15 | 0x16, 3, ..] => {
+            Some("What answers there speaks TLS: set `security.protocol` in the profile's properties")
+        }
+        bytes if bytes == *b"HTTP" => Some("What answers there is an HTTP server, not a Kafka broker: check the port"),
+        bytes if bytes[0] >= 0x80 || bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n')) => {
+            Some("What answers there is not a Kafka broker: check the port")
+        }
+        _ => None,
     }
 }
 
@@ -385,6 +414,28 @@ mod tests {
         assert!(matches!(client.allow_write("x"), Err(BrokerError::Unconfirmed { .. })));
         assert!(client.clone().confirm("tset").is_err());
         assert!(client.confirm("test").unwrap().allow_write("x").is_ok());
+    }
+
+    #[test]
+    fn what_answers_in_another_protocol_is_told_from_a_large_answer() {
+        let hint = |size: i32| {
+            hint_for_silence(&format!(
+                "Receive failed: Invalid response size {size} (0..100000000): increase receive.message.max.bytes"
+            ))
+        };
+        let http = i32::from_be_bytes(*b"HTTP");
+        assert_eq!(http, 1_213_486_160);
+        assert!(hint(http).contains("not a Kafka broker"), "{}", hint(http));
+        assert!(hint(i32::from_be_bytes(*b"SSH-")).contains("not a Kafka broker"));
+        assert!(hint(-1).contains("not a Kafka broker"));
+        assert!(hint(i32::from_be_bytes([0x15, 3, 3, 0])).contains("TLS"));
+        assert!(hint(100_000_001).contains("receive.message.max.bytes"));
+        assert_eq!(
+            plain(
+                "localhost:80/bootstrap: Receive failed: Invalid response size 1213486160 (0..100000000): increase receive.message.max.bytes"
+            ),
+            "Receive failed: Invalid response size 1213486160 (0..100000000)"
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::table::{number, table, text};
   foldlog topics
   foldlog topics create orders -p 4
   foldlog topics create customers \\
-    --config cleanup.policy=compact
+    --config max.message.bytes=20000000
   foldlog topics delete orders
 
 RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of \
@@ -42,7 +42,6 @@ enum Action {
     #[command(after_help = "Examples:
   foldlog topics create orders -p 4
   foldlog topics create orders -p 4 \\
-    --config cleanup.policy=compact \\
     --config max.message.bytes=20000000")]
     Create {
         /// Its name
@@ -67,7 +66,7 @@ enum Action {
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
-        _ => Err("write it as NAME=VALUE, such as cleanup.policy=compact".to_owned()),
+        _ => Err("write it as NAME=VALUE, such as max.message.bytes=20000000".to_owned()),
     }
 }
 
@@ -91,6 +90,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             };
             client.create_topic(&topic).into_diagnostic()?;
             let made = client.topic(&topic.name).into_diagnostic()?;
+            if connection.embedded.is_some() && compacts(&topic) {
+                eprintln!(
+                    "note: cleanup.policy is kept and shown, but the embedded broker does not compact: every record stays"
+                );
+            }
             if context.json() {
                 println!("{}", json!({ "topic": made.name, "partitions": made.partitions.len() }));
             } else {
@@ -109,6 +113,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Whether a topic is asked for whose older records of a key may go.
+fn compacts(topic: &NewTopic) -> bool {
+    let policy = topic.config.iter().find(|(name, _)| name == "cleanup.policy");
+    policy.is_some_and(|(_, value)| value.split(',').any(|part| part.trim() == "compact"))
 }
 
 /// A line of the list.

@@ -177,18 +177,20 @@ fn topics_are_made_listed_and_deleted() {
     let said = shell.run(&["topics"]);
     assert_eq!((said.code, said.out.as_str()), (Some(0), ""));
     assert!(said.err.contains("foldlog topics create"), "{}", said.err);
-    shell.ok(
-        &[
-            "topics",
-            "create",
-            "orders",
-            "-p",
-            "3",
-            "--config",
-            "cleanup.policy=compact",
-        ],
-        "",
-    );
+    let made = shell.run(&[
+        "topics",
+        "create",
+        "orders",
+        "-p",
+        "3",
+        "--config",
+        "cleanup.policy=compact",
+    ]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert!(made.err.contains("does not compact"), "{}", made.err);
+    let plain = shell.run(&["topics", "create", "plain", "--config", "max.message.bytes=20000000"]);
+    assert_eq!(plain.err, "created plain with 1 partition\n");
+    shell.ok(&["topics", "delete", "plain"], "");
     shell.ok(&["produce", "orders", "--key-field", "id"], "{\"id\":1}\n{\"id\":2}\n");
     let topics = json(&shell.ok(&["topics", "--json"], ""));
     assert_eq!(topics.len(), 1);
