@@ -92,7 +92,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             let made = client.topic(&topic.name).into_diagnostic()?;
             if connection.embedded.is_some() && compacts(&topic) {
                 eprintln!(
-                    "note: cleanup.policy is kept and shown, but the embedded broker does not compact: every record stays"
+                    "note: cleanup.policy is kept and shown, but the embedded broker does not compact: older records of a key stay"
                 );
             }
             if context.json() {
