@@ -1,11 +1,14 @@
 //! `foldlog at`.
 
+use miette::miette;
+
 use crate::readmodel::store::ReadModelInfo;
 use crate::replay::at::at;
 use crate::replay::rebuild::Until;
 
 use super::context::Context;
-use super::query::{self, Output};
+use super::format::{Format, ROWS, one_of};
+use super::query;
 use super::rebuild::{parse_until, watch};
 use super::{dump, show};
 
@@ -29,13 +32,18 @@ pub struct Args {
     /// Ask this, instead of printing every row
     #[arg(short = 'q', long = "query", value_name = "SQL")]
     sql: Option<String>,
-    /// How to print the rows of a query [default: table; json with --json]
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", requires = "sql")]
-    output: Option<Output>,
+    /// How to print the rows; csv is for those of a query [default: table; json with --json]
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = one_of(ROWS))]
+    output: Option<Format>,
 }
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    if args.sql.is_none() && args.output == Some(Format::Csv) {
+        return Err(miette!(
+            "every row of a read model is no CSV: its tables differ; ask for one with -q SQL"
+        ));
+    }
     let connection = context.connect()?;
     let (client, store) = (connection.client.clone(), connection.store.clone());
     let task = at(client, store, args.projection.clone(), Some(args.moment));

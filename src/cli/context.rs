@@ -14,6 +14,7 @@ use crate::broker::profile::{Access, Profile};
 use crate::readmodel::store::Store;
 
 use super::Cli;
+use super::format::Format;
 
 /// Where commands find the data directory and the cluster.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Context {
         };
         Ok(Self {
             data,
-            json: cli.json,
+            json: cli.output.map_or(cli.json, |format| format == Format::Json),
             target,
             confirm: cli.confirm.clone(),
         })
@@ -72,7 +73,7 @@ impl Context {
         &self.data
     }
 
-    /// Whether `--json` was given.
+    /// Whether `-o json` or `--json` was given.
     pub fn json(&self) -> bool {
         self.json
     }

@@ -12,6 +12,7 @@ pub mod dump;
 mod envelope;
 mod event;
 pub mod follow;
+pub mod format;
 pub mod groups;
 mod interrupt;
 mod log;
@@ -35,6 +36,7 @@ use clap::{Parser, Subcommand};
 use miette::MietteHandlerOpts;
 
 use context::Context;
+use format::Format;
 
 /// Where the flags of every command stand in its help: below its own.
 const GLOBAL: &str = "For every command";
@@ -57,9 +59,18 @@ pub struct Cli {
         value_name = "CLUSTER",
         conflicts_with = "bootstrap", help_heading = GLOBAL)]
     pub cluster: Option<String>,
-    /// Print data as JSON
+    /// Print data as JSON, as `-o json` does
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
+    /// How to print data [default: table; json with --json]
+    #[arg(
+        short = 'o',
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_parser = format::one_of(format::EVERYWHERE),
+        help_heading = GLOBAL)]
+    pub output: Option<Format>,
     /// Allow writing to a cluster that is marked production, by saying its name
     #[arg(long, global = true, value_name = "CLUSTER", help_heading = GLOBAL)]
     pub confirm: Option<String>,

@@ -2,7 +2,6 @@
 
 use std::io::{BufWriter, IsTerminal, Read, Write};
 
-use clap::ValueEnum;
 use comfy_table::Table;
 use miette::{Context as _, IntoDiagnostic};
 use serde_json::{Map, Value};
@@ -11,6 +10,7 @@ use crate::decode::printable::printable;
 use crate::readmodel::query::{Cell, Rows, Session};
 
 use super::context::Context;
+use super::format::{Format, ROWS, one_of};
 use super::show;
 use super::table;
 
@@ -30,22 +30,11 @@ pub struct Args {
     /// One SELECT; `-` reads it from standard input
     sql: String,
     /// How to print the rows [default: table; json with --json]
-    #[arg(short = 'o', long = "output", value_name = "FORMAT")]
-    output: Option<Output>,
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = one_of(ROWS))]
+    output: Option<Format>,
     /// Print at most this many rows [default: all; 1000 in a table]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-}
-
-/// How rows are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    /// A table for people
-    Table,
-    /// One JSON object a line
-    Json,
-    /// Comma-separated values with a header
-    Csv,
 }
 
 /// Runs it.
@@ -66,14 +55,14 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 pub(super) fn print(
     session: &Session,
     sql: &str,
-    output: Option<Output>,
+    output: Option<Format>,
     limit: Option<usize>,
     as_json: bool,
 ) -> miette::Result<()> {
-    match output.unwrap_or(if as_json { Output::Json } else { Output::Table }) {
-        Output::Table => table(session, sql, limit.unwrap_or(SHOWN)),
-        Output::Json => json(session, sql, limit.unwrap_or(usize::MAX)),
-        Output::Csv => csv(session, sql, limit.unwrap_or(usize::MAX)),
+    match output {
+        Some(Format::Csv) => csv(session, sql, limit.unwrap_or(usize::MAX)),
+        _ if as_json => json(session, sql, limit.unwrap_or(usize::MAX)),
+        _ => table(session, sql, limit.unwrap_or(SHOWN)),
     }
 }
 

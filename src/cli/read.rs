@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use miette::{IntoDiagnostic, miette};
 
 use crate::broker::client::Client;
@@ -16,6 +15,7 @@ use crate::record::{RecordRef, Timestamp};
 
 use super::context::Context;
 use super::envelope;
+use super::format::{Format, RECORDS, one_of};
 use super::interrupt::Interrupt;
 use super::show;
 
@@ -44,8 +44,8 @@ pub struct Args {
     #[arg(short, long)]
     follow: bool,
     /// How records are printed [default: table; json with --json]
-    #[arg(short, long, value_enum)]
-    output: Option<Output>,
+    #[arg(short, long, value_name = "FORMAT", value_parser = one_of(RECORDS))]
+    output: Option<Format>,
 }
 
 const HELP: &str = "\
@@ -71,17 +71,6 @@ Examples:
   foldlog read orders -o json |
     foldlog -b other:9092 produce --envelope";
 
-/// How records are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// One object a line, which `foldlog produce --envelope` reads back
-    Json,
-    /// Columns for people; control characters are shown, not sent
-    Table,
-    /// The bytes of the value and a line break; on a terminal control characters are shown
-    Raw,
-}
-
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let interrupt = Interrupt::listen(|| {});
@@ -90,10 +79,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let plan = plan(client, &args)?;
     let ranges = plan.ranges.clone();
     let mut reader = client.reader(plan).into_diagnostic()?;
-    let output = args
-        .output
-        .unwrap_or(if context.json() { Output::Json } else { Output::Table });
-    let mut printer = Printer::new(output, &ranges);
+    let format = match args.output {
+        Some(format) => format,
+        None if context.json() => Format::Json,
+        None => Format::Table,
+    };
+    let mut printer = Printer::new(format, &ranges);
     let filter = Filter {
         key: args.key.as_deref().map(str::as_bytes),
         limit: args.limit.unwrap_or(u64::MAX),
@@ -270,7 +261,7 @@ fn summary(scan: &Scan, ranges: &[Range]) -> String {
 /// Writes records to standard output. Its functions say whether somebody still reads there.
 struct Printer {
     out: BufWriter<Stdout>,
-    output: Output,
+    format: Format,
     line: Vec<u8>,
     /// Columns of the terminal; `None` where lines may be as long as they are.
     width: Option<usize>,
@@ -284,16 +275,16 @@ struct Printer {
 const VALUE: usize = 100_000;
 
 impl Printer {
-    fn new(output: Output, ranges: &[Range]) -> Self {
+    fn new(format: Format, ranges: &[Range]) -> Self {
         let width = io::stdout().is_terminal().then(|| terminal_width().max(60));
         // Offsets grow while one follows; their column begins with room for some more.
         let longest = |range: &Range| format!("{}:{}", range.partition, range.end.unwrap_or(range.start * 10)).len();
         Self {
             out: BufWriter::with_capacity(1 << 16, io::stdout()),
-            output,
+            format,
             line: Vec::new(),
             width,
-            header: output == Output::Table,
+            header: format == Format::Table,
             place: ranges.iter().map(longest).max().unwrap_or(0).max("P:OFFSET".len()),
             key: width.map_or(24, |width| (width / 6).clamp(8, 24)),
         }
@@ -301,10 +292,10 @@ impl Printer {
 
     fn print(&mut self, record: &RecordRef<'_>) -> miette::Result<bool> {
         self.line.clear();
-        match self.output {
-            Output::Json => envelope::write(&mut self.line, record),
-            Output::Raw => self.raw(record.value.unwrap_or_default()),
-            Output::Table => self.row(record),
+        match self.format {
+            Format::Json => envelope::write(&mut self.line, record),
+            Format::Raw => self.raw(record.value.unwrap_or_default()),
+            Format::Table | Format::Csv => self.row(record),
         }
         self.line.push(b'\n');
         if self.header {

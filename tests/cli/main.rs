@@ -8,6 +8,7 @@ mod clusters;
 mod common;
 mod dead_letters;
 mod invariants;
+mod output;
 mod produce;
 mod projections;
 mod read;
