@@ -50,6 +50,13 @@ impl Context {
             Some(data) => data.clone(),
             None => data_home()?.join("foldlog"),
         };
+        // The system would say only that something exists, or that something in it cannot be read.
+        if data.metadata().is_ok_and(|found| !found.is_dir()) {
+            return Err(miette!(
+                "the data directory {} is a file, not a folder; choose another with --data DIR",
+                data.display()
+            ));
+        }
         // Read here and not by the parser, which would take it for a flag that contradicts `-c`.
         let address = cli.bootstrap.clone().or_else(|| env::var("FOLDLOG_BOOTSTRAP").ok());
         let target = match (&cli.cluster, address) {

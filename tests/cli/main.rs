@@ -216,6 +216,17 @@ fn topics_are_made_listed_and_deleted() {
 }
 
 #[test]
+fn a_file_in_place_of_the_data_directory_is_called_that() {
+    let shell = Shell::new();
+    let file = shell.data.path().join("items.sql");
+    std::fs::write(&file, "").unwrap();
+    for command in ["topics", "projections"] {
+        let error = shell.fails(&[command, "--data", file.to_str().unwrap()], "");
+        assert!(error.contains("is a file, not a folder"), "{command}: {error}");
+    }
+}
+
+#[test]
 fn groups_are_told_apart_from_nothing() {
     let shell = Shell::new();
     let said = shell.run(&["groups"]);
