@@ -1,4 +1,4 @@
-//! Looks into the past of a read model: how far any moment is, what a step costs, and what it costs to know what each event did.
+//! Looks into the past of a read model: how far any moment is, and what a step costs.
 
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -6,15 +6,14 @@ use std::time::Instant;
 use foldlog::readmodel::store::Store;
 use foldlog::record::Timestamp;
 use foldlog::replay::at::at;
-use foldlog::replay::blame::blame;
 use foldlog::replay::rebuild::Until;
-use foldlog::replay::step::{Goal, RowGoal};
+use foldlog::replay::step::Goal;
 use foldlog::replay::walk::{Move, Told, walk};
 
 use crate::Board;
 use crate::common::cluster::{Cluster, scratch};
 use crate::common::process::BrokerProcess;
-use crate::stats::{Claim, human, median, rate};
+use crate::stats::{Claim, median};
 use crate::{data, load};
 
 /// How many events the log has.
@@ -41,10 +40,9 @@ pub fn past(board: &mut Board) {
     std::fs::write(&file, data::projection("orders")).expect("the projection is written");
     let mut command = load::foldlog();
     command.args(["-b", &cluster.bootstrap, "--data"]).arg(models.path());
-    let (took, _) = load::timed(command.arg("rebuild").arg(&file));
+    load::timed(command.arg("rebuild").arg(&file));
     let store = only_store(models.path());
     let snapshots = store.snapshots("spending").expect("it was built").count();
-    let rebuild = rate(COUNT, took);
 
     let mut times = Vec::new();
     for moment in 0..MOMENTS {
@@ -65,29 +63,6 @@ pub fn past(board: &mut Board) {
     let how = format!("median of {STEPS}, 100k rows");
     board.figure("a step forward, ms", median(&forth), Claim::Below(10.0), &how);
     board.figure("a step back, ms", median(&back), Claim::Below(10.0), &how);
-
-    let (tell, told) = sync_channel(1024);
-    let row = RowGoal {
-        table: "customer".to_owned(),
-        key: vec![format!("c{:08}", data::customer(0))],
-        column: None,
-    };
-    let start = Instant::now();
-    let task = blame(cluster.client(), store, "spending".to_owned(), row, None, tell);
-    let found = told.into_iter().count();
-    task.wait().expect("the log is gone through");
-    let blamed = rate(COUNT, start.elapsed());
-    let how = format!(
-        "rebuild {}, recording what each event did {}; {found} events of one row",
-        human(rebuild),
-        human(blamed)
-    );
-    board.figure(
-        "recording / rebuild, times the cost",
-        rebuild / blamed,
-        Claim::Below(2.0),
-        &how,
-    );
 }
 
 fn now() -> i64 {

@@ -128,6 +128,8 @@ impl Watched {
 #[derive(Debug, Clone)]
 pub struct Recorder {
     tables: Arc<[Watched]>,
+    /// Whether there is what AUTOINCREMENT has given out, which no trigger sees.
+    pub(super) sequences: bool,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -148,6 +150,7 @@ impl Recorder {
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let recorder = Self {
             tables: watched.into(),
+            sequences: super::scratch::has_sequences(connection)?,
             seen: Arc::default(),
         };
         let seen = Arc::clone(&recorder.seen);

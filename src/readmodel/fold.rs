@@ -190,8 +190,11 @@ impl<'c> Fold<'c> {
     /// knows.
     pub fn step(&mut self, record: &RecordRef<'_>) -> Result<Effect, ReadModelError> {
         self.begin()?;
-        let sequences = scratch::sequences(self.connection)
-            .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?;
+        let sequences = match &self.recorder {
+            Some(recorder) if recorder.sequences => scratch::sequences(self.connection)
+                .map_err(|error| ReadModelError::sqlite("cannot read what AUTOINCREMENT has given out", error))?,
+            _ => Vec::new(),
+        };
         let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest.clone());
         let mut slots = Vec::new();
         let outcome = self.applier.apply(record, &mut slots)?;

@@ -254,7 +254,7 @@ impl Drop for Scratch {
     }
 }
 
-fn has_sequences(connection: &Connection) -> rusqlite::Result<bool> {
+pub(super) fn has_sequences(connection: &Connection) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'")?
         .exists([])
@@ -262,9 +262,6 @@ fn has_sequences(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// What AUTOINCREMENT has given out: no trigger sees it.
 pub(super) fn sequences(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
-    if !has_sequences(connection)? {
-        return Ok(Vec::new());
-    }
     connection
         .prepare_cached("SELECT name, seq FROM sqlite_sequence")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
