@@ -121,6 +121,10 @@ impl Producer {
             topic: topic.to_owned(),
             hint: if fault.is_too_large() {
                 "Raise the topic's `max.message.bytes`, or write smaller records"
+            } else if fault.is_unexplained() {
+                // What the broker adds in words cannot be had: librdkafka 2.12 frees it before the report is delivered.
+                "Foldlog's own broker answers so when its disk is full: free space and write again; `foldlog.log` in its data \
+                 directory says more. Of another broker, see its log"
             } else {
                 ""
             },

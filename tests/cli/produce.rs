@@ -1,6 +1,7 @@
 //! `foldlog produce`.
 
 use super::{Shell, json};
+use crate::common::process::BrokerProcess;
 
 #[test]
 fn values_are_written_as_they_stand_there() {
@@ -107,4 +108,24 @@ fn large_and_deep_values_pass() {
     assert_eq!(lines.lines().count(), 2);
     let table = shell.ok(&["read", "t"], "");
     assert_eq!(table.lines().count(), 3);
+}
+
+#[test]
+fn a_full_disk_of_the_embedded_broker_is_told_with_what_to_do() {
+    let shell = Shell::new();
+    let broker = BrokerProcess::start_with_small_files(shell.data.path(), "127.0.0.1:0");
+    let produce = ["-b", &broker.address, "produce", "full"];
+    shell.ok(&["-b", &broker.address, "topics", "create", "full", "-p", "1"], "");
+    // Random enough that compression does not make it fit.
+    let line: String = (0..60_000u64)
+        .map(|n| format!("{:08x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32))
+        .collect();
+    let error = shell.fails(&produce, &format!("\"{line}\"\n"));
+    let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(error.contains("its disk is full: free space"), "{error}");
+    assert!(!error.contains("timed out"), "{error}");
+    // What fits is written behind it.
+    shell.ok(&produce, "1\n");
+    let read = shell.ok(&["-b", &broker.address, "read", "full", "-o", "json"], "");
+    assert_eq!(json(&read).len(), 1, "{read}");
 }

@@ -57,6 +57,11 @@ impl Fault {
         self.is(E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
     }
 
+    /// Whether the broker failed without a code for why; the embedded one answers so when its disk is full.
+    pub(in crate::broker) fn is_unexplained(&self) -> bool {
+        self.is(E::RD_KAFKA_RESP_ERR_UNKNOWN)
+    }
+
     /// For a broker that does not answer.
     pub(in crate::broker) fn silence() -> Self {
         Self::of(E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32)

@@ -1,5 +1,6 @@
 //! `Produce` and `InitProducerId`: writing, and the ids that make a retry recognisable.
 
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
@@ -142,7 +143,7 @@ fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<D
         AppendError::Storage(_) if partition.is_gone() => unknown(),
         AppendError::Storage(error) => {
             super::storage(&error);
-            (ResponseError::KafkaStorageError, error.to_string())
+            refused_by_disk(&error)
         }
     })?;
     Ok(Done {
@@ -150,6 +151,22 @@ fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<D
         time,
         log_start: reach.start,
     })
+}
+
+/// What a client is told of a write that the disk refused. Clients try a storage error again, because another replica may take
+/// over; here nobody does, and a full disk stays full until somebody frees space, so they are given an error that ends it.
+fn refused_by_disk(error: &io::Error) -> Refusal {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded | FileTooLarge => (
+            ResponseError::UnknownServerError,
+            format!(
+                "the embedded broker's disk takes no more: {error}. Free space and write again; `foldlog.log` in the data \
+                 directory says more"
+            ),
+        ),
+        _ => (ResponseError::KafkaStorageError, error.to_string()),
+    }
 }
 
 fn corrupt(why: &str) -> Refusal {
