@@ -195,6 +195,35 @@ pub fn compare(before: &Side, after: &Side, take: &mut TakeDifference<'_>) -> Re
     })
 }
 
+/// A part of what differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// Rows, tables and columns that differ, in the order of a comparison.
+    pub differences: Vec<Difference>,
+    /// How the two compare in all, where nothing differs after this page.
+    pub tally: Option<Tally>,
+}
+
+/// Compares two read models and keeps `count` of what differs, from the one of this number on.
+pub fn page(before: &Side, after: &Side, from: usize, count: usize) -> Result<Page, ReadModelError> {
+    let (mut differences, mut seen, mut whole) = (Vec::new(), 0, true);
+    let tally = compare(before, after, &mut |difference| {
+        if matches!(difference, Difference::Compared { .. }) {
+            return true;
+        }
+        whole = differences.len() < count;
+        if whole && seen >= from {
+            differences.push(difference);
+        }
+        seen += 1;
+        whole
+    })?;
+    Ok(Page {
+        differences,
+        tally: whole.then_some(tally),
+    })
+}
+
 struct Comparison<'a, 't> {
     before: &'a Connection,
     after: &'a Connection,

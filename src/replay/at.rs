@@ -124,7 +124,19 @@ impl Past {
         control: &mut Control,
     ) -> Result<Scratch, ReplayError> {
         let snapshot = self.nearest(moment, way.below, open, control)?;
-        let mut scratch = Scratch::new(&self.store, &self.definition, &self.log.origin(), snapshot.as_ref())?;
+        self.go_from(snapshot.as_ref(), moment, way, open, control)
+    }
+
+    /// The same from a snapshot that a replay to `moment` begins with, or from the beginning.
+    pub(super) fn go_from<S: Source>(
+        &self,
+        snapshot: Option<&Snapshot>,
+        moment: &Position,
+        way: Way<'_>,
+        open: &(dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Sync),
+        control: &mut Control,
+    ) -> Result<Scratch, ReplayError> {
+        let mut scratch = Scratch::new(&self.store, &self.definition, &self.log.origin(), snapshot)?;
         let cancel = control.cancel.clone();
         scratch.interrupt_when(move || cancel.is_cancelled())?;
         let ranges = self.ranges(&scratch.info()?.position, moment);
@@ -165,7 +177,7 @@ impl Past {
 
     /// Whether a replay to `moment` begins with what the snapshot holds. It does where all that is still to come belongs after every
     /// record that is in it: the first to come is asked. One partition has one order.
-    fn holds<S: Source>(
+    pub(super) fn holds<S: Source>(
         &self,
         snapshot: &Snapshot,
         moment: &Position,
@@ -211,7 +223,7 @@ impl Past {
     }
 }
 
-fn ask(
+pub(super) fn ask(
     client: &Client,
     topics: Vec<String>,
     moment: Option<Until>,

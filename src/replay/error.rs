@@ -63,6 +63,15 @@ pub enum ReplayError {
         #[help]
         help: String,
     },
+    /// A change of the log that cannot be thought up: no such record, or two changes of one.
+    #[error("{message}")]
+    WhatIf {
+        /// What is wrong.
+        message: String,
+        /// What there is, or what to do.
+        #[help]
+        help: String,
+    },
     /// The read model was built by another version of its file, or from another file.
     #[error("the read model `{name}` was built {}", if built == file { format!("by another version of {file}") } else { format!("from {built}, which says something else than {file}") })]
     #[diagnostic(help("what {file} says now was never applied to the events before: `foldlog rebuild {file}`"))]

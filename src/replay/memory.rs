@@ -180,7 +180,7 @@ impl std::fmt::Debug for Hook {
 }
 
 impl MemorySource {
-    fn new(records: Vec<Record>, ranges: &[Range], sizes: &[usize]) -> Self {
+    pub(super) fn new(records: Vec<Record>, ranges: &[Range], sizes: &[usize]) -> Self {
         let mut batches = Vec::new();
         let mut sizes = sizes.iter().cycle();
         let mut rest = records.into_iter().peekable();

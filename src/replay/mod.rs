@@ -7,6 +7,7 @@ pub mod at;
 pub mod blame;
 #[cfg(test)]
 mod cases;
+mod changed;
 pub mod drift;
 pub mod error;
 pub mod faults;
@@ -23,5 +24,7 @@ mod source;
 pub mod standing;
 pub mod step;
 pub mod task;
+mod thought;
 pub mod verify;
 pub mod walk;
+pub mod whatif;

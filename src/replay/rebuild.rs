@@ -237,8 +237,8 @@ fn apply<B: Records>(
                     let chunk = left.min(CHUNK);
                     let chunked = records.by_ref().take(chunk);
                     let folded = match &mut each {
-                        None => fold.apply(chunked, &stop)?,
-                        Some(each) => told(fold, chunked, *each)?,
+                        Some(each) if batch.are_told() => told(fold, chunked, *each)?,
+                        _ => fold.apply(chunked, &stop)?,
                     };
                     match folded {
                         Folded::All => left -= chunk,

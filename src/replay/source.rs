@@ -19,6 +19,10 @@ pub(super) trait Records {
     fn len(&self) -> usize;
     /// The records in order.
     fn records(&self) -> impl Iterator<Item = RecordRef<'_>>;
+    /// Whether somebody who wants to be told what events did wants to be told of these.
+    fn are_told(&self) -> bool {
+        true
+    }
 }
 
 impl Records for Batch {

@@ -94,12 +94,17 @@ pub struct Event {
 
 impl Event {
     pub(super) fn of(record: &RecordRef<'_>, effect: &Effect) -> Arc<Self> {
+        Self::named(record, effect.event.clone())
+    }
+
+    /// A record whose type is known.
+    pub(super) fn named(record: &RecordRef<'_>, event: Option<String>) -> Arc<Self> {
         Arc::new(Self {
             topic: record.topic.to_owned(),
             partition: record.partition,
             offset: record.offset,
             timestamp: record.timestamp,
-            event: effect.event.clone(),
+            event,
             key: record.key.map(<[u8]>::to_vec),
         })
     }
