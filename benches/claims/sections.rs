@@ -261,7 +261,7 @@ pub fn frame(board: &mut Board) {
             .expect("memory takes it");
         times.push(start.elapsed().as_secs_f64() * 1000.0);
         drop(terminal);
-        update(&mut model, Message::Laid(layout));
+        update(&mut model, Message::Laid(Box::new(layout)));
     }
     let how = format!("median of {}, {} bytes of escapes", times.len(), written.len());
     board.figure("a frame of 200x50, ms", median(&times), Claim::Below(1.0), &how);

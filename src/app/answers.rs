@@ -3,8 +3,9 @@
 use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
-use super::screens::{groups, projections, readmodel, records, tail, time, topics};
-use super::update::{ask_demo, go};
+use super::navigate::go;
+use super::screens::{blame, groups, projections, readmodel, records, tail, time, topics};
+use super::update::ask_demo;
 use super::work::Kind;
 
 /// Takes what a job says, where somebody still waits for it.
@@ -34,7 +35,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 time.underway = Some(underway);
             }
         }
-        Event::Rows(rows) if model.time.as_ref().is_some_and(|t| t.rows.expects(id)) => time::rows(model, rows, fx),
+        Event::Wrote(wrote) if blames(model, id) => blame::answer(model, wrote),
+        Event::Rows(rows) if model.time.as_ref().is_some_and(|t| t.rows.expects(id)) => {
+            time::rows::answer(model, rows, fx)
+        }
         Event::Tables(tables) if model.readmodel.tables.expects(id) => readmodel::answer(model, tables, fx),
         Event::Rows(rows) if model.readmodel.rows.expects(id) => readmodel::rows(model, rows),
         Event::Demos(rows) if model.demos.remote.expects(id) => {
@@ -70,6 +74,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
 
 fn walks(model: &Model, id: TaskId) -> bool {
     model.time.as_ref().is_some_and(|time| time.moment.expects(id))
+}
+
+fn blames(model: &Model, id: TaskId) -> bool {
+    model.blame.as_ref().is_some_and(|blame| blame.search.expects(id))
 }
 
 fn tails(model: &Model, id: TaskId) -> bool {
@@ -149,7 +157,11 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         told = seen.then_some("");
         time::failed(model, failure.clone());
     } else if model.time.as_ref().is_some_and(|time| time.rows.expects(id)) {
-        time::rows_failed(model, failure.clone());
+        time::rows::failed(model, failure.clone());
+    } else if blames(model, id) {
+        if let Some(blame) = &mut model.blame {
+            blame.search.fail(failure.clone());
+        }
     } else if model.demos.remote.expects(id) {
         told = Some("demos");
         model.demos.remote.fail(failure.clone());

@@ -35,6 +35,8 @@ pub enum Action {
     Follow,
     DeadLetter,
     Time,
+    Blame,
+    OnlyCell,
     OpenRecord,
     Forward,
     Backward,
@@ -98,6 +100,8 @@ pub enum Context {
     Rows,
     /// The time machine.
     Time,
+    /// The events that wrote a row.
+    Blame,
     /// The demos screen.
     Demos,
     /// The groups screen.
@@ -121,6 +125,7 @@ impl Context {
             Self::ReadModel => "Read models",
             Self::Rows => "Rows",
             Self::Time => "Time",
+            Self::Blame => "Blame",
             Self::Demos => "Demos",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
@@ -164,7 +169,7 @@ const fn command(
 }
 
 use Context::{
-    Always, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time, Topics, Welcome,
+    Always, Blame, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time, Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -173,7 +178,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Tail, "live tail", &[Key::ch('f')], &[Records], "show records as they arrive; again to stop", "live"),
     command(Action::Pause, "pause tail", &[Key::ch(' ')], &[Records], "hold the live tail still; again to go on", "pause"),
     command(Action::Place, "go to place", &[Key::ch('t')], &[Records, Time], "go to begin, end, -N, an offset, P:OFFSET or a time", "place"),
-    command(Action::Order, "order", &[Key::ch('o')], &[Records], "newest first or oldest first", "order"),
+    command(Action::Order, "order", &[Key::ch('o')], &[Records, Blame], "newest first or oldest first", "order"),
     command(Action::Partitions, "partitions", &[Key::ch('p')], &[Records], "show some partitions only", "partitions"),
     command(Action::Rebuild, "rebuild", &[Key::ch('r')], &[Projections], "fold the whole log again beside the old read model, then swap", "rebuild"),
     command(Action::RebuildSkipping, "rebuild, skip poison", &[Key::ch('S')], &[Projections], "rebuild, listing poison records instead of stopping at them", ""),
@@ -194,13 +199,15 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Forward100, "100 forward", &[Key::ch('}')], &[Time], "apply the next 100 events", ""),
     command(Action::Backward100, "100 back", &[Key::ch('{')], &[Time], "undo the last 100 events", ""),
     command(Action::NextTable, "next table", &[Key::ch('b')], &[Time], "show the rows of the next table", "table"),
-    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time], "open the event among the records of its topic", "record"),
-    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel], "go back in time: the read model at any moment, event by event", "time"),
+    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time, Blame], "open the event among the records of its topic", "record"),
+    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel, Blame], "go back in time: the read model at any moment, event by event", "time"),
+    command(Action::Blame, "blame", &[Key::ch('B')], &[ReadModel, Time], "every event that wrote the row under the cursor, or changed the cell", "blame"),
+    command(Action::OnlyCell, "cell or row", &[Key::ch('c')], &[Blame], "only what changed the cell, or all that wrote its row", "cell or row"),
     command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
-    command(Action::Filter, "filter", &[Key::ch('/')], &[List], "show only what contains a text", "filter"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Blame], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),

@@ -11,8 +11,9 @@ use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
-use super::moment::{Go, Moment, Stood, Underway};
+use super::moment::{Go, Moment, Stood, Underway, Wrote};
 use super::place::Place;
+use super::screens::blame::Asked;
 
 /// Names a job that was started, so that its answers find whoever asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -263,6 +264,8 @@ pub enum Job {
     },
     /// Give back what looking at the past takes.
     LeavePast,
+    /// Find every event that wrote a row.
+    Blame(Asked),
     /// Every demo.
     Demos,
     /// Run a demo.
@@ -300,6 +303,8 @@ pub enum Event {
     Moment(Box<Moment>),
     /// How far the way to it is.
     Underway(Underway),
+    /// Events that wrote a row.
+    Wrote(Wrote),
     /// The demos.
     Demos(Vec<DemoRow>),
     /// The steps of a running demo as they stand.

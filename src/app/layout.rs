@@ -2,6 +2,9 @@
 //!
 //! Drawing borrows the model, so it hands this back as a value, and the next message carries it.
 
+/// Columns of a table that a click can tell apart.
+const COLUMNS: usize = 32;
+
 /// A rectangle in cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Area {
@@ -31,6 +34,18 @@ pub struct Viewport {
     pub first: usize,
     /// The largest value that `first` can take.
     pub last_first: usize,
+    /// Of a table with a cursor among its columns: the first column in view.
+    pub column: usize,
+    /// Where each of the columns from that one on ends; 0 where there is none. A terminal shows no more of them at once.
+    pub ends: [u16; COLUMNS],
+}
+
+impl Viewport {
+    /// The column of a table in which a cell of the terminal lies.
+    pub fn column_at(&self, x: u16) -> Option<usize> {
+        let at = self.ends.iter().position(|end| x < *end)?;
+        Some(self.column + at)
+    }
 }
 
 /// The panes of the last frame.

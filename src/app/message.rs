@@ -33,7 +33,7 @@ pub enum Message {
     /// It is this time; comes about once a second.
     Tick(Timestamp),
     /// The last frame was laid out like this. Changes nothing that is drawn.
-    Laid(Layout),
+    Laid(Box<Layout>),
     /// A job says something.
     Said(TaskId, Event),
     /// A job is over.

@@ -13,6 +13,7 @@ pub mod message;
 pub mod model;
 pub mod moment;
 mod motion;
+mod navigate;
 pub mod overlay;
 pub mod palette;
 pub mod place;

@@ -14,7 +14,7 @@ use super::list::List;
 use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
-use super::screens::{demos, groups, projections, readmodel, records, time, topics};
+use super::screens::{blame, demos, groups, projections, readmodel, records, time, topics};
 use super::work::Work;
 
 /// The smallest terminal that a screen is drawn for.
@@ -35,6 +35,8 @@ pub enum Screen {
     ReadModel,
     /// What was it at this moment, and why?
     Time,
+    /// Which events made this row what it is?
+    Blame,
     /// What can I learn from?
     Demos,
     /// Who reads, and how far behind?
@@ -49,6 +51,7 @@ impl Screen {
         Self::Projections,
         Self::ReadModel,
         Self::Time,
+        Self::Blame,
         Self::Demos,
         Self::Groups,
     ];
@@ -61,6 +64,7 @@ impl Screen {
             Self::Projections => "projections",
             Self::ReadModel => "read models",
             Self::Time => "time",
+            Self::Blame => "blame",
             Self::Demos => "demos",
             Self::Groups => "groups",
         }
@@ -122,8 +126,8 @@ pub struct Model {
     pub cluster: Remote<ClusterView>,
     /// The screen in view.
     pub screen: Screen,
-    /// The screens that Esc goes back to, newest last.
-    pub back: Vec<Screen>,
+    /// The screens that Esc goes back to, newest last, each with the pane that had the focus.
+    pub back: Vec<(Screen, Pane)>,
     /// Which pane has the focus.
     pub pane: Pane,
     /// Whether the focused pane has the whole body.
@@ -142,6 +146,8 @@ pub struct Model {
     pub readmodel: readmodel::ReadModel,
     /// The time machine, while it is open.
     pub time: Option<time::Time>,
+    /// The events that wrote a row, while they are looked at.
+    pub blame: Option<blame::Blame>,
     /// The demos.
     pub demos: demos::Demos,
     /// The groups.
@@ -180,6 +186,7 @@ impl Model {
             projections: projections::Projections::default(),
             readmodel: readmodel::ReadModel::default(),
             time: None,
+            blame: None,
             demos: demos::Demos::default(),
             groups: groups::Groups::default(),
             works: Vec::new(),
@@ -279,7 +286,17 @@ impl Model {
         let no = |ok: bool, why: &'static str| (!ok).then_some(why);
         match action {
             Action::Open => no(self.can_open(), "there is nothing under the cursor"),
+            Action::Blame => no(
+                blame::wanted(self).is_some(),
+                match self.screen {
+                    Screen::ReadModel if self.readmodel.page.is_none() => {
+                        "these rows are a query's: blame knows those of a table, which the list shows"
+                    }
+                    _ => "there is no row under the cursor",
+                },
+            ),
             Action::OpenRow => no(!self.readmodel.is_empty(), "there is no row under the cursor"),
+            Action::Order if self.screen == Screen::Blame => None,
             Action::Tail | Action::Order => no(records.is_some(), "open a topic first"),
             Action::Pause => no(
                 records.is_some_and(|r| r.tail.is_some()),
@@ -315,6 +332,13 @@ impl Model {
                     "it is running: x cancels it",
                 ),
             },
+            Action::OpenRecord | Action::Time if self.screen == Screen::Blame => {
+                no(blame::event(self).is_some(), "there is no event under the cursor")
+            }
+            Action::OnlyCell => no(
+                self.blame.as_ref().is_some_and(|blame| blame.row.column.is_some()),
+                "the whole row was asked for: B on one of its cells asks for that",
+            ),
             Action::Time => no(
                 time::wanted(self).is_some(),
                 "there is no read model under the cursor: r builds one on the projections screen",
@@ -330,7 +354,7 @@ impl Model {
             Action::NextPane | Action::PreviousPane | Action::Zoom => no(!self.welcome(), "there is one pane here"),
             Action::Filter => no(self.list().is_some_and(|l| l.total() > 0), "there is nothing to filter"),
             Action::Cancel => no(
-                self.readmodel.rows.task.is_some() || self.works.iter().any(|w| !w.cancelling),
+                self.goes_on() || self.readmodel.rows.task.is_some() || self.works.iter().any(|w| !w.cancelling),
                 "nothing is running",
             ),
             _ => None,
@@ -342,6 +366,7 @@ impl Model {
         let walks = |time: &time::Time| time.play.is_some() || time.underway.is_some() || time.moment.loading();
         match self.screen {
             Screen::Time => self.time.as_ref().is_some_and(walks),
+            Screen::Blame => self.blame.as_ref().is_some_and(|blame| blame.search.task.is_some()),
             _ => self.readmodel.rows.loading(),
         }
     }
@@ -359,6 +384,7 @@ impl Model {
             Screen::Projections => &self.projections.list,
             Screen::ReadModel => &self.readmodel.list,
             Screen::Time => return None,
+            Screen::Blame => &self.blame.as_ref()?.list,
             Screen::Demos => &self.demos.list,
             Screen::Groups => &self.groups.list,
         })
@@ -370,7 +396,7 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Time => false,
+            Screen::Time | Screen::Blame => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -398,12 +424,13 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Projections => Context::Projections,
         Screen::ReadModel => Context::ReadModel,
         Screen::Time => Context::Time,
+        Screen::Blame => Context::Blame,
         Screen::Demos => Context::Demos,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
-    if screen == Screen::Time {
-        // Its panes are no lists that are filtered and opened.
+    if matches!(screen, Screen::Time | Screen::Blame) {
+        // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {
         contexts.push(Context::List);
     } else if screen == Screen::ReadModel {

@@ -18,6 +18,8 @@ pub enum Go {
     Time(Timestamp),
     /// After the event at this offset of this partition.
     Offset(i32, i64),
+    /// After this event.
+    Event(EventAt),
     /// Forward from where one stands.
     Forward(Goal),
     /// Back from where one stands.
@@ -133,4 +135,42 @@ pub struct Underway {
     pub events: u64,
     /// The part of the log that is covered, from 0 to 1, where that is known.
     pub share: Option<f64>,
+}
+
+/// Where an event stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventAt {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its time, by which the log is searched.
+    pub time: Option<Timestamp>,
+}
+
+impl EventAt {
+    /// Where a record stands.
+    pub fn of(record: &Record) -> Self {
+        Self {
+            topic: record.topic.to_string(),
+            partition: record.partition,
+            offset: record.offset,
+            time: record.timestamp,
+        }
+    }
+}
+
+/// Events that wrote a row, in the order of the log, as a search for them goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Wrote {
+    /// The row's table, which is the only one of the changes; `None` before there is one.
+    pub shape: Option<Shape>,
+    /// The events found since the last such answer.
+    pub events: Vec<Applied>,
+    /// How far the search is.
+    pub underway: Underway,
+    /// Whether it is over.
+    pub over: bool,
 }

@@ -105,7 +105,7 @@ fn past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
 fn act_past(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
     match model.refusal(action) {
         Some(why) => model.tell(super::model::Level::Hint, why),
-        None => time::step(model, action, fx),
+        None => time::steps::step(model, action, fx),
     }
 }
 
@@ -115,7 +115,7 @@ fn move_past(model: &mut Model, by: isize, view: Viewport, fx: &mut Vec<Effect>)
         Some(time) if model.pane == Pane::Detail => {
             let last = time.changes().saturating_sub(1);
             time.change = time.change.saturating_add_signed(by).min(last);
-            time::seek(model, fx);
+            time::rows::seek(model, fx);
         }
         _ => scroll(&mut model.detail, by, view),
     }
@@ -135,7 +135,7 @@ fn past_rows(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bool {
             let Some(by) = rows(action, model.layout.third.area.height) else {
                 return false;
             };
-            time::move_row(model, by, fx);
+            time::rows::step(model, by, fx);
         }
     }
     true
@@ -165,6 +165,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Projections => &mut model.projections.list,
         Screen::ReadModel => &mut model.readmodel.list,
         Screen::Time => return None,
+        Screen::Blame => &mut model.blame.as_mut()?.list,
         Screen::Demos => &mut model.demos.list,
         Screen::Groups => &mut model.groups.list,
     })
@@ -178,7 +179,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
-        Screen::Projections | Screen::Time | Screen::Demos => {}
+        Screen::Projections | Screen::Time | Screen::Blame | Screen::Demos => {}
     }
 }
 
@@ -215,6 +216,7 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
             model.pane = Pane::Detail;
             if model.screen == Screen::ReadModel && !model.readmodel.whole {
                 let row = detail.first + usize::from(y - detail.area.y);
+                model.readmodel.column = detail.column_at(x).unwrap_or(model.readmodel.column);
                 model.readmodel.row = row.min(model.readmodel.len().saturating_sub(1));
             }
         } else if model.screen == Screen::ReadModel && !model.readmodel.whole {
@@ -241,6 +243,9 @@ fn past_mouse(model: &mut Model, mouse: Mouse, by: isize, x: u16, y: u16) {
     }
     let Some(time) = &mut model.time else { return };
     if pane == Pane::Third {
+        if mouse == Mouse::Click {
+            time.column = view.column_at(x).unwrap_or(time.column);
+        }
         let row = if mouse == Mouse::Click {
             view.first + usize::from(y - view.area.y)
         } else {

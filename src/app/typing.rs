@@ -6,6 +6,7 @@ use super::key::{Code, Key};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::motion;
+use super::navigate;
 use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, paste};
 use super::palette::{Choice, Palette};
 use super::place;
@@ -114,6 +115,11 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
         Screen::Projections => model.projections.refresh(),
         Screen::ReadModel => model.readmodel.refresh(),
         Screen::Time => {}
+        Screen::Blame => {
+            if let Some(blame) = &mut model.blame {
+                blame.refilter();
+            }
+        }
         Screen::Demos => model.demos.refresh(),
         Screen::Groups => model.groups.refresh(),
     }
@@ -142,7 +148,7 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         PromptKind::Place => {
             let place = place::parse(text, model.now, &model.zone())?;
             match model.screen {
-                Screen::Time => time::place(model, place, fx),
+                Screen::Time => time::steps::place(model, place, fx),
                 _ => records::go(model, place, fx),
             }
         }
@@ -175,7 +181,7 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
         (Code::Enter, _) => {
             match palette.entries.get(palette.cursor).map(|e| e.choice.clone()) {
                 Some(Choice::Command(action)) => update::act(model, action, fx),
-                Some(Choice::Topic(name)) => update::open_topic(model, &name, place::Place::End, fx),
+                Some(Choice::Topic(name)) => navigate::open_topic(model, &name, place::Place::End, fx),
                 None => model.tell(Level::Hint, "no command has that name here"),
             }
             return;

@@ -8,10 +8,12 @@ use super::job::{ClusterView, Event, Job};
 use super::key::Key;
 use super::message::{Effect, Message};
 use super::model::{Level, Model, Pane, Screen};
+use super::moment::EventAt;
 use super::motion;
+use super::navigate::{self, enter, go, open_topic};
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
-use super::screens::{demos, groups, projections, readmodel, records, tail, time, topics};
+use super::screens::{blame, demos, groups, projections, readmodel, records, tail, time, topics};
 use super::typing;
 use super::work::Kind;
 
@@ -29,9 +31,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             topics::tick(model, &mut fx);
             projections::tick(model, &mut fx);
             groups::tick(model, &mut fx);
-            time::tick(model, &mut fx);
+            time::play::tick(model, &mut fx);
         }
-        Message::Laid(layout) => model.layout = layout,
+        Message::Laid(layout) => model.layout = *layout,
         Message::Said(id, event) => answers::hear(model, id, event, &mut fx),
         Message::Ended(id, Ok(Event::Done(line))) => answers::ended(model, id, Ok(line), &mut fx),
         Message::Ended(id, Ok(event)) => {
@@ -88,8 +90,8 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::GoReadModels => go(model, Screen::ReadModel, fx),
         Action::GoDemos => go(model, Screen::Demos, fx),
         Action::GoGroups => go(model, Screen::Groups, fx),
-        Action::Back => back(model, fx),
-        Action::Open => open(model, fx),
+        Action::Back => navigate::back(model, fx),
+        Action::Open => navigate::open(model, fx),
         Action::OpenRow => {
             model.readmodel.whole = !model.readmodel.whole;
             model.detail = 0;
@@ -128,6 +130,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::DeleteTopic => ask_delete(model),
         Action::Tail => tail::toggle(model, fx),
         Action::Pause => tail::pause(model),
+        Action::Order if model.screen == Screen::Blame => blame::turn(model),
         Action::Order => {
             let newest_first = model.records.as_ref().is_some_and(|r| r.newest_first);
             records::go(model, if newest_first { Place::Begin } else { Place::End }, fx);
@@ -136,16 +139,33 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::RebuildSkipping => projections::begin(model, Kind::Rebuild, true, fx),
         Action::Follow => projections::begin(model, Kind::Follow, false, fx),
         Action::DeadLetter => dead_letter(model, fx),
+        Action::Time if model.screen == Screen::Blame => {
+            let read_model = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
+            if let Some((read_model, event)) = read_model.zip(blame::event(model)) {
+                navigate::open_moment(model, read_model, event, fx);
+            }
+        }
+        Action::Blame => {
+            if let Some(row) = blame::wanted(model) {
+                blame::open(model, row, fx);
+                enter(model, Screen::Blame, fx);
+            }
+        }
+        Action::OnlyCell => blame::toggle_cell(model),
         Action::Time => {
             time::open(model, fx);
             enter(model, Screen::Time, fx);
         }
-        Action::Play => time::toggle_play(model, fx),
-        Action::Speed => time::faster(model),
-        Action::NextTable => time::next_table(model, fx),
+        Action::Play => time::play::toggle(model, fx),
+        Action::Speed => time::play::faster(model),
+        Action::NextTable => time::rows::next_table(model, fx),
         Action::OpenRecord => {
-            if let Some((topic, place)) = time::record(model) {
-                open_topic(model, &topic, place, fx);
+            let event = match model.screen {
+                Screen::Blame => blame::event(model),
+                _ => time::event(model).map(|event| EventAt::of(&event.record)),
+            };
+            if let Some(event) = event {
+                navigate::open_event(model, &event, fx);
             }
         }
         Action::Forward
@@ -159,7 +179,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         | Action::NextOfType
         | Action::PreviousOfType
         | Action::NextOfRow
-        | Action::PreviousOfRow => time::step(model, action, fx),
+        | Action::PreviousOfRow => time::steps::step(model, action, fx),
         Action::RunDemo => ask_selected_demo(model, fx),
         Action::RunFirstDemo => {
             go(model, Screen::Demos, fx);
@@ -184,104 +204,6 @@ fn toggle(model: &mut Model, overlay: Overlay) {
     model.overlay = (!same).then_some(overlay);
 }
 
-pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
-    if model.screen == screen {
-        return;
-    }
-    if model.screen == Screen::Records {
-        records::close(model, fx);
-    }
-    time::close(model, fx);
-    // Screens one has jumped between are no path; only what Enter opened is gone back through.
-    model.back.clear();
-    if screen != Screen::Topics {
-        model.back.push(Screen::Topics);
-    }
-    show(model, screen, fx);
-}
-
-fn enter(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
-    model.back.push(model.screen);
-    show(model, screen, fx);
-}
-
-fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
-    if screen != Screen::ReadModel {
-        // Nobody would see the answer, and a query that never ends would keep a core busy for good.
-        readmodel::stop(model, fx);
-    }
-    if screen != Screen::Time {
-        time::rest(model, fx);
-    }
-    model.screen = screen;
-    model.pane = Pane::List;
-    model.zoom = false;
-    model.detail = 0;
-    model.layout = Default::default();
-    match screen {
-        Screen::Topics => topics::ask(model, fx),
-        Screen::Projections => projections::ask(model, fx),
-        Screen::ReadModel => readmodel::ask(model, fx),
-        Screen::Demos => demos::ask(model, fx),
-        Screen::Groups => groups::ask(model, fx),
-        Screen::Records | Screen::Time => {}
-    }
-}
-
-fn back(model: &mut Model, fx: &mut Vec<Effect>) {
-    if model.overlay.take().is_some() {
-        return;
-    }
-    if model.screen == Screen::ReadModel && model.pane == Pane::Detail && model.readmodel.whole {
-        model.readmodel.whole = false;
-    } else if model.zoom {
-        model.zoom = false;
-    } else if model.pane != Pane::List {
-        model.pane = Pane::List;
-    } else if motion::list_mut(model).is_some_and(|l| !l.filter().is_empty()) {
-        typing::set_filter(model, "", fx);
-    } else if let Some(screen) = model.back.pop() {
-        if model.screen == Screen::Records {
-            records::close(model, fx);
-        }
-        if model.screen == Screen::Time {
-            time::close(model, fx);
-        }
-        show(model, screen, fx);
-    } else {
-        model.tell(Level::Hint, "this is the first screen: q quits");
-    }
-}
-
-fn open(model: &mut Model, fx: &mut Vec<Effect>) {
-    match model.screen {
-        Screen::Topics => {
-            if let Some(name) = model.topics.selected().map(|t| t.name.clone()) {
-                open_topic(model, &name, Place::End, fx);
-            }
-        }
-        Screen::Projections => match model.projections.selected() {
-            Some(p) if p.built.is_some() && p.unreadable().is_none() => {
-                model.readmodel.wanted = Some(p.name.clone());
-                enter(model, Screen::ReadModel, fx);
-            }
-            Some(_) => model.pane = Pane::Detail,
-            None => {}
-        },
-        Screen::Records | Screen::ReadModel | Screen::Time | Screen::Demos | Screen::Groups => {
-            model.pane = Pane::Detail
-        }
-    }
-}
-
-/// Opens the records of a topic.
-pub(super) fn open_topic(model: &mut Model, name: &str, place: Place, fx: &mut Vec<Effect>) {
-    if model.screen != Screen::Records {
-        enter(model, Screen::Records, fx);
-    }
-    records::open(model, name, place, fx);
-}
-
 fn dead_letter(model: &mut Model, fx: &mut Vec<Effect>) {
     let letter = model.projections.selected().and_then(|p| p.dead_letters.first());
     if let Some(record) = letter.map(|l| l.record.clone()) {
@@ -302,6 +224,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Projections => projections::ask(model, fx),
         Screen::ReadModel => readmodel::again(model, fx),
         Screen::Time => time::again(model, fx),
+        Screen::Blame => blame::again(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
@@ -319,6 +242,11 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::ReadModel => Some(model.readmodel.sql.clone()),
         Screen::Time => time::event(model)
             .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
+        Screen::Blame => model
+            .blame
+            .as_ref()
+            .and_then(|blame| blame.selected())
+            .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
         Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
@@ -331,6 +259,9 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
 fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
     if time::stop(model, fx) {
         return model.tell(Level::Done, "stopped; it stands where it stood");
+    }
+    if blame::stop(model, fx) {
+        return model.tell(Level::Done, "stopped; what was found stays");
     }
     if readmodel::stop(model, fx) {
         return model.tell(Level::Done, "the query was stopped");

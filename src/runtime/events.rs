@@ -118,7 +118,7 @@ fn carry_out(effects: Vec<Effect>, screen: &mut Screen, tasks: &mut Tasks) -> io
 
 fn draw(screen: &mut Screen, model: &mut Model, theme: Theme) -> io::Result<()> {
     let layout = screen.draw(model, theme)?;
-    update(model, Message::Laid(layout));
+    update(model, Message::Laid(Box::new(layout)));
     Ok(())
 }
 

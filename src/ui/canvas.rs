@@ -83,6 +83,16 @@ impl Canvas<'_> {
         self.buffer.set_style(rect, style);
     }
 
+    /// Lays the cursor over cells that are drawn already, whatever they look like.
+    pub(super) fn bar(&mut self, rect: Rect) {
+        let bar = Style::reset().patch(self.style(Role::Cursor));
+        for (x, y) in (rect.y..rect.bottom()).flat_map(|y| (rect.x..rect.right()).map(move |x| (x, y))) {
+            if let Some(cell) = self.buffer.cell_mut((x, y)) {
+                cell.set_style(bar);
+            }
+        }
+    }
+
     /// A bordered pane with a title on the left and a note on the right. Returns what is inside.
     pub(super) fn pane(&mut self, rect: Rect, title: &str, note: &str, focused: bool) -> Rect {
         let theme = self.theme;

@@ -91,6 +91,11 @@ pub fn time_to_second(at: Timestamp, zone: &TimeZone) -> String {
     formatted(at, zone, "%Y-%m-%d %H:%M:%S")
 }
 
+/// `2026-11-21`.
+pub fn day(at: Timestamp, zone: &TimeZone) -> String {
+    formatted(at, zone, "%Y-%m-%d")
+}
+
 /// `14:34:07.123`.
 pub fn clock_to_ms(at: Timestamp, zone: &TimeZone) -> String {
     formatted(at, zone, "%H:%M:%S%.3f")

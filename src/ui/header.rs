@@ -64,6 +64,10 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.time.as_ref().map(|time| time.read_model.clone());
             name.into_iter().chain([Screen::Time.title().to_owned()]).collect()
         }
+        (Screen::Blame, _) => {
+            let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
+            name.into_iter().chain([Screen::Blame.title().to_owned()]).collect()
+        }
         (screen, _) => vec![screen.title().to_owned()],
     }
 }
@@ -103,7 +107,7 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
 fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
-        Screen::Time => Screen::ReadModel.title(),
+        Screen::Time | Screen::Blame => Screen::ReadModel.title(),
         screen => screen.title(),
     };
     let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);

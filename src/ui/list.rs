@@ -93,6 +93,7 @@ pub(super) fn rows<'a>(
         focused: focused(model, Pane::List),
         marks_hidden: false,
         first: model.layout.list.first,
+        cell: None,
     };
     table.draw(canvas, inner, row)
 }

@@ -74,6 +74,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::ReadModel,
         Context::Rows,
         Context::Time,
+        Context::Blame,
         Context::Demos,
         Context::Groups,
         Context::List,

@@ -93,5 +93,5 @@ pub fn terminal(size: (u16, u16)) -> Terminal<TestBackend> {
 pub fn frame(terminal: &mut Terminal<TestBackend>, model: &mut Model, theme: Theme) {
     let mut layout = Default::default();
     let Ok(_) = terminal.draw(|frame| layout = super::draw(frame, model, theme));
-    update(model, Message::Laid(layout));
+    update(model, Message::Laid(Box::new(layout)));
 }

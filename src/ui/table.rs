@@ -10,9 +10,9 @@ use super::canvas::{Canvas, area_of, width};
 use super::theme::Role;
 
 /// The columns between two columns.
-const GAP: u16 = 2;
+pub(super) const GAP: u16 = 2;
 /// The column for the cursor's mark.
-const GUTTER: u16 = 2;
+pub(super) const GUTTER: u16 = 2;
 
 /// The least that a filling column asks for.
 const LEAST_FILL: u16 = 12;
@@ -109,6 +109,8 @@ pub(super) struct Table<'a> {
     pub(super) marks_hidden: bool,
     /// The first row of the last frame, so that the view moves only when it must.
     pub(super) first: usize,
+    /// The column under the cursor, where a single cell is.
+    pub(super) cell: Option<usize>,
 }
 
 /// A name that is too wide, cut in the middle: `account_balance.account` becomes `acc….account`. Its last part stays whole
@@ -173,21 +175,37 @@ impl<'a> Table<'a> {
                 canvas.text(rect.right().saturating_sub(1), rect.y, "›", Role::Key, 1);
             }
             if self.cursor == Some(first + i) {
-                self.mark(canvas, Rect { y, height: 1, ..rect });
+                self.mark(canvas, Rect { y, height: 1, ..rect }, &widths);
             }
         }
-        Viewport {
+        let mut view = Viewport {
             area: area_of(body),
             first,
             last_first: self.rows.saturating_sub(height),
+            ..Viewport::default()
+        };
+        let shown = self.places(rect, &widths).filter(|(_, _, w)| *w > 0);
+        for (end, (_, x, w)) in view.ends.iter_mut().zip(shown) {
+            *end = x + w + GAP;
         }
+        view
+    }
+
+    /// Each column with the terminal's column at which it begins, and how wide it is.
+    fn places(&self, rect: Rect, widths: &[u16]) -> impl Iterator<Item = (usize, u16, u16)> {
+        let mut x = rect.x + self.gutter();
+        widths.iter().enumerate().map(move |(at, w)| {
+            let place = (at, x, *w);
+            x += if *w > 0 { w + GAP } else { 0 };
+            place
+        })
     }
 
     fn gutter(&self) -> u16 {
         if self.cursor.is_some() { GUTTER } else { 0 }
     }
 
-    fn mark(&self, canvas: &mut Canvas<'_>, rect: Rect) {
+    fn mark(&self, canvas: &mut Canvas<'_>, rect: Rect, widths: &[u16]) {
         canvas.text(
             rect.x,
             rect.y,
@@ -195,14 +213,15 @@ impl<'a> Table<'a> {
             if self.focused { Role::Focus } else { Role::Muted },
             1,
         );
-        if self.focused {
+        let cell = self
+            .cell
+            .and_then(|at| self.places(rect, widths).find(|(i, ..)| *i == at));
+        if let (true, Some((_, x, width))) = (self.focused, cell) {
+            canvas.paint(rect, Role::CursorAway);
+            canvas.bar(Rect { x, width, ..rect });
+        } else if self.focused {
             // The row is one bar: what its cells mean is not lost, it stands in the detail.
-            let bar = canvas.style(Role::Cursor);
-            for x in rect.x..rect.right() {
-                if let Some(cell) = canvas.buffer.cell_mut((x, rect.y)) {
-                    cell.set_style(ratatui::style::Style::reset().patch(bar));
-                }
-            }
+            canvas.bar(rect);
         } else {
             canvas.paint(rect, Role::CursorAway);
         }

@@ -157,6 +157,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, lines: &[Line<'_>], firs
         area: area_of(rect),
         first,
         last_first,
+        ..Viewport::default()
     }
 }
 

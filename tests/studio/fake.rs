@@ -7,7 +7,8 @@ use foldlog::app::job::{
     Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
     World,
 };
-use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood};
+use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Underway, Wrote};
+use foldlog::app::screens::blame::Asked;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
@@ -425,6 +426,7 @@ impl Fake {
                 None,
             ),
             Go::Offset(_, offset) => (*offset as usize + 1, None),
+            Go::Event(event) => (event.offset as usize + 1, Some(Walked::There)),
             Go::Forward(Goal::Count(count)) if here + *count as usize <= last => {
                 (here + *count as usize, Some(Walked::There))
             }
@@ -443,6 +445,38 @@ impl Fake {
         let mut moment = all[at].clone();
         moment.walked = walked;
         Ok(Event::Moment(Box::new(moment)))
+    }
+
+    /// The events of the past that wrote a row.
+    fn blame(&self, row: &Asked) -> Result<Event, Failure> {
+        let all = self.past.clone()?;
+        let last = row.until.as_ref().map_or(all.len() - 1, |position| {
+            all.iter().position(|moment| moment.position == *position).unwrap()
+        });
+        let mut wrote = Wrote {
+            underway: Underway {
+                events: last as u64,
+                share: None,
+            },
+            over: true,
+            ..Wrote::default()
+        };
+        for moment in &all[..=last] {
+            let Some(mut event) = moment.event.clone() else {
+                continue;
+            };
+            event.changes.retain(|change| {
+                let shape = &moment.tables[change.table];
+                shape.name == row.table && RowGoal::row(&shape.name, &change.key(shape)).key == row.key
+            });
+            let lines: Vec<usize> = event.changes.iter().map(|change| change.line).collect();
+            event.ran.retain(|ran| lines.contains(&ran.line));
+            if !event.changes.is_empty() {
+                wrote.shape = Some(moment.tables[0].clone());
+                wrote.events.push(event);
+            }
+        }
+        Ok(Event::Wrote(wrote))
     }
 
     fn page(&self, from: &PageFrom) -> Result<Page, Failure> {
@@ -510,6 +544,7 @@ impl World for Fake {
             })),
             Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
             Job::LeavePast => Ok(Event::Done(String::new())),
+            Job::Blame(row) => self.blame(&row),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo(_) => {
                 out.send(Event::Steps(steps()));

@@ -32,7 +32,7 @@ pub struct ReadModel {
     pub row: usize,
     /// Whether the row under the cursor is shown whole instead of all rows in columns.
     pub whole: bool,
-    /// The first column in view.
+    /// The column under the cursor.
     pub column: usize,
     /// Queries of one's own, oldest first.
     pub history: Vec<String>,
@@ -106,14 +106,25 @@ pub fn answer(model: &mut Model, tables: Vec<TableRow>, fx: &mut Vec<Effect>) {
     if let Some(item) = found {
         state.list.select(item);
     }
-    if state.sql.is_empty() || wanted.is_some() || state.page.is_some() {
-        show_table(model, fx);
+    let item = state.list.selected();
+    match (state.page, item, wanted) {
+        // The cursor stays where it stands: whoever comes back from elsewhere looks on.
+        (Some((_, skip)), Some(item), None) if found == Some(item) => {
+            let (row, whole) = (state.row, state.whole);
+            show_page(model, item, skip, fx);
+            (model.readmodel.row, model.readmodel.whole) = (row, whole);
+        }
+        (None, _, None) if !model.readmodel.sql.is_empty() => {}
+        _ => show_table(model, fx),
     }
 }
 
 /// Shows the first rows of the table under the cursor.
 pub fn show_table(model: &mut Model, fx: &mut Vec<Effect>) {
     if let Some(item) = model.readmodel.list.selected() {
+        if model.readmodel.page.is_none_or(|(shown, _)| shown != item) {
+            model.readmodel.column = 0;
+        }
         show_page(model, item, 0, fx);
     }
 }
@@ -164,6 +175,7 @@ pub fn own_query(model: &mut Model, sql: &str, fx: &mut Vec<Effect>) {
     model.readmodel.history.retain(|q| q != sql);
     model.readmodel.history.push(sql.to_owned());
     query(model, sql.to_owned(), fx);
+    model.readmodel.column = 0;
     // It may take long, and rows of another query under it would be taken for its answer.
     model.readmodel.rows.value = None;
     model.pane = Pane::Detail;
@@ -198,7 +210,12 @@ pub fn rows(model: &mut Model, rows: Rows) {
     let state = &mut model.readmodel;
     state.rows.answer(rows);
     state.row = state.row.min(state.len().saturating_sub(1));
-    state.column = 0;
+    let last = state
+        .rows
+        .value
+        .as_ref()
+        .map_or(0, |rows| rows.columns.len().saturating_sub(1));
+    state.column = state.column.min(last);
 }
 
 /// Moves the row's cursor; past the end of a page the next one is read, and before its begin the one before.

@@ -1,5 +1,6 @@
 //! The world as it is: Kafka through the client, read models through the store, files through the file system.
 
+mod blame;
 mod demos;
 mod past;
 mod places;
@@ -187,6 +188,7 @@ impl World for Studio {
             Job::Walk { stood, go } => self.walk(&stood, go, out),
             Job::PastRows { stood, sql, limit } => self.past_rows(&stood, &sql, limit, out),
             Job::LeavePast => Ok(self.leave_past()),
+            Job::Blame(row) => self.blame(&row, out),
             Job::Demos => Ok(Event::Demos(self.demos())),
             Job::RunDemo(id) => self.run_demo(&id, out),
         }

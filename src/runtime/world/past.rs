@@ -9,6 +9,7 @@ use crate::app::job::{Event, Failure, Outlet, PageFrom, PageRequest};
 use crate::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Underway};
 use crate::app::place::Place;
 use crate::readmodel::apply;
+use crate::readmodel::changes::Watched;
 use crate::readmodel::query::Session;
 use crate::record::{Position, Timestamp};
 use crate::replay::progress::Phase;
@@ -83,10 +84,24 @@ impl Studio {
     pub(super) fn walk(&self, stood: &Stood, go: Go, out: &dyn Outlet) -> Result<Event, Failure> {
         let mut past = self.past();
         let looks = matches!(&go, Go::Forward(goal) | Go::Back(goal) if !matches!(goal, Goal::Count(_)));
+        let event = match &go {
+            Go::Event(event) => Some(event.clone()),
+            _ => None,
+        };
         let (jump, moves) = self.way(stood, go, out)?;
         let mut stand = self.stand(&mut past, stood, jump, out)?;
         for next in moves {
-            stand = Some(ask(&mut past, next, out)?);
+            stand = Some(ask(&mut past, next.clone(), out)?);
+            // Another topic may have a partition of that number, too.
+            while let (Some(event), Some(stands)) = (&event, &stand)
+                && stands.walked == Some(Walked::There)
+                && stands
+                    .last
+                    .as_ref()
+                    .is_some_and(|step| *step.record.topic != *event.topic)
+            {
+                stand = Some(ask(&mut past, next.clone(), out)?);
+            }
         }
         let mut stand = stand.ok_or_else(|| Failure::new("there is no way to go"))?;
         let walked = stand.walked;
@@ -142,6 +157,17 @@ impl Studio {
                     None => (Some(None), Vec::new()),
                 }
             }
+            Go::Event(event) => match event.time {
+                Some(time) => (
+                    Some(Some(Until::Time(time))),
+                    vec![Move::Forward(Goal::Offset(event.partition, event.offset))],
+                ),
+                // Only the position can find it; where topics share partition numbers that is not exact.
+                None => {
+                    let offsets = vec![(event.partition, event.offset.saturating_add(1))];
+                    (Some(Some(Until::Offsets(offsets))), Vec::new())
+                }
+            },
             Go::Forward(goal) => (None, vec![Move::Forward(goal)]),
             Go::Back(goal) => (None, vec![Move::Back(goal)]),
         })
@@ -255,23 +281,27 @@ fn arrived(past: &mut Option<Walking>, stand: Stand) {
     }
 }
 
-fn moment(stand: &Stand, source: &str) -> Moment {
-    let shape = |table: &crate::readmodel::changes::Watched| Shape {
+/// A table as the screens know it.
+pub(super) fn shape_of(table: &Watched) -> Shape {
+    Shape {
         name: table.name.clone(),
         columns: table.columns.clone(),
         key: table.key.clone(),
-    };
+    }
+}
+
+fn moment(stand: &Stand, source: &str) -> Moment {
     Moment {
         position: stand.info.position.clone(),
         counts: stand.info.counts,
         latest: stand.info.latest,
         event: stand.last.as_ref().map(|step| applied(step, source)),
-        tables: stand.tables.iter().map(shape).collect(),
+        tables: stand.tables.iter().map(shape_of).collect(),
         walked: stand.walked,
     }
 }
 
-fn applied(step: &Step, source: &str) -> Applied {
+pub(super) fn applied(step: &Step, source: &str) -> Applied {
     let effect = &step.effect;
     let changes = effect.changes.iter().take(CHANGES).map(|change| RowChange {
         table: change.table,

@@ -1,5 +1,7 @@
 //! One view for each screen.
 
+pub(super) mod blame;
+mod changes;
 pub(super) mod demos;
 pub(super) mod groups;
 pub(super) mod projections;

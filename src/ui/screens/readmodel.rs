@@ -8,12 +8,12 @@ use crate::app::overlay::{Overlay, Prompt, PromptKind};
 use crate::app::screens::readmodel::{MAX_ROWS, ReadModel};
 use crate::readmodel::query::{Cell as Value, Rows};
 
-use super::super::canvas::Canvas;
+use super::super::canvas::{Canvas, width};
 use super::super::format;
 use super::super::input;
 use super::super::list::{self, Listing};
 use super::super::printable::printable;
-use super::super::table::{Cell, Column, Table, cell};
+use super::super::table::{Cell, Column, GAP, GUTTER, Table, cell, keep_in_view};
 use super::super::text::{self, Lines, wrap_words};
 use super::super::theme::Role;
 
@@ -122,7 +122,7 @@ pub(in crate::ui) fn detail(
                 row: state.row,
                 column: state.column,
                 focused: list::focused(model, Pane::Detail),
-                first: model.layout.detail.first,
+                view: model.layout.detail,
             };
             return grid.draw(canvas, body, |_, _| false);
         }
@@ -175,18 +175,19 @@ pub(super) struct Grid<'a> {
     pub(super) rows: &'a Rows,
     /// The row under the cursor.
     pub(super) row: usize,
-    /// The first column in view.
+    /// The column under the cursor.
     pub(super) column: usize,
     pub(super) focused: bool,
-    /// The first row of the last frame.
-    pub(super) first: usize,
+    /// Where the last frame put things.
+    pub(super) view: Viewport,
 }
 
 impl Grid<'_> {
     /// Draws them; `changed` says which values stand out.
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>, rect: Rect, changed: impl Fn(usize, usize) -> bool) -> Viewport {
         let rows = self.rows;
-        let from = self.column.min(rows.columns.len().saturating_sub(1));
+        let on = self.column.min(rows.columns.len().saturating_sub(1));
+        let from = self.first_column(rect, on);
         let numeric = |c: usize| {
             let mut values = rows
                 .rows
@@ -211,9 +212,10 @@ impl Grid<'_> {
             cursor: Some(self.row),
             focused: self.focused,
             marks_hidden: true,
-            first: self.first,
+            first: self.view.first,
+            cell: Some(on - from),
         };
-        table.draw(canvas, rect, |row| {
+        let view = table.draw(canvas, rect, |row| {
             let cells = rows.rows[row].iter().enumerate().skip(from);
             let marked = |(at, value)| match changed(row, at) {
                 true => Cell {
@@ -223,7 +225,35 @@ impl Grid<'_> {
                 false => shown(value),
             };
             cells.map(marked).collect()
-        })
+        });
+        Viewport { column: from, ..view }
+    }
+
+    /// The first column in view: moved no further than the cursor needs.
+    fn first_column(&self, rect: Rect, on: usize) -> usize {
+        let before = self.view.column;
+        if on <= before {
+            return on;
+        }
+        // About the rows that will be in view; a row more or less decides little.
+        let height = usize::from(rect.height);
+        let first = keep_in_view(self.view.first, self.row, self.rows.rows.len(), height);
+        let wide = |c: usize| {
+            let cells = self.rows.rows.iter().skip(first).take(height);
+            let cells = cells
+                .filter_map(|row| row.get(c))
+                .map(|value| width(&shown(value).text));
+            let widest = cells.chain([width(&printable(&self.rows.columns[c]))]).max();
+            widest.unwrap_or(0).clamp(1, WIDEST)
+        };
+        let room = rect.width.saturating_sub(GUTTER);
+        let mut from = on;
+        let mut taken = wide(on);
+        while from > before && taken + GAP + wide(from - 1) <= room {
+            from -= 1;
+            taken += GAP + wide(from);
+        }
+        from
     }
 }
 

@@ -4,9 +4,8 @@ use ratatui::layout::Rect;
 
 use crate::app::layout::{Layout, Viewport};
 use crate::app::model::{Model, Pane};
-use crate::app::moment::{Applied, Go, Moment, Outcome, RowChange, Shape};
+use crate::app::moment::{Applied, Go, Moment, Outcome};
 use crate::app::screens::time::Time;
-use crate::readmodel::query::Cell as Value;
 use crate::replay::step::Goal;
 
 use super::super::canvas::{Canvas, area_of, width};
@@ -16,7 +15,8 @@ use super::super::printable::one_line;
 use super::super::table::keep_in_view;
 use super::super::text::{self, Lines};
 use super::super::theme::Role;
-use super::readmodel::{Grid, shown};
+use super::changes::{Piece, change_lines};
+use super::readmodel::Grid;
 use super::records;
 
 /// From this width on the event stands beside the other two over the whole height, with air between.
@@ -188,7 +188,7 @@ fn draw_event(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, m
 }
 
 /// Which event, what became of it, what ran, and what it says.
-fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a Applied, columns: u16) -> Lines<'a> {
+pub(super) fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a Applied, columns: u16) -> Lines<'a> {
     let record = &event.record;
     let mut lines = Lines::new(canvas.theme, 7);
     let place = format!("{}[{}] ", record.topic, record.partition);
@@ -228,12 +228,6 @@ fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a Applied, colum
         }
     }
     lines
-}
-
-/// A line of what changed: pieces, each cut where the pane ends.
-struct Piece {
-    change: usize,
-    parts: Vec<(String, Role)>,
 }
 
 fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, moment: &Moment) -> Viewport {
@@ -280,69 +274,8 @@ fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time,
         area: area_of(inner),
         first,
         last_first: lines.len().saturating_sub(height),
+        ..Viewport::default()
     }
-}
-
-/// A row's table and key, marked by what happened to it, and the values that it was about.
-fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowChange, shape: &Shape, columns: usize) {
-    let (mark, role) = match (&change.before, &change.after) {
-        (None, _) => ("+ ", Role::Good),
-        (_, None) => ("- ", Role::Bad),
-        _ => ("~ ", Role::Changed),
-    };
-    let mut push = |parts| lines.push(Piece { change: number, parts });
-    let key = change
-        .key(shape)
-        .iter()
-        .map(|value| shown(value).text.into_owned())
-        .collect::<Vec<_>>();
-    push(vec![
-        (mark.trim_end().to_owned(), role),
-        (format!(" {} ", shape.name), Role::Strong),
-        (key.join(", "), Role::Key),
-        (format!("  line {}", change.line), Role::Muted),
-    ]);
-    let longest = shape.columns.iter().map(|name| width(name)).max().unwrap_or(0);
-    let label = usize::from(longest).min(columns / 3);
-    let mut same = 0;
-    for (at, name) in shape.columns.iter().enumerate() {
-        let of = |row: &Option<Vec<Value>>| row.as_ref().and_then(|row| row.get(at)).cloned();
-        let name = format!("    {} ", format_label(name, label));
-        let room = columns.saturating_sub(label + 5);
-        match (of(&change.before), of(&change.after)) {
-            (Some(before), Some(after)) if before == after => same += 1,
-            (Some(before), Some(after)) => {
-                let (before, after) = (shown(&before), shown(&after));
-                let arrow = |text: &str| (text.to_owned(), Role::Plain);
-                let wide = usize::from(width(&before.text) + width(&after.text)) + 3;
-                let (old, new) = (
-                    (before.text.into_owned(), before.role),
-                    (after.text.into_owned(), Role::Changed),
-                );
-                if wide <= room {
-                    push(vec![(name, Role::Muted), old, arrow(" → "), new]);
-                } else {
-                    // A long value must not push the one that it became out of view.
-                    push(vec![(name, Role::Muted), old]);
-                    push(vec![arrow(&" ".repeat(label + 3)), arrow("→ "), new]);
-                }
-            }
-            (Some(value), None) | (None, Some(value)) if !shape.key.contains(&at) => {
-                let value = shown(&value);
-                push(vec![(name, Role::Muted), (value.text.into_owned(), value.role)]);
-            }
-            _ => {}
-        }
-    }
-    if same == shape.columns.len() {
-        push(vec![("    written, with the values it had".to_owned(), Role::Muted)]);
-    }
-}
-
-fn format_label(name: &str, columns: usize) -> String {
-    let name = super::super::canvas::cut(name, columns);
-    let space = columns.saturating_sub(usize::from(width(&name)));
-    format!("{name}{}", " ".repeat(space))
 }
 
 fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) -> Viewport {
@@ -375,7 +308,7 @@ fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) ->
         row: time.row,
         column: time.column,
         focused,
-        first: model.layout.third.first,
+        view: model.layout.third,
     };
     grid.draw(canvas, inner, |row, column| match time.change_of(&rows.rows[row]) {
         Some(Some(before)) => before.get(column) != rows.rows[row].get(column),

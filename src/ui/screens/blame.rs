@@ -1,0 +1,218 @@
+//! The events that wrote a row, and the one under the cursor whole: what it did to the row, and what it says.
+
+use ratatui::layout::Rect;
+
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
+use crate::app::moment::{Applied, RowChange, Shape};
+use crate::app::screens::blame::Blame;
+use crate::readmodel::query::Cell as Value;
+
+use super::super::canvas::Canvas;
+use super::super::format;
+use super::super::list;
+use super::super::table::{Cell, Column, cell};
+use super::super::text::{self, Lines};
+use super::super::theme::Role;
+use super::changes::change_lines;
+use super::readmodel::shown;
+use super::time::event_lines;
+
+/// From this width on a list has room for whole times.
+const ROOMY: u16 = 60;
+/// The most characters of a change that a row of the list shows.
+const SHOWN: usize = 200;
+
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let Some(blame) = &model.blame else {
+        return Viewport::default();
+    };
+    let filter = blame.list.filter();
+    let inner = list::border(canvas, rect, model, &title(blame), filter, &notes(blame));
+    if blame.list.shown().is_empty() {
+        empty(canvas, inner, blame);
+        return Viewport::default();
+    }
+    let zone = model.zone();
+    let roomy = inner.width >= ROOMY;
+    let columns = [
+        Column::fit("", 1),
+        Column::fit("time", 23).drop(3),
+        Column::fit("type", if roomy { 24 } else { 10 }).drop(2),
+        Column::fill_from(
+            if blame.cell().is_some() {
+                "value"
+            } else {
+                "what changed"
+            },
+            12,
+        ),
+    ];
+    let day = |event: &Applied| event.record.timestamp.map(|at| format::day(at, &zone));
+    let one_day = blame.events.front().map(day) == blame.events.back().map(day);
+    list::rows(canvas, inner, model, &blame.list, &columns, |row| {
+        let Some(event) = blame.item(blame.list.shown()[row]) else {
+            return Vec::new();
+        };
+        let time = match event.record.timestamp {
+            Some(at) if roomy => format::time_to_second(at, &zone),
+            Some(at) if one_day => format::clock(at, &zone),
+            Some(at) => format::day(at, &zone),
+            None => "none".to_owned(),
+        };
+        let (what, role) = happened(event);
+        vec![
+            cell(what, role),
+            cell(time, Role::Time),
+            cell(event.event.clone().unwrap_or_default(), Role::Strong),
+            changed(blame, event),
+        ]
+    })
+}
+
+/// What became of the row, in a word.
+fn happened(event: &Applied) -> (&'static str, Role) {
+    let (first, last) = (event.changes.first(), event.changes.last());
+    let before = first.is_some_and(|change| change.before.is_some());
+    match (before, last.is_some_and(|change| change.after.is_some())) {
+        (false, _) => ("+", Role::Good),
+        (true, false) => ("-", Role::Bad),
+        (true, true) => ("~", Role::Changed),
+    }
+}
+
+fn title(blame: &Blame) -> String {
+    let row = &blame.row;
+    let of = format!("{} {}", row.table, row.key.join(", "));
+    match blame.cell() {
+        Some(column) => format!("{of} · {column}"),
+        None => of,
+    }
+}
+
+/// How many events, the most telling first.
+fn notes(blame: &Blame) -> Vec<String> {
+    let order = if blame.newest_first {
+        "newest first"
+    } else {
+        "oldest first"
+    };
+    let (shown, kept) = (blame.list.shown().len() as u64, blame.events.len() as u64);
+    let mut count = match () {
+        () if shown == kept => format::count(kept),
+        () => format!("{} of {}", format::count(shown), format::count(kept)),
+    };
+    if kept < blame.found {
+        count = format!("{count}, the newest of {}", format::count(blame.found));
+    }
+    match blame.search.task {
+        Some(_) => vec![format!("{count} so far, {}", how_far(blame)), how_far(blame)],
+        None => vec![format!("{count}, {order}"), count],
+    }
+}
+
+fn how_far(blame: &Blame) -> String {
+    match blame.underway.share {
+        Some(share) => format!("{} {:.0}%", format::gauge(share, 9), (share * 100.0).floor()),
+        None => "searching …".to_owned(),
+    }
+}
+
+fn empty(canvas: &mut Canvas<'_>, inner: Rect, blame: &Blame) {
+    let events = format::counted(blame.underway.events, "event");
+    if blame.search.task.is_some() {
+        let lines = [
+            ("replaying the log for the events that wrote this row …", Role::Plain),
+            (&how_far(blame), Role::Number),
+            ("x stops it", Role::Muted),
+        ];
+        text::middle(canvas, inner, &lines);
+    } else if let Some(failure) = &blame.search.error {
+        text::failed(canvas, inner, "the events cannot be found", failure);
+    } else if !blame.list.filter().is_empty() {
+        let line = format!("nothing contains “{}”", blame.list.filter());
+        list::filtered_away(canvas, inner, &line, "esc clears the filter");
+    } else if !blame.events.is_empty() {
+        let line = "no event changed this cell after the row came to be";
+        list::filtered_away(canvas, inner, line, "c shows all that wrote the row");
+    } else {
+        let line = format!("none of {events} wrote this row");
+        text::middle(canvas, inner, &[(&line, Role::Plain)]);
+    }
+}
+
+/// What an event did, in one line: the cell as it was and as it became, or each column of the row that changed.
+fn changed<'a>(blame: &Blame, event: &Applied) -> Cell<'a> {
+    let (Some(shape), Some(first), Some(last)) = (&blame.shape, event.changes.first(), event.changes.last()) else {
+        return cell("", Role::Plain);
+    };
+    let (before, after) = (first.before.as_deref(), last.after.as_deref());
+    let of = |row: Option<&[Value]>, at: usize| row.and_then(|row| row.get(at)).cloned();
+    if let Some(at) = blame
+        .cell()
+        .and_then(|name| shape.columns.iter().position(|column| column == name))
+    {
+        return cell(pair(of(before, at), of(after, at)), Role::Plain);
+    }
+    let mut parts = Vec::new();
+    for (at, name) in shape
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| !shape.key.contains(at))
+    {
+        let (old, new) = (of(before, at), of(after, at));
+        if old != new {
+            parts.push(format!("{name} {}", pair(old, new)));
+        }
+    }
+    if parts.is_empty() {
+        return cell(
+            if before == after {
+                "the values it had"
+            } else {
+                "the key"
+            },
+            Role::Muted,
+        );
+    }
+    let text = parts.join(", ");
+    cell(text.chars().take(SHOWN).collect::<String>(), Role::Plain)
+}
+
+fn pair(before: Option<Value>, after: Option<Value>) -> String {
+    let of = |value: &Value| shown(value).text.into_owned();
+    match (before, after) {
+        (Some(before), Some(after)) => format!("{} → {}", of(&before), of(&after)),
+        (None, Some(after)) => of(&after),
+        (Some(before), None) => format!("{} → gone", of(&before)),
+        (None, None) => String::new(),
+    }
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let blame = model.blame.as_ref();
+    let partial = blame.is_some_and(|blame| blame.search.error.is_some() && !blame.events.is_empty());
+    let note = if partial { "the search was not finished" } else { "" };
+    list::detail(canvas, rect, model, "event", note, |canvas, columns| {
+        let blame = blame?;
+        let event = blame.selected()?;
+        let mut lines = Lines::new(canvas.theme, 7);
+        if let Some(shape) = &blame.shape {
+            changes(&mut lines, &event.changes, shape, usize::from(columns));
+        }
+        lines.blank();
+        lines.lines.extend(event_lines(canvas, model, event, columns).lines);
+        Some(lines)
+    })
+}
+
+fn changes(lines: &mut Lines<'_>, changes: &[RowChange], shape: &Shape, columns: usize) {
+    let mut pieces = Vec::new();
+    for (n, change) in changes.iter().enumerate() {
+        change_lines(&mut pieces, n, change, shape, columns);
+    }
+    for piece in pieces {
+        lines.spans(piece.parts);
+    }
+}
