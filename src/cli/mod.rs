@@ -28,6 +28,7 @@ mod table;
 pub mod test;
 pub mod topics;
 pub mod verify;
+pub mod what_if;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -104,6 +105,8 @@ pub enum Command {
     At(at::Args),
     /// Compare two read models, or two moments of one, row by row
     Diff(diff::Args),
+    /// See what a read model would have been, had the log or the handlers been others
+    WhatIf(what_if::Args),
     /// Walk through the past of a read model, one event at a time, forward or back
     Step(step::Args),
     /// Find every event that wrote a row
@@ -149,6 +152,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Query(args)) => query::run(&context, args),
         Some(Command::At(args)) => at::run(&context, args),
         Some(Command::Diff(args)) => diff::run(&context, args),
+        Some(Command::WhatIf(args)) => what_if::run(&context, args),
         Some(Command::Step(args)) => step::run(&context, args),
         Some(Command::Blame(args)) => blame::run(&context, args),
         Some(Command::Verify(args)) => verify::run(&context, args),

@@ -119,7 +119,8 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
     })
 }
 
-fn broken_json(broken: &Broken) -> Value {
+/// An invariant that does not hold, as JSON.
+pub(super) fn broken_json(broken: &Broken) -> Value {
     let rows = broken
         .rows
         .iter()

@@ -254,7 +254,7 @@ fn place(event: &Event) -> String {
 }
 
 /// `orders[0] offset 17 (2026-01-31 08:00:00Z, type OrderPaid, key o1)`.
-fn event_line(event: &Event) -> String {
+pub(super) fn event_line(event: &Event) -> String {
     let mut about: Vec<String> = event.timestamp.map(show::time).into_iter().collect();
     if let Some(event) = &event.event {
         about.push(format!("type {}", one_line(event.as_bytes(), WIDTH).text));
@@ -326,7 +326,7 @@ fn verdict_json(verdict: &Verdict) -> Value {
     }
 }
 
-fn event_json(event: &Event) -> Value {
+pub(super) fn event_json(event: &Event) -> Value {
     json!({
         "topic": event.topic,
         "partition": event.partition,

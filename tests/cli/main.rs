@@ -15,6 +15,7 @@ mod read;
 mod rebuild;
 mod takeover;
 mod test;
+mod what_if;
 
 use std::path::Path;
 
@@ -160,6 +161,7 @@ fn every_command_has_help() {
         "dump",
         "projections",
         "dead-letters",
+        "what-if",
         "demo",
     ];
     for command in all {

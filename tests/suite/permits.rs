@@ -170,8 +170,12 @@ type Application = (String, i64, i64, i64, String);
 
 /// What the projection should say of each application before a time, folded here without SQL, SQLite or Kafka.
 fn expected(before: i64) -> BTreeMap<String, Application> {
+    expected_of(events().filter(|event| event["timestamp"].as_i64().unwrap() < before))
+}
+
+fn expected_of(events: impl Iterator<Item = Value>) -> BTreeMap<String, Application> {
     let mut all: BTreeMap<String, Application> = BTreeMap::new();
-    for event in events().filter(|event| event["timestamp"].as_i64().unwrap() < before) {
+    for event in events {
         let value = &event["value"];
         let (task, time) = (value["type"].as_str().unwrap(), event["timestamp"].as_i64().unwrap());
         let state = match task.split(' ').next().unwrap() {
@@ -295,6 +299,43 @@ fn real_data_a_rebuild_that_is_killed_leaves_the_old_read_model_and_nothing_else
     );
     desk.rebuild_in(killed.path());
     assert_eq!(desk.run_in(killed.path(), &["dump", "permits"]), truth);
+}
+
+/// Without its last step, an application is what its other events make it, and nothing else is another.
+#[test]
+#[ignore = "needs the real log beside the repository"]
+fn real_data_what_would_have_happened_without_an_event() {
+    let desk = Desk::new();
+    desk.create_topic("3");
+    desk.produce(&desk.log(1));
+    desk.rebuild_in(desk.data.path());
+    let json = |text: String| -> Vec<Value> { text.lines().map(|row| serde_json::from_str(row).unwrap()).collect() };
+    for (case, which) in [("case-3756", 1), ("case-891", 17), ("case-891", 3)] {
+        let blamed = json(desk.run(&["--json", "blame", "permits", "application", case]));
+        let record = &blamed[which]["record"];
+        let (partition, offset) = (&record["partition"], &record["offset"]);
+        let at = format!("{partition}:{offset}");
+        let mut of_case = 0;
+        let found = expected_of(events().filter(|event| {
+            let is_of_case = event["value"]["caseId"] == case;
+            of_case += usize::from(is_of_case);
+            !is_of_case || of_case != which + 1
+        }));
+        let rows = json(desk.run(&["--json", "what-if", "permits", "--without", &at, "-q", APPLICATIONS]));
+        assert_eq!(applications(&rows), found, "{case} without {at}");
+        let differing = json(desk.run(&["--json", "what-if", "permits", "--without", &at]));
+        let (total, rows) = differing.split_last().unwrap();
+        let changed: Vec<_> = rows.iter().map(|row| (&row["table"], &row["change"])).collect();
+        assert_eq!(
+            changed,
+            [
+                (&"application".into(), &"changed".into()),
+                (&"workload".into(), &"changed".into())
+            ]
+        );
+        assert_eq!(rows[0]["key"]["id"], case);
+        assert_eq!(total["events"]["after"]["applied"], 8_576);
+    }
 }
 
 /// Files below a folder with their sizes.

@@ -5,6 +5,7 @@ mod follow;
 mod kill;
 mod past;
 mod rebuild;
+mod whatif;
 
 use std::path::Path;
 use std::time::Duration;
