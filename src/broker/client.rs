@@ -87,6 +87,29 @@ impl Client {
         Ok(self)
     }
 
+    /// The same client, whose reads see only committed transactions, or all, whatever the profile says.
+    #[must_use]
+    pub fn reading(&self, committed: bool) -> Self {
+        let level = if committed {
+            "read_committed"
+        } else {
+            "read_uncommitted"
+        };
+        let mut profile = Profile::clone(&self.profile);
+        profile
+            .properties
+            .insert("isolation.level".to_owned(), level.to_owned());
+        Self {
+            profile: Arc::new(profile),
+            ..self.clone()
+        }
+    }
+
+    /// An error where the profile forbids writing, before anything is begun. `what` is such as `writing records`.
+    pub fn check_write(&self, what: &str) -> Result<(), BrokerError> {
+        self.allow_write(what)
+    }
+
     /// What the client was made with.
     pub fn profile(&self) -> &Profile {
         &self.profile

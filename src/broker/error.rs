@@ -160,6 +160,8 @@ pub enum BrokerError {
         topic: String,
         /// Why the first could not.
         reason: String,
+        /// Whether that is about the record, and not about the topic, the rights or the connection.
+        of_record: bool,
         /// What to do, where that is known.
         hint: &'static str,
     },

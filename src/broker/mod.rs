@@ -15,3 +15,4 @@ pub mod producer;
 pub mod profile;
 pub mod reader;
 pub mod topics;
+pub mod transaction;

@@ -37,8 +37,8 @@ pub struct NewRecord<'a> {
 pub struct Producer {
     // Before the handle, which they need.
     targets: Mutex<HashMap<String, Arc<Target>>>,
-    native: Arc<Native>,
-    client: Client,
+    pub(super) native: Arc<Native>,
+    pub(super) client: Client,
     sent: AtomicU64,
 }
 
@@ -119,6 +119,7 @@ impl Producer {
         BrokerError::Write {
             failed,
             topic: topic.to_owned(),
+            of_record: fault.is_of_the_record(),
             hint: if fault.is_too_large() {
                 "Raise the topic's `max.message.bytes`, or write smaller records"
             } else if fault.is_unexplained() {
@@ -161,8 +162,12 @@ impl Client {
     /// Its defaults can be overridden by the profile's properties: idempotence, `acks=all`, `linger.ms=5`, a queue of 64 MB
     /// or 200,000 records, lz4, and 30 s (`delivery.timeout.ms`) before a record that nobody acknowledges counts as failed.
     pub fn producer(&self) -> Result<Producer, BrokerError> {
+        self.producer_with(&[])
+    }
+
+    pub(super) fn producer_with(&self, more: &[(&'static str, String)]) -> Result<Producer, BrokerError> {
         self.allow_write("writing records")?;
-        let properties = [
+        let defaults = [
             ("enable.idempotence", "true"),
             ("acks", "all"),
             ("linger.ms", "5"),
@@ -180,6 +185,7 @@ impl Client {
             ("delivery.report.only.error", "true"),
         ]
         .map(|(name, value)| (name, value.to_owned()));
+        let properties: Vec<(&str, String)> = defaults.into_iter().chain(more.iter().cloned()).collect();
         Ok(Producer {
             targets: Mutex::default(),
             native: self.handle(Role::Producer, &properties)?,

@@ -57,6 +57,42 @@ impl Fault {
         self.is(E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
     }
 
+    /// Whether the broker has no transactions, or not for this user.
+    pub(in crate::broker) fn is_without_transactions(&self) -> bool {
+        [
+            E::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+            E::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE,
+            E::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION,
+        ]
+        .into_iter()
+        .any(|code| self.is(code))
+    }
+
+    /// Whether the broker has not come round to it yet.
+    pub(in crate::broker) fn is_busy(&self) -> bool {
+        [
+            E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ]
+        .into_iter()
+        .any(|code| self.is(code))
+    }
+
+    /// Whether it is the record that cannot be written, whoever writes it.
+    pub(in crate::broker) fn is_of_the_record(&self) -> bool {
+        [
+            E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+            E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION,
+            E::RD_KAFKA_RESP_ERR_INVALID_RECORD,
+            E::RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP,
+            E::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE,
+        ]
+        .into_iter()
+        .any(|code| self.is(code))
+    }
+
     /// Whether the broker failed without a code for why; the embedded one answers so when its disk is full.
     pub(in crate::broker) fn is_unexplained(&self) -> bool {
         self.is(E::RD_KAFKA_RESP_ERR_UNKNOWN)

@@ -175,7 +175,42 @@ impl Drop for Headers {
     }
 }
 
+/// What a call about transactions answered.
+fn outcome(error: *mut sys::rd_kafka_error_t) -> Result<(), Fault> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the error is live and owned by the caller of librdkafka, which is this; it is not used after it is destroyed.
+    unsafe {
+        let code = rd_kafka_error_code(error);
+        let words = super::text(sys::rd_kafka_error_string(error));
+        sys::rd_kafka_error_destroy(error);
+        Err(Fault::with(code, words))
+    }
+}
+
 impl Native {
+    /// Takes the transactional id over from whoever had it: what they left open is settled, what they send is refused.
+    pub(in crate::broker) fn init_transactions(&self, wait: Duration) -> Result<(), Fault> {
+        // SAFETY: the handle is live, and was made with a transactional id by the caller's promise; without one librdkafka refuses.
+        outcome(unsafe { sys::rd_kafka_init_transactions(self.rk, millis(wait)) })
+    }
+
+    pub(in crate::broker) fn begin_transaction(&self) -> Result<(), Fault> {
+        // SAFETY: the handle is live.
+        outcome(unsafe { sys::rd_kafka_begin_transaction(self.rk) })
+    }
+
+    pub(in crate::broker) fn commit_transaction(&self, wait: Duration) -> Result<(), Fault> {
+        // SAFETY: the handle is live.
+        outcome(unsafe { sys::rd_kafka_commit_transaction(self.rk, millis(wait)) })
+    }
+
+    pub(in crate::broker) fn abort_transaction(&self, wait: Duration) -> Result<(), Fault> {
+        // SAFETY: the handle is live.
+        outcome(unsafe { sys::rd_kafka_abort_transaction(self.rk, millis(wait)) })
+    }
+
     /// Serves delivery reports for as long as `wait`, or until one came.
     pub(in crate::broker) fn poll(&self, wait: Duration) {
         // SAFETY: the handle is live.
