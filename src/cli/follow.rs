@@ -28,12 +28,16 @@ What is not built yet is built first, as by `foldlog rebuild`: records that cann
 them, and there is no read model yet. Once live, a record that cannot be applied pauses its read model before it; the \
 others go on.
 
+What a file's `-- emit:` clauses say is published for every event that is applied live, never for those that are applied \
+while it is built. Each record is published once, whenever this ends. A topic that is missing is created.
+
 Ends with Ctrl-C; started again, it goes on where it stopped.
 
 Examples:
   foldlog follow account_balance.sql
   foldlog follow projections/*.sql
-  foldlog follow account_balance.sql --skip-poison")]
+  foldlog follow account_balance.sql --skip-poison
+  foldlog follow account_balance.sql --no-emit")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
@@ -42,6 +46,9 @@ pub struct Args {
     /// with the list)
     #[arg(long)]
     skip_poison: bool,
+    /// Publish nothing: what an `-- emit:` of a file would publish for the events that are applied now is never published
+    #[arg(long)]
+    no_emit: bool,
 }
 
 /// Runs it.
@@ -55,6 +62,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let connection = context.connect()?;
     let options = FollowOptions {
         skip_poison: args.skip_poison,
+        no_emit: args.no_emit,
     };
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
         .into_iter()

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::decode::printable::printable;
 use crate::projection::parse::parse;
+use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{ReadModelInfo, State};
 use crate::replay::standing::{Standing, standing};
 
@@ -115,6 +116,9 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
         State::Unreadable { reason } => reasons.push(format!("unreadable: {reason}")),
         State::Ready => {}
     }
+    if let Some(emitted) = &info.emitted {
+        reasons.extend(emits(emitted));
+    }
     reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {
         reasons.push(format!(
@@ -123,6 +127,30 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
         ));
     }
     reasons
+}
+
+/// What is to be said of records that it emits: those that wait, and those that were given up.
+fn emits(emitted: &Emitted) -> Vec<String> {
+    let mut said = Vec::new();
+    if emitted.waiting > 0 {
+        let why = match &emitted.trouble {
+            Some(trouble) => format!(": {trouble}"),
+            None => "; `foldlog follow` publishes them".to_owned(),
+        };
+        let published = show::counted(emitted.published, "record");
+        said.push(format!(
+            "{published} published, {} waiting{why}",
+            show::count(emitted.waiting)
+        ));
+    }
+    if emitted.refused > 0 {
+        let last = emitted.reason.as_deref().unwrap_or("-");
+        said.push(format!(
+            "{} not published, the last because {last}",
+            show::counted(emitted.refused, "record")
+        ));
+    }
+    said
 }
 
 /// Whether the file says something else now than what the read model was built with; `None` where it cannot be read here.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::decode::printable::{grouped, printable};
 use crate::readmodel::invariant::Broken;
+use crate::readmodel::outbox::Emitted;
 use crate::readmodel::query::Cell;
 use crate::readmodel::store::{ReadModelInfo, State};
 use crate::record::{Position, Timestamp};
@@ -114,8 +115,19 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "ignored": info.counts.ignored,
         "skipped": info.counts.skipped,
         "poisoned": info.counts.poisoned,
+        "emitted": info.emitted.as_ref().map(emitted_json),
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
+    })
+}
+
+fn emitted_json(emitted: &Emitted) -> Value {
+    json!({
+        "published": emitted.published,
+        "waiting": emitted.waiting,
+        "refused": emitted.refused,
+        "reason": emitted.reason,
+        "trouble": emitted.trouble,
     })
 }
 

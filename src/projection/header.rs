@@ -13,6 +13,7 @@ pub(super) const HEADERS: &[&str] = &[
     "upcast",
     "on",
     "invariant",
+    "emit",
     "test",
     "given",
     "given envelope",
@@ -22,10 +23,7 @@ pub(super) const HEADERS: &[&str] = &[
 ];
 
 /// Headers of later versions with what each will do: known, and refused rather than taken for comments.
-pub(super) const LATER: &[(&str, &str)] = &[
-    ("emit", "publish the rows of a SELECT to a topic"),
-    ("alert", "raise an alert for each row of a SELECT"),
-];
+pub(super) const LATER: &[(&str, &str)] = &[("alert", "raise an alert for each row of a SELECT")];
 
 /// A piece of the file.
 #[derive(Debug, Clone)]

@@ -40,6 +40,8 @@ pub struct Projection {
     pub handlers: Vec<Handler>,
     /// What must be true after every event, in file order.
     pub invariants: Vec<Invariant>,
+    /// What is published after an event that is followed live, in file order; no part of the hash, because it decides no row.
+    pub emits: Vec<Emit>,
     /// The projection's own tests in file order; no part of the hash.
     pub tests: Vec<Test>,
     /// Every field that any handler binds; slot numbers in [`Binding::Field`] point here. The type is slot 0.
@@ -96,6 +98,21 @@ pub struct Invariant {
     /// What it is called.
     pub name: String,
     /// The line of its `-- invariant:` header, from 1.
+    pub line: usize,
+    /// Where its header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Binds the event whose handlers ran.
+    pub select: Statement,
+}
+
+/// A SELECT whose rows are published after the handlers of an event.
+#[derive(Debug, Clone)]
+pub struct Emit {
+    /// The topic that they are published to.
+    pub topic: String,
+    /// Which events it follows: those of these types, or tombstones. Empty for every event that is applied.
+    pub on: Vec<On>,
+    /// The line of its `-- emit:` header, from 1.
     pub line: usize,
     /// Where its header stands in the source, in bytes.
     pub span: Range<usize>,

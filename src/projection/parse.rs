@@ -1,5 +1,6 @@
 //! From the text of a `.sql` file to a [`Projection`].
 
+mod emit;
 mod given;
 mod invariant;
 mod top;
@@ -13,7 +14,7 @@ use crate::decode::fields::FieldPath;
 use super::error::ProjectionError;
 use super::header::{HEADERS, Header, Item, LATER, items, nearest};
 use super::token::{Token, tokens};
-use super::{Binding, Handler, Invariant, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
+use super::{Binding, Emit, Handler, Invariant, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
 
 type Result<T> = std::result::Result<T, Box<ProjectionError>>;
 
@@ -37,6 +38,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         handlers: Vec::new(),
         upcasts: Vec::new(),
         invariants: Vec::new(),
+        emits: Vec::new(),
         tests: Vec::new(),
         asking: None,
         // Slot 0 is the type's; its path is known when the headers are read.
@@ -105,6 +107,7 @@ enum Asking {
     Expect(Range<usize>),
     Upcast(upcast::Head),
     Invariant(invariant::Head),
+    Emit(emit::Head),
 }
 
 struct Parser<'a> {
@@ -119,6 +122,7 @@ struct Parser<'a> {
     handlers: Vec<Handler>,
     upcasts: Vec<Upcast>,
     invariants: Vec<Invariant>,
+    emits: Vec<Emit>,
     tests: Vec<Test>,
     /// A clause whose SELECT has not come yet.
     asking: Option<Asking>,
@@ -151,6 +155,7 @@ impl Parser<'_> {
             "on" => return self.on(header),
             "upcast" => return self.upcast(header),
             "invariant" => return self.invariant(header),
+            "emit" => return self.emit(header),
             "projection" | "topic" | "type" | "version" if self.section == Section::Tables => return Ok(()),
             "projection" | "topic" | "type" | "version" => {
                 let label = match self.section {
@@ -242,6 +247,7 @@ impl Parser<'_> {
             (Some(Asking::Expect(_)), _) => return self.asked(tokens),
             (Some(Asking::Upcast(head)), _) => return self.upcast_select(head, tokens),
             (Some(Asking::Invariant(head)), _) => return self.invariant_select(head, tokens),
+            (Some(Asking::Emit(head)), _) => return self.emit_select(head, tokens),
             (None, Section::Tests) => return Err(self.stray(tokens)),
             (None, Section::Select(clause)) => {
                 let span = tokens.first().map_or(0..0, |token| token.span.clone());
@@ -261,8 +267,15 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// A statement that the same event always does the same with, and what it binds.
+    /// A statement that decides what the read model holds.
     fn bound(&mut self, tokens: &[Token]) -> Result<Statement> {
+        let statement = self.binding(tokens)?;
+        self.hash.statement(self.source, tokens);
+        Ok(statement)
+    }
+
+    /// A statement that the same event always does the same with, and what it binds.
+    fn binding(&mut self, tokens: &[Token]) -> Result<Statement> {
         check::determinism(self.source, tokens)
             .map_err(|found| self.error(found.span, found.message, found.label).with_help(found.help))?;
         let mut bindings = Vec::new();
@@ -282,7 +295,6 @@ impl Parser<'_> {
                 return Err(self.error(span, format!("a field lies at most {DEEPEST} names deep"), "too deep"));
             }
         }
-        self.hash.statement(self.source, tokens);
         Ok(self.made(tokens, bindings))
     }
 
@@ -304,6 +316,12 @@ impl Parser<'_> {
                 &head.span,
                 "this invariant checks nothing",
                 "write a SELECT of what must not be below it: `SELECT id, balance FROM account WHERE balance < 0`",
+            ),
+            Some(Asking::Emit(head)) => (
+                &head.span,
+                "this emit publishes nothing",
+                "write a SELECT of the records below it: `SELECT id AS key, json_object('balance', balance) AS value FROM account \
+                 WHERE id = :accountId`",
             ),
         };
         Err(self
@@ -361,6 +379,7 @@ impl Parser<'_> {
                 .error(name_span, "the projection has no handler", "this projection")
                 .with_help("write what an event does to the tables: `-- on: TYPE` and an INSERT, UPDATE, DELETE or REPLACE below it"));
         }
+        self.check_emits()?;
         let mut topics: Vec<String> = self.topics.into_iter().map(|(topic, _)| topic).collect();
         let type_path = self.fields.first().cloned().unwrap_or(FieldPath(Vec::new()));
         topics.sort();
@@ -376,6 +395,7 @@ impl Parser<'_> {
             schema: self.schema,
             upcasts: self.upcasts,
             invariants: self.invariants,
+            emits: self.emits,
             handlers: self.handlers,
             tests: self.tests,
             fields: self.fields,

@@ -3,6 +3,7 @@
 //! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
 //! statement are put into a savepoint, and only those, because a savepoint costs.
 
+mod emit;
 mod invariant;
 mod upcast;
 
@@ -19,6 +20,8 @@ use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
 use super::invariant::Broken;
 use super::missing::{MissingField, Watch};
+
+use emit::Emits;
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub(super) struct Applier<'c> {
     /// The invariants that hold so far, by number.
     invariants: Vec<(usize, Statement<'c>)>,
     broken: Vec<Broken>,
+    /// What events publish, where they do.
+    emits: Option<Emits<'c>>,
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
@@ -84,6 +89,7 @@ impl<'c> Applier<'c> {
                 .collect(),
             invariants: prepare(definition.invariants())?.into_iter().enumerate().collect(),
             broken: Vec::new(),
+            emits: None,
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
@@ -156,15 +162,28 @@ impl<'c> Applier<'c> {
         if let Some(watch) = self.watches.get_mut(program.number) {
             watch.see(slots);
         }
-        let outcome = match program.steps.as_slice() {
-            [] => Outcome::Applied,
-            [step] => self.step(*step, record, slots)?,
-            steps => self.steps(steps, record, slots)?,
+        let outcome = if self.emits.is_some() && self.publishes(record, slots) {
+            self.run_and_publish(program, record, slots)?
+        } else {
+            self.program(program, record, slots)?
         };
         if !self.invariants.is_empty() && outcome == Outcome::Applied {
             self.check(record, slots)?;
         }
         Ok(outcome)
+    }
+
+    fn program(
+        &mut self,
+        program: &Program,
+        record: &RecordRef<'_>,
+        slots: &[Scalar<'_>],
+    ) -> Result<Outcome, ReadModelError> {
+        match program.steps.as_slice() {
+            [] => Ok(Outcome::Applied),
+            [step] => self.step(*step, record, slots),
+            steps => self.steps(steps, record, slots),
+        }
     }
 
     /// Several statements, of which all or none take effect.

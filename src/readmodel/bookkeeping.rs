@@ -6,6 +6,7 @@ use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartiti
 
 use super::invariant;
 use super::latest::Latest;
+use super::outbox;
 use super::store::{Counts, DeadLetter, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
@@ -223,6 +224,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     topics: Vec::new(),
                     position: Position::new(),
                     broken: Vec::new(),
+                    emitted: None,
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
@@ -245,6 +247,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
         .optional()?;
     let Some(mut info) = info else { return Ok(None) };
     info.broken = invariant::read(connection)?;
+    info.emitted = outbox::read(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;
@@ -311,7 +314,7 @@ fn counted(stored: i64) -> u64 {
 }
 
 /// Headers as a JSON array of `[key, value in hex or null]`, so that any bytes survive.
-fn headers_to_text(headers: &[Header]) -> String {
+pub(super) fn headers_to_text(headers: &[Header]) -> String {
     let list: Vec<_> = headers
         .iter()
         .map(|header| (&header.key, header.value.as_deref().map(hex)))
@@ -319,7 +322,7 @@ fn headers_to_text(headers: &[Header]) -> String {
     serde_json::to_string(&list).unwrap_or_default()
 }
 
-fn headers_from_text(text: &str) -> Vec<Header> {
+pub(super) fn headers_from_text(text: &str) -> Vec<Header> {
     let list: Vec<(String, Option<String>)> = serde_json::from_str(text).unwrap_or_default();
     list.into_iter()
         .map(|(key, value)| Header {

@@ -1,6 +1,8 @@
 //! A projection checked against SQLite: its schema is run and every handler prepared in a database in memory, so that
 //! whatever is wrong is said before a record is read, with the place in the file.
 
+mod emit;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -15,6 +17,8 @@ use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 use super::guard::{self, Guard, Stage};
 use super::words::words;
 
+pub(super) use emit::EmitStep;
+
 /// A projection that SQLite accepted, ready to be applied. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Definition(Arc<Inner>);
@@ -27,6 +31,7 @@ struct Inner {
     steps: Vec<Step>,
     upcasts: Upcasts,
     invariants: Vec<Step>,
+    emits: Vec<EmitStep>,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
@@ -120,6 +125,11 @@ impl Definition {
         &self.0.invariants
     }
 
+    /// What is published after each event that was applied live, in the order of [`Projection::emits`].
+    pub(super) fn emits(&self) -> &[EmitStep] {
+        &self.0.emits
+    }
+
     /// What is run for an event of this type; `None` where no handler is for it.
     pub(super) fn program(&self, event: &str) -> Option<&Program> {
         // Without types the event's type is its whole value, which need not be looked up.
@@ -161,7 +171,12 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
     let steps = compiler.handlers()?;
     let upcasts = compiler.upcasts()?;
     let invariants = compiler.invariants()?;
-    let selects = upcasts.steps.iter().chain(&invariants);
+    let emits = compiler.emits()?;
+    let selects = upcasts
+        .steps
+        .iter()
+        .chain(&invariants)
+        .chain(emits.iter().map(|emit| &emit.step));
     compiler.choose_late_indexes(&mut schema, steps.iter().chain(selects))?;
     let (by_type, other, tombstone, ons) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
@@ -176,6 +191,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         steps,
         upcasts,
         invariants,
+        emits,
         by_type,
         other,
         tombstone,

@@ -230,3 +230,59 @@ fn handlers_of_a_type_run_in_file_order_and_others_fall_to_the_star() {
     assert_eq!(definition.program("Y").unwrap().steps, [3]);
     assert_eq!(definition.tombstone().unwrap().steps, [2]);
 }
+
+#[test]
+fn an_emit_has_the_columns_of_a_record() {
+    let on = "CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;\n-- on: X\nDELETE FROM a;\n-- emit: out\n";
+    for (select, expected, help) in [
+        (
+            "SELECT id AS key FROM a",
+            "this emit has no column `value`",
+            "a NULL is a tombstone",
+        ),
+        (
+            "SELECT n AS value FROM a",
+            "this emit has no column `key`",
+            "NULL AS key",
+        ),
+        (
+            "SELECT id AS key, n FROM a",
+            "an emit has no column `n`",
+            "name the columns",
+        ),
+        (
+            "SELECT id AS key, n AS valeu FROM a",
+            "an emit has no column `valeu`",
+            "did you mean `AS value`?",
+        ),
+        (
+            "SELECT id AS key, n AS value, 1 AS Key FROM a",
+            "an emit has two columns `Key`",
+            "leave one out",
+        ),
+        ("SELECT id AS key, m AS value FROM a", "no such column: m", ""),
+        (
+            "SELECT id AS key, name AS value FROM sqlite_master JOIN a",
+            "not read SQLite's catalogue",
+            "",
+        ),
+    ] {
+        let Ok(projection) = parse(&format!("{HEAD}{on}{select};"), "p.sql") else {
+            continue;
+        };
+        let error = compile(&projection).expect_err(select);
+        assert!(error.message.contains(expected), "{select}: {}", error.message);
+        let said = error.help.clone().unwrap_or_default();
+        assert!(said.contains(help), "{select}: {said}");
+    }
+    let good = compiled(&format!(
+        "{on}SELECT NULL AS \"Key\", n AS VALUE, '{{}}' AS headers, 0 AS partition, 1 AS timestamp FROM a WHERE id = :id;"
+    ));
+    let good = good.unwrap();
+    let emit = &good.emits()[0];
+    assert_eq!(
+        (emit.key, emit.value, emit.headers, emit.partition, emit.timestamp),
+        (0, 1, Some(2), Some(3), Some(4))
+    );
+    assert_eq!(emit.step.bindings.len(), 1);
+}

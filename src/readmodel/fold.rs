@@ -17,6 +17,7 @@ use super::error::ReadModelError;
 use super::invariant::{self, Broken};
 use super::latest::Latest;
 use super::missing::MissingField;
+use super::outbox::Outbox;
 use super::query;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
@@ -52,8 +53,8 @@ pub enum Folded {
 
 /// Applies records and remembers how far it came.
 pub struct Fold<'c> {
-    connection: &'c Connection,
-    applier: Applier<'c>,
+    pub(super) connection: &'c Connection,
+    pub(super) applier: Applier<'c>,
     on_poison: OnPoison,
     counts: Counts,
     reached: Reached,
@@ -69,6 +70,8 @@ pub struct Fold<'c> {
     pub(super) committing: Option<Arc<AtomicBool>>,
     latest: Latest,
     recorder: Option<Recorder>,
+    /// Where what events emit is kept, where they do.
+    pub(super) outbox: Option<Outbox>,
 }
 
 impl<'c> Fold<'c> {
@@ -95,6 +98,7 @@ impl<'c> Fold<'c> {
             committing: None,
             latest: Latest::default(),
             recorder: None,
+            outbox: None,
         })
     }
 
@@ -167,6 +171,7 @@ impl<'c> Fold<'c> {
             Outcome::Applied => {
                 self.counts.applied += 1;
                 self.keep_broken()?;
+                self.keep_emissions()?;
             }
             Outcome::Ignored => self.counts.ignored += 1,
             Outcome::Poison(poison) => {
@@ -291,7 +296,7 @@ impl<'c> Fold<'c> {
             .map_err(|error| ReadModelError::sqlite("cannot write the dead letter", error))
     }
 
-    fn begin(&mut self) -> Result<(), ReadModelError> {
+    pub(super) fn begin(&mut self) -> Result<(), ReadModelError> {
         if self.open {
             return Ok(());
         }

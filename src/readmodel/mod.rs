@@ -8,6 +8,7 @@
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`fold`] | records applied, counted, and committed: the transaction of rows, position, counts and dead letters |
 //! | [`writer`] | building beside and swapping in; going on with the one in use |
+//! | [`outbox`] | records that are emitted, until they are published |
 //! | [`invariant`] | what must be true after every event, and the first event after which it was not |
 //! | [`trial`] | a projection on a database in memory, for its tests |
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
@@ -34,6 +35,7 @@ pub mod latest;
 mod lock;
 pub mod missing;
 pub mod net;
+pub mod outbox;
 pub mod query;
 pub mod scratch;
 pub mod snapshot;

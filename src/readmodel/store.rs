@@ -16,6 +16,7 @@ use crate::record::{Position, Timestamp, TopicPartition};
 use super::bookkeeping;
 use super::error::ReadModelError;
 use super::invariant::Broken;
+use super::outbox::Emitted;
 use super::snapshot::Snapshots;
 
 /// The read models of one cluster: a folder with the builds of each projection.
@@ -97,6 +98,8 @@ pub struct ReadModelInfo {
     pub counts: Counts,
     /// The invariants that do not hold, with the first event after which each did not.
     pub broken: Vec<Broken>,
+    /// What became of the records that it emits; `None` where it emits none.
+    pub emitted: Option<Emitted>,
     /// Whether it can be relied on.
     pub state: State,
     /// When its last transaction committed.
@@ -162,6 +165,7 @@ impl Store {
                     position: Position::new(),
                     counts: Counts::default(),
                     broken: Vec::new(),
+                    emitted: None,
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },

@@ -19,6 +19,7 @@ use super::error::ReadModelError;
 use super::fold::{Fold, OnPoison, resume};
 use super::latest::Latest;
 use super::lock::Lock;
+use super::outbox;
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, ReadModelInfo, State, Store};
 
@@ -124,6 +125,14 @@ impl Building {
         latest: &Latest,
     ) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
+        let projection = self.definition.projection();
+        let before = self.store.current(&projection.name).ok().map(|build| build.path);
+        outbox::carry_over(
+            &self.connection,
+            before.as_deref(),
+            !projection.emits.is_empty(),
+            position,
+        )?;
         self.complete(counts, position, latest)
             .map_err(|error| failed(&self.path, error))?;
         let info = store::info_of(&self.connection, &self.path)?;
@@ -192,7 +201,13 @@ pub struct Live {
     info: ReadModelInfo,
     topics: Vec<(String, Option<String>)>,
     committing: Arc<AtomicBool>,
-    _lock: Lock,
+    lock: Arc<Lock>,
+}
+
+/// Keeps a read model from being written by anybody else, as long as it is there.
+#[derive(Debug, Clone)]
+pub struct Held {
+    _lock: Arc<Lock>,
 }
 
 impl Live {
@@ -215,6 +230,10 @@ impl Live {
             ))
             .map_err(|error| ReadModelError::sqlite(format!("cannot open {}", build.path.display()), error))?;
         let info = store::info_of(&connection, &build.path)?;
+        if !definition.emits().is_empty() || info.emitted.is_some() {
+            prepare_outbox(&connection, &info.position)
+                .map_err(|error| ReadModelError::sqlite(format!("cannot write {}", build.path.display()), error))?;
+        }
         let topics = bookkeeping::read_topics(&connection)
             .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", build.path.display()), error))?;
         Ok(Self {
@@ -223,8 +242,20 @@ impl Live {
             info,
             topics,
             committing: Arc::default(),
-            _lock: lock,
+            lock: Arc::new(lock),
         })
+    }
+
+    /// Keeps the read model from others, for whoever publishes what it emits and may outlive this.
+    pub fn held(&self) -> Held {
+        Held {
+            _lock: Arc::clone(&self.lock),
+        }
+    }
+
+    /// Whether it has or makes records to publish.
+    pub fn publishes(&self) -> bool {
+        !self.definition.emits().is_empty() || self.info.emitted.as_ref().is_some_and(|emitted| emitted.waiting > 0)
     }
 
     /// What the read model was when it was opened.
@@ -260,6 +291,14 @@ impl Live {
         fold.committing = Some(self.committing.clone());
         Ok(fold)
     }
+}
+
+/// What is about to be sent must outlive a power loss, so that it is known afterwards; without emits the log has it all.
+fn prepare_outbox(connection: &Connection, position: &Position) -> rusqlite::Result<()> {
+    connection.execute_batch("PRAGMA synchronous = FULL; BEGIN IMMEDIATE")?;
+    let prepared = outbox::prepare(connection, position);
+    connection.execute_batch(if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+    prepared
 }
 
 /// Makes the tables of a definition, and those in which a read model remembers what it is.

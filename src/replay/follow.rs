@@ -18,6 +18,8 @@ use super::error::ReplayError;
 use super::log::{self, Log, Span};
 use super::lookout::{self, Look, Lookout};
 use super::progress::{Meter, Phase};
+use super::publish::courier::Threaded;
+use super::publish::{Kafka, Publisher};
 use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
 use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
@@ -27,11 +29,18 @@ const COMMIT_RECORDS: u64 = 20_000;
 /// Age of a transaction at most, so that what is read is fresh while records keep coming. When none wait, it commits at once.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
+/// How long an end waits for the answer about records that are being sent; the next start finds out otherwise.
+const LAST_WORD: Duration = Duration::from_millis(150);
+/// How long it waits for records while an answer is awaited.
+const SOON: Duration = Duration::from_millis(5);
+
 /// How to follow.
 #[derive(Debug, Clone, Default)]
 pub struct FollowOptions {
     /// Go on past poison records, listing them, instead of pausing at the first.
     pub skip_poison: bool,
+    /// Apply events without publishing what they emit, now or later.
+    pub no_emit: bool,
 }
 
 /// Starts following; builds the read model first where there is none. A read model that was built by another version of the
@@ -53,6 +62,10 @@ fn run(
     control: &mut Control,
 ) -> Result<ReadModelInfo, ReplayError> {
     let definition = compile(projection)?;
+    if !projection.emits.is_empty() && !options.no_emit {
+        // Before anything is built that could then not be followed.
+        client.check_write("publishing what a projection emits")?;
+    }
     if store.find(&projection.name)?.is_none() {
         let first = RebuildOptions {
             skip_poison: options.skip_poison,
@@ -63,6 +76,7 @@ fn run(
     let mut live = Live::open(store, &definition)?;
     let cancel = control.cancel.clone();
     live.interrupt_when(move || cancel.is_cancelled())?;
+    let mut publisher = publisher(client, &live, projection, options)?;
     loop {
         let log = survey(client, projection, control)?;
         let start = start_at(projection, &live, &log)?;
@@ -74,7 +88,15 @@ fn run(
             Ok(client.reader(ReadPlan { ranges, order })?)
         };
         let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
-        match go_on(&live, &start.ranges, open, &lookout, options.skip_poison, control) {
+        match go_on(
+            &live,
+            &start.ranges,
+            open,
+            &lookout,
+            options.skip_poison,
+            publisher.as_mut(),
+            control,
+        ) {
             Ok(Ended::Changed) => {}
             Ok(Ended::Cancelled | Ended::Paused | Ended::End) => return Ok(live.read_info()?),
             Err(ReplayError::Broker(error)) => {
@@ -86,6 +108,22 @@ fn run(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Who publishes what the projection emits, where it emits anything and that is wanted.
+fn publisher(
+    client: &Client,
+    live: &Live,
+    projection: &Projection,
+    options: &FollowOptions,
+) -> Result<Option<Publisher>, ReplayError> {
+    if options.no_emit || !live.publishes() {
+        return Ok(None);
+    }
+    client.check_write("publishing what a projection emits")?;
+    let courier = Threaded::start(Kafka::new(client.clone(), &projection.name, live.held()))?;
+    let topics = projection.emits.iter().map(|emit| emit.topic.clone()).collect();
+    Ok(Some(Publisher::new(courier, topics, options.skip_poison)))
 }
 
 fn start_at(projection: &Projection, live: &Live, log: &Log) -> Result<Start, ReplayError> {
@@ -219,10 +257,14 @@ pub(super) fn go_on<S: Source>(
     open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
     look: &dyn Look,
     skip_poison: bool,
+    publisher: Option<&mut Publisher>,
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
     let on_poison = if skip_poison { OnPoison::Skip } else { OnPoison::Pause };
     let mut fold = live.fold(on_poison)?;
+    if let Some(publisher) = &publisher {
+        fold.emit(publisher.goes_on())?;
+    }
     let starts = log::starts(ranges);
     if starts.len() > fold.position().len() {
         // A partition that was added is known from here on, whether or not it has records.
@@ -239,6 +281,7 @@ pub(super) fn go_on<S: Source>(
         fold,
         span,
         look,
+        publisher,
         meter: &mut control.meter,
         stop: &stop,
         since: None,
@@ -254,6 +297,7 @@ pub(super) fn go_on<S: Source>(
         };
         let result = following.run(&receiver, &done);
         drop(receiver);
+        let result = result.and_then(|ended| following.last_word(ended).map(|()| ended));
         match reading.join() {
             Ok(()) => result,
             Err(panic) => Err(crashed(&*panic)),
@@ -266,6 +310,7 @@ struct Following<'a, 'c> {
     fold: Fold<'c>,
     span: Span,
     look: &'a dyn Look,
+    publisher: Option<&'a mut Publisher>,
     meter: &'a mut Meter,
     stop: &'a dyn Fn() -> bool,
     /// When the open transaction began.
@@ -288,7 +333,9 @@ impl Following<'_, '_> {
                 Err(TryRecvError::Empty) => {
                     // Nothing waits: what was applied becomes visible now.
                     self.commit()?;
-                    match from.recv_timeout(WAIT) {
+                    self.publish()?;
+                    let busy = self.publisher.as_ref().is_some_and(|publisher| publisher.is_busy());
+                    match from.recv_timeout(if busy { SOON } else { WAIT }) {
                         Ok(fed) => fed,
                         Err(RecvTimeoutError::Timeout) => continue,
                         Err(RecvTimeoutError::Disconnected) => return self.alone(),
@@ -366,6 +413,7 @@ impl Following<'_, '_> {
             if old || self.fold.uncommitted() >= COMMIT_RECORDS {
                 self.commit()?;
             }
+            self.publish()?;
             if self.meter.is_due() {
                 self.say();
             }
@@ -377,6 +425,25 @@ impl Following<'_, '_> {
             return Ok(Some(Ended::Changed));
         }
         Ok(None)
+    }
+
+    /// Publishes what can be published without waiting.
+    fn publish(&mut self) -> Result<(), ReadModelError> {
+        match &mut self.publisher {
+            Some(publisher) => publisher.step(&mut self.fold, self.meter),
+            None => Ok(()),
+        }
+    }
+
+    /// What was applied is published also where nothing more is applied; what is on its way is waited for a little.
+    fn last_word(&mut self, ended: Ended) -> Result<(), ReplayError> {
+        let Some(publisher) = &mut self.publisher else {
+            return Ok(());
+        };
+        if let Ended::Paused | Ended::End = ended {
+            publisher.drain(&mut self.fold, self.meter, self.stop)?;
+        }
+        Ok(publisher.await_answer(LAST_WORD, &mut self.fold, self.meter)?)
     }
 
     /// Says once that records cannot come, and once that they can again.

@@ -122,7 +122,7 @@ pub(in crate::replay) fn followed(
         ends: log.log().ends(),
         changed: false,
     };
-    go_on(&live, &start.ranges, open, &look, skip, &mut control)
+    go_on(&live, &start.ranges, open, &look, skip, None, &mut control)
 }
 
 proptest! {

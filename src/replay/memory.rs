@@ -198,6 +198,11 @@ impl MemorySource {
             before: None,
         }
     }
+
+    /// Every record that is left.
+    pub(super) fn rest(self) -> Vec<Record> {
+        self.batches.flatten().collect()
+    }
 }
 
 impl Source for MemorySource {

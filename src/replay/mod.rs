@@ -19,6 +19,7 @@ mod lookout;
 #[cfg(test)]
 mod memory;
 pub mod progress;
+mod publish;
 pub mod rebuild;
 mod source;
 pub mod standing;

@@ -7,6 +7,7 @@ mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod dead_letters;
+mod emit;
 mod invariants;
 mod output;
 mod produce;

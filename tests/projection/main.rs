@@ -92,6 +92,10 @@ fn describe(projection: &Projection) -> String {
         writeln!(out, "line {} invariant {:?}", invariant.line, invariant.name).unwrap();
         statement(&mut out, projection, &invariant.select);
     }
+    for emit in &projection.emits {
+        writeln!(out, "line {} emit {:?} on {:?}", emit.line, emit.topic, emit.on).unwrap();
+        statement(&mut out, projection, &emit.select);
+    }
     for test in &projection.tests {
         writeln!(out, "line {} test {:?}", test.line, test.name).unwrap();
         for step in &test.steps {
@@ -175,6 +179,7 @@ fn the_hash_is_of_what_decides_the_rows() {
         PLAIN.replace("DELETE FROM t;", "DELETE FROM t"),
         PLAIN.replace("-- type: $.type", "-- type: $.\"type\""),
         PLAIN.replace("-- on: A", "-- on: \"A\""),
+        format!("{PLAIN}-- emit: out\nSELECT :id AS key, :n AS value;\n"),
         format!("{PLAIN}-- test: x\n-- given: {{}}\n-- expect:\nSELECT id FROM t;\n-- = no rows\n"),
     ] {
         assert_eq!(hash(&same), plain, "{same}");

@@ -105,6 +105,7 @@ fn info(name: &str, state: State) -> ReadModelInfo {
             poisoned: 1,
         },
         broken: Vec::new(),
+        emitted: None,
         state,
         updated_at: Timestamp(NOW.0 - 61_000),
         latest: Some(Timestamp(NOW.0 - 62_000)),

@@ -1,6 +1,7 @@
 //! Rebuilding and following over a cluster: what the log says is what the read model holds, however often it is killed.
 
 mod commands;
+mod emit;
 mod follow;
 mod kill;
 mod past;

@@ -88,7 +88,10 @@ fn poison_pauses_it_with_the_reason_and_what_came_before_is_kept() {
     let reason = paused(&info).unwrap();
     assert!(reason.starts_with(&format!("{topic}[0] offset 2: ")), "{reason}");
     assert_eq!((info.counts.applied, info.counts.poisoned), (2, 1));
-    let skip = FollowOptions { skip_poison: true };
+    let skip = FollowOptions {
+        skip_poison: true,
+        ..FollowOptions::default()
+    };
     let task = follow(client.clone(), store(folder.path()), projection(&text), skip);
     let task = seen(task, folder.path(), 4);
     drop(task);

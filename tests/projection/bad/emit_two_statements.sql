@@ -5,7 +5,8 @@
 CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 
 -- on: A
-DELETE FROM a;
+INSERT INTO a VALUES (:id, 1);
 
--- emit: overdrafts
+-- emit: out
+SELECT id AS key, n AS value FROM a;
 SELECT 1;

@@ -1,0 +1,514 @@
+//! The outbox: records that a projection emits, kept in the transaction of the rows that they come from, until they are published.
+//!
+//! What makes each be published once: its id is made of the event that it comes from, and travels with it as a header. Before
+//! records are sent it is known how far their topics reach, and after a crash only what lies past that has to be looked at to
+//! know which of them arrived.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::record::{Header, Position, TopicPartition};
+
+use super::bookkeeping::{self, headers_from_text, headers_to_text};
+use super::error::ReadModelError;
+use super::fold::Fold;
+use super::store;
+
+/// The header that carries a record's id.
+pub const ID_HEADER: &str = "foldlog-id";
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS _foldlog_outbox (
+  seq       INTEGER PRIMARY KEY,
+  id        TEXT NOT NULL UNIQUE,
+  topic     TEXT NOT NULL,
+  partition INTEGER,
+  key       ANY,
+  value     ANY,
+  timestamp INTEGER,
+  headers   TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS _foldlog_emit (
+  id        INTEGER PRIMARY KEY CHECK (id = 1),
+  published INTEGER NOT NULL,
+  refused   INTEGER NOT NULL,
+  reason    TEXT,
+  trouble   TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS _foldlog_emit_from (
+  topic       TEXT NOT NULL,
+  partition   INTEGER NOT NULL,
+  next_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _foldlog_emit_end (
+  topic       TEXT NOT NULL,
+  partition   INTEGER NOT NULL,
+  next_offset INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _foldlog_emit_ahead (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT OR IGNORE INTO _foldlog_emit VALUES (1, 0, 0, NULL, NULL);
+";
+
+/// A record that a projection emits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emission {
+    /// `projection/topic/partition/offset/number` of the event that it comes from, and which of that event's records it is.
+    pub id: String,
+    /// The topic that it is published to.
+    pub topic: String,
+    /// The partition; `None` lets the key decide.
+    pub partition: Option<i32>,
+    /// The key.
+    pub key: Option<Vec<u8>>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Milliseconds since 1970.
+    pub timestamp: Option<i64>,
+    /// Its headers, without that of its id.
+    pub headers: Vec<Header>,
+}
+
+impl Emission {
+    /// Bytes of it, about.
+    fn size(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize = headers
+            .map(|h| h.key.len() + h.value.as_ref().map_or(0, Vec::len))
+            .sum();
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len) + headers + self.id.len()
+    }
+}
+
+/// What an event was to emit and could not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The id that its first record would have had.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A record that waits, with its number in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number; records are published in its order.
+    pub seq: i64,
+    /// The record.
+    pub emission: Emission,
+}
+
+/// What is known of records that a projection emits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Emitted {
+    /// Records that were published.
+    pub published: u64,
+    /// Records that wait.
+    pub waiting: u64,
+    /// Records that could not be made or that the broker would not take, and that somebody chose to go on past.
+    pub refused: u64,
+    /// Why the last of those was refused.
+    pub reason: Option<String>,
+    /// Why nothing can be published at present, where it cannot.
+    pub trouble: Option<String>,
+}
+
+/// News of records on their way, to be written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settlement {
+    /// Numbers of records that were acknowledged.
+    pub sent: Vec<i64>,
+    /// Ids that were found in their topics.
+    pub found: Vec<String>,
+    /// A record that the broker does not take, and why.
+    pub refused: Option<(i64, String)>,
+    /// How far the topics reach behind all of these.
+    pub ends: Position,
+    /// What keeps records from being published, if anything does.
+    pub trouble: Option<String>,
+}
+
+/// Makes the tables where there are none yet. What is followed from `from` on is published.
+pub(super) fn prepare(connection: &Connection, from: &Position) -> rusqlite::Result<()> {
+    if exists(connection)? {
+        return Ok(());
+    }
+    connection.execute_batch(SCHEMA)?;
+    write_offsets(connection, "_foldlog_emit_from", from)
+}
+
+fn exists(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_outbox'")?
+        .exists([])
+}
+
+fn write_offsets(connection: &Connection, table: &str, offsets: &Position) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(&format!(
+        "INSERT INTO {table} VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset"
+    ))?;
+    for (at, next) in offsets.iter() {
+        statement.execute(params![&*at.topic, at.partition, next])?;
+    }
+    Ok(())
+}
+
+fn read_offsets(connection: &Connection, table: &str) -> rusqlite::Result<Position> {
+    connection
+        .prepare_cached(&format!("SELECT topic, partition, next_offset FROM {table}"))?
+        .query_map([], |row| {
+            Ok((TopicPartition::new(row.get::<_, String>(0)?, row.get(1)?), row.get(2)?))
+        })?
+        .collect()
+}
+
+/// What is known of what a read model emits; `None` where it emits nothing.
+pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Emitted>> {
+    if !exists(connection)? {
+        return Ok(None);
+    }
+    let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    connection
+        .query_row(
+            "SELECT published, refused, reason, trouble, (SELECT count(*) FROM _foldlog_outbox) FROM _foldlog_emit",
+            [],
+            |row| {
+                Ok(Emitted {
+                    published: count(row.get(0)?),
+                    refused: count(row.get(1)?),
+                    reason: row.get(2)?,
+                    trouble: row.get(3)?,
+                    waiting: count(row.get(4)?),
+                })
+            },
+        )
+        .optional()
+}
+
+/// A new build takes over what the one before had not published yet, and publishes nothing that comes from events which that one
+/// had applied or its own rebuild did.
+pub(super) fn carry_over(
+    connection: &Connection,
+    before: Option<&Path>,
+    emits: bool,
+    position: &Position,
+) -> Result<(), ReadModelError> {
+    let old = before.and_then(|path| match Before::open(path, connection) {
+        Ok(old) => old,
+        Err(error) => {
+            // A file that cannot be read must not keep its successor from being built.
+            tracing::warn!(%error, "what the build before had not published yet cannot be taken over");
+            None
+        }
+    });
+    let carry = || -> rusqlite::Result<()> {
+        if !emits && old.as_ref().is_none_or(|old| !old.emits) {
+            return Ok(());
+        }
+        let mut from = position.clone();
+        for (at, next) in old.iter().flat_map(|old| old.from.iter()) {
+            if from.next(at).is_none_or(|here| here < next) {
+                from.set(at.clone(), next);
+            }
+        }
+        prepare(connection, &from)?;
+        match &old {
+            Some(old) if old.emits => copy(&old.connection, connection),
+            _ => Ok(()),
+        }
+    };
+    carry()
+        .map_err(|error| ReadModelError::sqlite("cannot take over what the build before had not published yet", error))
+}
+
+/// The build before, of the same log.
+struct Before {
+    connection: Connection,
+    emits: bool,
+    /// What lies before this was emitted by it or by nobody.
+    from: Position,
+}
+
+impl Before {
+    /// `None` where it is of another cluster's log.
+    fn open(path: &Path, new: &Connection) -> Result<Option<Self>, ReadModelError> {
+        let connection = store::open_read_only(path)?;
+        let read = |connection: &Connection| -> rusqlite::Result<Option<(bool, Position)>> {
+            let cluster = |of: &Connection| {
+                of.query_row("SELECT cluster_id FROM _foldlog_model", [], |row| {
+                    row.get::<_, String>(0)
+                })
+            };
+            if cluster(connection)? != cluster(new)? {
+                return Ok(None);
+            }
+            let topics = (bookkeeping::read_topics(connection)?, bookkeeping::read_topics(new)?);
+            // A topic that was created anew begins again.
+            let same = |name: &str| {
+                topics
+                    .1
+                    .iter()
+                    .find(|(topic, _)| topic == name)
+                    .is_none_or(|topic| topics.0.contains(topic))
+            };
+            let emits = exists(connection)?;
+            let mut from = read_offsets(connection, "_foldlog_position")?;
+            if emits {
+                for (at, next) in read_offsets(connection, "_foldlog_emit_from")?.iter() {
+                    if from.next(at).is_none_or(|here| here < next) {
+                        from.set(at.clone(), next);
+                    }
+                }
+            }
+            let from = from.iter().filter(|(at, _)| same(&at.topic));
+            Ok(Some((emits, from.map(|(at, next)| (at.clone(), next)).collect())))
+        };
+        let found = read(&connection)
+            .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?;
+        Ok(found.map(|(emits, from)| Self {
+            connection,
+            emits,
+            from,
+        }))
+    }
+}
+
+fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
+    write_offsets(new, "_foldlog_emit_end", &read_offsets(old, "_foldlog_emit_end")?)?;
+    let mut ahead = new.prepare("INSERT INTO _foldlog_emit_ahead VALUES (?)")?;
+    let mut ids = old.prepare("SELECT id FROM _foldlog_emit_ahead")?;
+    let mut rows = ids.query([])?;
+    while let Some(row) = rows.next()? {
+        ahead.execute([row.get::<_, String>(0)?])?;
+    }
+    let mut insert = new.prepare(INSERT)?;
+    let mut select = old.prepare(SELECT)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        insert_into(&mut insert, &waiting(row)?.emission)?;
+    }
+    let state = old.query_row(
+        "SELECT published, refused, reason, trouble FROM _foldlog_emit",
+        [],
+        |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, Option<String>>(2)?,
+                row.get::<_, Option<String>>(3)?,
+            ))
+        },
+    )?;
+    new.execute(
+        "UPDATE _foldlog_emit SET published = ?, refused = ?, reason = ?, trouble = ?",
+        state,
+    )?;
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO _foldlog_outbox (id, topic, partition, key, value, timestamp, headers)
+                      VALUES (?, ?, ?, coalesce(?, ?), coalesce(?, ?), ?, ?)";
+const SELECT: &str = "SELECT seq, id, topic, partition, CAST(key AS BLOB), CAST(value AS BLOB), timestamp, headers
+                      FROM _foldlog_outbox ORDER BY seq";
+
+/// Text where it is UTF-8, so that whoever queries the table can read it.
+fn insert_into(insert: &mut rusqlite::Statement<'_>, emission: &Emission) -> rusqlite::Result<usize> {
+    let text = |bytes: &Option<Vec<u8>>| {
+        bytes
+            .as_deref()
+            .and_then(|bytes| std::str::from_utf8(bytes).ok().map(str::to_owned))
+    };
+    insert.execute(params![
+        emission.id,
+        emission.topic,
+        emission.partition,
+        text(&emission.key),
+        emission.key,
+        text(&emission.value),
+        emission.value,
+        emission.timestamp,
+        headers_to_text(&emission.headers),
+    ])
+}
+
+fn waiting(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waiting> {
+    Ok(Waiting {
+        seq: row.get(0)?,
+        emission: Emission {
+            id: row.get(1)?,
+            topic: row.get(2)?,
+            partition: row.get(3)?,
+            key: row.get(4)?,
+            value: row.get(5)?,
+            timestamp: row.get(6)?,
+            headers: headers_from_text(&row.get::<_, String>(7)?),
+        },
+    })
+}
+
+/// How a fold keeps what its events emit.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    /// Whether records are known that were published before this read model met their events.
+    ahead: bool,
+    refused: Vec<Refused>,
+}
+
+impl Fold<'_> {
+    /// From here on events emit. Where `go_on` says so, an event whose emit fails is applied and emits nothing; else it is
+    /// poison.
+    pub fn emit(&mut self, go_on: bool) -> Result<(), ReadModelError> {
+        let connection = self.connection;
+        let begin = || -> rusqlite::Result<(Position, bool)> {
+            let ahead = connection.prepare("SELECT 1 FROM _foldlog_emit_ahead")?.exists([])?;
+            Ok((read_offsets(connection, "_foldlog_emit_from")?, ahead))
+        };
+        begin()
+            .and_then(|(from, ahead)| {
+                self.outbox = Some(Outbox {
+                    ahead,
+                    refused: Vec::new(),
+                });
+                self.applier.emit(connection, from, go_on)
+            })
+            .map_err(|error| ReadModelError::sqlite("cannot prepare the emits", error))
+    }
+
+    /// Puts what the last event emits into the outbox.
+    pub(super) fn keep_emissions(&mut self) -> Result<(), ReadModelError> {
+        let Some(outbox) = &mut self.outbox else { return Ok(()) };
+        let (emissions, refused) = self.applier.take_emissions();
+        let keep = || -> rusqlite::Result<()> {
+            let mut insert = self.connection.prepare_cached(INSERT)?;
+            for emission in &emissions {
+                if outbox.ahead {
+                    let mut known = self
+                        .connection
+                        .prepare_cached("DELETE FROM _foldlog_emit_ahead WHERE id = ?")?;
+                    if known.execute([&emission.id])? > 0 {
+                        continue;
+                    }
+                }
+                insert_into(&mut insert, emission)?;
+            }
+            for refused in &refused {
+                self.connection
+                    .prepare_cached("UPDATE _foldlog_emit SET refused = refused + 1, reason = ?")?
+                    .execute([format!("{}: {}", refused.id, refused.reason)])?;
+            }
+            Ok(())
+        };
+        keep().map_err(|error| ReadModelError::sqlite("cannot write to the outbox", error))?;
+        outbox.refused.extend(refused);
+        Ok(())
+    }
+
+    /// Hands over what could not be emitted since the last call.
+    pub fn take_refused(&mut self) -> Vec<Refused> {
+        self.outbox
+            .as_mut()
+            .map(|outbox| std::mem::take(&mut outbox.refused))
+            .unwrap_or_default()
+    }
+
+    /// The next records to publish, in order: at most `most`, of about `bytes` together, and at least one. None while a transaction
+    /// is open, because what is not committed must not be seen.
+    pub fn waiting(&self, most: usize, bytes: usize) -> Result<Vec<Waiting>, ReadModelError> {
+        if self.open {
+            return Ok(Vec::new());
+        }
+        let read = || -> rusqlite::Result<Vec<Waiting>> {
+            let mut select = self.connection.prepare_cached(SELECT)?;
+            let mut rows = select.query([])?;
+            let (mut all, mut size) = (Vec::new(), 0);
+            while all.len() < most && size < bytes {
+                let Some(row) = rows.next()? else { break };
+                let next = waiting(row)?;
+                size += next.emission.size();
+                all.push(next);
+            }
+            Ok(all)
+        };
+        read().map_err(|error| ReadModelError::sqlite("cannot read the outbox", error))
+    }
+
+    /// Whether a transaction is open, which [`Fold::commit`] ends.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The topics of records that wait.
+    pub fn waiting_topics(&self) -> Result<Vec<String>, ReadModelError> {
+        let read = || -> rusqlite::Result<Vec<String>> {
+            self.connection
+                .prepare("SELECT DISTINCT topic FROM _foldlog_outbox ORDER BY topic")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        };
+        read().map_err(|error| ReadModelError::sqlite("cannot read the outbox", error))
+    }
+
+    /// How far the topics reached behind the last record that is known to be published.
+    pub fn emit_ends(&self) -> Result<Position, ReadModelError> {
+        read_offsets(self.connection, "_foldlog_emit_end")
+            .map_err(|error| ReadModelError::sqlite("cannot read the outbox", error))
+    }
+
+    /// Writes down what became of records, and commits it with whatever was applied. Says how many were found that had been
+    /// published.
+    pub fn settle(&mut self, news: &Settlement) -> Result<(), ReadModelError> {
+        self.begin()?;
+        let position = self.position();
+        let connection = self.connection;
+        let write = || -> rusqlite::Result<bool> {
+            let mut published = news.sent.len();
+            let mut by_number = connection.prepare_cached("DELETE FROM _foldlog_outbox WHERE seq = ?")?;
+            for seq in &news.sent {
+                by_number.execute([seq])?;
+            }
+            let mut by_id = connection.prepare_cached("DELETE FROM _foldlog_outbox WHERE id = ?")?;
+            let mut ahead = connection.prepare_cached("INSERT OR IGNORE INTO _foldlog_emit_ahead VALUES (?)")?;
+            let mut met = false;
+            for id in &news.found {
+                match by_id.execute([id])? {
+                    0 if is_ahead(id, &position) => met |= ahead.execute([id])? > 0,
+                    0 => {}
+                    _ => published += 1,
+                }
+            }
+            if let Some((seq, reason)) = &news.refused {
+                by_number.execute([seq])?;
+                connection.execute("UPDATE _foldlog_emit SET refused = refused + 1, reason = ?", [reason])?;
+            }
+            write_offsets(connection, "_foldlog_emit_end", &news.ends)?;
+            connection
+                .prepare_cached("UPDATE _foldlog_emit SET published = published + ?, trouble = ?")?
+                .execute(params![i64::try_from(published).unwrap_or(i64::MAX), news.trouble])?;
+            Ok(met)
+        };
+        let met = write().map_err(|error| ReadModelError::sqlite("cannot write to the outbox", error))?;
+        if let Some(outbox) = &mut self.outbox {
+            outbox.ahead |= met;
+        }
+        self.commit()
+    }
+}
+
+/// Whether a record comes from an event that lies past a position: it was published by a later state of this read model, of which
+/// this one is an older copy.
+fn is_ahead(id: &str, position: &Position) -> bool {
+    let mut parts = id.rsplitn(4, '/').skip(1);
+    let (Some(offset), Some(partition), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let (Ok(offset), Ok(partition), Some((_, topic))) =
+        (offset.parse::<i64>(), partition.parse(), rest.split_once('/'))
+    else {
+        return false;
+    };
+    position
+        .next(&TopicPartition::new(topic, partition))
+        .is_none_or(|next| offset >= next)
+}

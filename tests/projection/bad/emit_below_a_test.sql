@@ -1,0 +1,15 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- on: A
+INSERT INTO a VALUES (:id, 1);
+
+-- test: x
+-- given: {"type": "A", "id": "a"}
+-- expect: SELECT 1
+
+-- emit: out
+SELECT id AS key, n AS value FROM a;
