@@ -5,7 +5,7 @@ use std::thread;
 
 use miette::miette;
 
-use crate::replay::blame::{Blamed, blame};
+use crate::replay::blame::{Answered, BlameOptions, Blamed, blame};
 use crate::replay::rebuild::Until;
 
 use super::context::Context;
@@ -18,8 +18,9 @@ const WAITING: usize = 256;
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints every event that wrote the row, oldest first: where it stands in the log, the line of the handler that wrote, old \
-and new values. The log is replayed for it by the rules that the read model was built with.
+Prints every event that wrote the row, oldest first, as far as the read model has come: where it stands in the log, the line of \
+the handler that wrote, old and new values. A read model whose file says `-- history: on` keeps them and answers at once; for any \
+other the log is replayed by the rules that it was built with.
 
 Examples:
   foldlog blame account_balance account a1
@@ -36,7 +37,7 @@ pub struct Args {
     key: String,
     /// Only events that changed this column
     column: Option<String>,
-    /// Stop before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
+    /// Only events before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
     #[arg(long, value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
     until: Option<Until>,
 }
@@ -47,8 +48,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let (client, store) = (connection.client.clone(), connection.store.clone());
     let row = event::row(args.table, &args.key, args.column);
     let (tell, told) = sync_channel::<Blamed>(WAITING);
-    let task = blame(client, store, args.projection.clone(), row, args.until, tell);
     let json = context.json();
+    let options = BlameOptions {
+        until: args.until,
+        values: json,
+    };
+    let task = blame(client, store, args.projection.clone(), row, options, tell);
     let printing = thread::spawn(move || {
         for Blamed { tables, step } in told {
             if json {
@@ -70,6 +75,19 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             "none of {records} wrote that row"
         ));
     }
-    eprintln!("{} of {records}", show::counted(report.found, "event"));
+    let found = show::counted(report.found, "event");
+    match report.from {
+        Answered::History(history) => eprintln!(
+            "{found} of {records}, told by the history ({})",
+            show::bytes(history.bytes)
+        ),
+        Answered::Replay => eprintln!("{found} of {records}, found by a replay"),
+    }
+    if report.gone > 0 {
+        eprintln!(
+            "{} no longer in the log: their values are null here",
+            show::counted(report.gone, "record")
+        );
+    }
     Ok(())
 }

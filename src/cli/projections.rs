@@ -119,6 +119,10 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
     if let Some(emitted) = &info.emitted {
         reasons.extend(emits(emitted));
     }
+    if let Some(history) = info.history {
+        let (events, bytes) = (show::counted(history.events, "event"), show::bytes(history.bytes));
+        reasons.push(format!("keeps the history of {events}, {bytes}"));
+    }
     reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {
         reasons.push(format!(

@@ -37,6 +37,20 @@ pub(super) fn rate(per_second: f64) -> String {
     }
 }
 
+/// A size for people: `812 B`, `4.1 kB`, `312 MB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let size = bytes as f64;
+    match size {
+        s if s >= 1e10 => format!("{:.0} GB", s / 1e9),
+        s if s >= 1e9 => format!("{:.1} GB", s / 1e9),
+        s if s >= 1e7 => format!("{:.0} MB", s / 1e6),
+        s if s >= 1e6 => format!("{:.1} MB", s / 1e6),
+        s if s >= 1e4 => format!("{:.0} kB", s / 1e3),
+        s if s >= 1e3 => format!("{:.1} kB", s / 1e3),
+        _ => format!("{bytes} B"),
+    }
+}
+
 /// How long something takes: `0.4 s`, `03:12`, `1:02:03`.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -116,6 +130,7 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "skipped": info.counts.skipped,
         "poisoned": info.counts.poisoned,
         "emitted": info.emitted.as_ref().map(emitted_json),
+        "history": info.history.map(|history| json!({ "events": history.events, "bytes": history.bytes })),
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
     })

@@ -10,6 +10,7 @@ pub(super) const HEADERS: &[&str] = &[
     "topic",
     "type",
     "version",
+    "history",
     "upcast",
     "on",
     "invariant",

@@ -42,6 +42,8 @@ pub struct Projection {
     pub invariants: Vec<Invariant>,
     /// What is published after an event that is followed live, in file order; no part of the hash, because it decides no row.
     pub emits: Vec<Emit>,
+    /// Whether what each event does is kept; no part of the hash, because the rows are the same.
+    pub history: bool,
     /// The projection's own tests in file order; no part of the hash.
     pub tests: Vec<Test>,
     /// Every field that any handler binds; slot numbers in [`Binding::Field`] point here. The type is slot 0.

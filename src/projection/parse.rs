@@ -33,6 +33,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         topics: Vec::new(),
         type_path: None,
         version: None,
+        history: None,
         section: Section::Tables,
         schema: Vec::new(),
         handlers: Vec::new(),
@@ -117,6 +118,7 @@ struct Parser<'a> {
     topics: Vec<(String, Range<usize>)>,
     type_path: Option<Range<usize>>,
     version: Option<(usize, Range<usize>)>,
+    history: Option<(bool, Range<usize>)>,
     section: Section,
     schema: Vec<Statement>,
     handlers: Vec<Handler>,
@@ -156,8 +158,8 @@ impl Parser<'_> {
             "upcast" => return self.upcast(header),
             "invariant" => return self.invariant(header),
             "emit" => return self.emit(header),
-            "projection" | "topic" | "type" | "version" if self.section == Section::Tables => return Ok(()),
-            "projection" | "topic" | "type" | "version" => {
+            "projection" | "topic" | "type" | "version" | "history" if self.section == Section::Tables => return Ok(()),
+            "projection" | "topic" | "type" | "version" | "history" => {
                 let label = match self.section {
                     Section::Select(clause) => format!("below {clause}"),
                     _ => "below a handler".to_owned(),
@@ -392,6 +394,7 @@ impl Parser<'_> {
             topics,
             type_path,
             version,
+            history: self.history.is_some_and(|(on, _)| on),
             schema: self.schema,
             upcasts: self.upcasts,
             invariants: self.invariants,

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
+use super::history;
 use super::invariant;
 use super::latest::Latest;
 use super::outbox;
@@ -225,6 +226,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     position: Position::new(),
                     broken: Vec::new(),
                     emitted: None,
+                    history: None,
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
@@ -248,6 +250,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     let Some(mut info) = info else { return Ok(None) };
     info.broken = invariant::read(connection)?;
     info.emitted = outbox::read(connection)?;
+    info.history = history::info(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;

@@ -1,24 +1,24 @@
 //! What each event did to the rows, and how it is undone.
 //!
-//! Temporary triggers of ours hand the old and new values of every row to a function of this connection. SQLite's preupdate
-//! hook would cost less, but the bindings have it only where libclang generates them; and triggers see `WITHOUT ROWID` tables,
-//! which the update hook does not. A projection has no triggers of its own: they are refused.
+//! SQLite tells of every row before a statement writes it: what a conflict, a foreign key or a REPLACE takes away too, in tables
+//! with rowids and without. A projection has no triggers: they are refused.
+
+mod ffi;
+mod mirror;
+pub(super) mod row;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
 use super::dump::{quoted, tables};
-use super::query::Cell;
+use ffi::{Deed, Touched};
+use mirror::{Affinity, Mirror};
+pub use row::{Row, key_text};
 
-/// The function that the triggers call.
-const FUNCTION: &str = "_foldlog_row";
-/// Values in one call of it: SQLite takes 127 arguments as it is built.
-const VALUES: usize = 100;
-/// The columns before the values: table, what happened, which part of the row, rowid.
-const LEADING: usize = 4;
+/// What `pragma_table_xinfo` calls a generated column that is not stored.
+const VIRTUAL: i64 = 2;
 
 /// A row that an event wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,76 +28,26 @@ pub struct Change {
     /// The line of the statement that wrote it.
     pub line: usize,
     /// The rowid before, where the table has one that is not a column.
-    old_rowid: Option<i64>,
+    pub(super) old_rowid: Option<i64>,
     /// The rowid after.
-    new_rowid: Option<i64>,
+    pub(super) new_rowid: Option<i64>,
     /// The row before; `None` where there was none.
     pub before: Option<Row>,
     /// The row after; `None` where there is none any more.
     pub after: Option<Row>,
 }
 
-/// A row's values in the order of the table's columns.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row(Vec<Stored>);
-
-impl Row {
-    /// Its values as a query shows them.
-    pub fn cells(&self) -> Vec<Cell> {
-        self.0.iter().map(Stored::cell).collect()
-    }
-
-    fn at<'r>(&'r self, columns: &'r [usize]) -> impl Iterator<Item = &'r dyn ToSql> {
-        columns.iter().filter_map(|at| Some(self.0.get(*at)? as &dyn ToSql))
-    }
-
-    /// Its value in one column.
-    pub fn cell(&self, column: usize) -> Cell {
-        self.0.get(column).map_or(Cell::Null, Stored::cell)
-    }
-}
-
-/// A value as SQLite holds it, text that is not UTF-8 included: an undo must bring back the very bytes.
-#[derive(Debug, Clone, PartialEq)]
-enum Stored {
-    Null,
-    Integer(i64),
-    Real(f64),
-    Text(Vec<u8>),
-    Blob(Vec<u8>),
-}
-
-impl From<ValueRef<'_>> for Stored {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Null => Self::Null,
-            ValueRef::Integer(value) => Self::Integer(value),
-            ValueRef::Real(value) => Self::Real(value),
-            ValueRef::Text(bytes) => Self::Text(bytes.to_vec()),
-            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+impl Change {
+    /// One of which is known what a row was and became, and nothing of rowids: it cannot be undone.
+    pub(super) fn told(table: usize, line: usize, before: Option<Row>, after: Option<Row>) -> Self {
+        Self {
+            table,
+            line,
+            old_rowid: None,
+            new_rowid: None,
+            before,
+            after,
         }
-    }
-}
-
-impl Stored {
-    fn value(&self) -> ValueRef<'_> {
-        match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(value) => ValueRef::Integer(*value),
-            Self::Real(value) => ValueRef::Real(*value),
-            Self::Text(bytes) => ValueRef::Text(bytes),
-            Self::Blob(bytes) => ValueRef::Blob(bytes),
-        }
-    }
-
-    fn cell(&self) -> Cell {
-        super::query::cell(self.value())
-    }
-}
-
-impl ToSql for Stored {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.value()))
     }
 }
 
@@ -112,6 +62,9 @@ pub struct Watched {
     pub key: Vec<usize>,
     /// Which columns can be written.
     stored: Vec<usize>,
+    /// Which columns are computed when they are read.
+    computed: Vec<usize>,
+    affinities: Vec<Affinity>,
     /// What the rowid is called, where there is one that is not a column.
     rowid: Option<&'static str>,
 }
@@ -122,13 +75,28 @@ impl Watched {
         let stored = self.stored.iter().map(|at| quoted(&self.columns[*at]));
         self.rowid.map(str::to_owned).into_iter().chain(stored).collect()
     }
+
+    /// The row before or after; `settled` is unset where a value of it may be stored as another. What is computed is NULL.
+    fn image(&self, touched: &Touched<'_>, after: bool, settled: &mut bool) -> Result<Row, i32> {
+        let mut row = Row::default();
+        for (at, affinity) in self.affinities.iter().enumerate() {
+            if self.computed.contains(&at) {
+                row.push(ValueRef::Null);
+                continue;
+            }
+            let value = if after { touched.after(at)? } else { touched.before(at)? };
+            *settled &= affinity.keeps(value);
+            row.push(value);
+        }
+        Ok(row)
+    }
 }
 
 /// Records what the statements of a connection do to rows. Clones share what was recorded.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     tables: Arc<[Watched]>,
-    /// Whether there is what AUTOINCREMENT has given out, which no trigger sees.
+    /// Whether there is what AUTOINCREMENT has given out, of which SQLite tells nothing.
     pub(super) sequences: bool,
     seen: Arc<Mutex<Seen>>,
 }
@@ -139,31 +107,24 @@ struct Seen {
     line: usize,
     lines: Vec<usize>,
     changes: Vec<Change>,
+    /// Which of the changes have a row that is not yet as it is stored.
+    unsettled: Vec<usize>,
+    mirror: Option<Mirror>,
+    /// SQLite's code for what could not be read.
+    failed: Option<i32>,
 }
 
 impl Recorder {
-    /// Begins to record on a connection whose tables are there.
+    /// Begins to record on a connection whose tables are there. What was prepared on it before may not be told whole.
     pub(super) fn install(connection: &Connection) -> rusqlite::Result<Self> {
-        let watched = tables(connection, "main")?
-            .into_iter()
-            .map(|name| watched(connection, name))
-            .collect::<rusqlite::Result<Vec<_>>>()?;
         let recorder = Self {
-            tables: watched.into(),
+            tables: watched_tables(connection)?,
             sequences: super::scratch::has_sequences(connection)?,
             seen: Arc::default(),
         };
-        let seen = Arc::clone(&recorder.seen);
-        let flags = FunctionFlags::SQLITE_UTF8;
-        connection.create_scalar_function(FUNCTION, -1, flags, move |context| {
-            lock(&seen).take(context)?;
-            Ok(0)
-        })?;
-        // A row that OR REPLACE takes away is told to DELETE triggers only where they are recursive.
-        connection.execute_batch("PRAGMA recursive_triggers = ON")?;
-        for (number, table) in recorder.tables.iter().enumerate() {
-            connection.execute_batch(&triggers(number, table))?;
-        }
+        connection.flush_prepared_statement_cache();
+        let (tables, seen) = (Arc::clone(&recorder.tables), Arc::clone(&recorder.seen));
+        ffi::listen(connection, move |touched| lock(&seen).take(&tables, touched))?;
         Ok(recorder)
     }
 
@@ -179,10 +140,32 @@ impl Recorder {
         seen.lines.push(line);
     }
 
-    /// The lines of the statements that ran since the last call, and what they did.
-    pub(super) fn take(&self) -> (Vec<usize>, Vec<Change>) {
+    /// Hands `take` the lines of the statements that ran since the last call, and what they did, and forgets both.
+    pub(super) fn drain<T>(
+        &self,
+        connection: &Connection,
+        take: impl FnOnce(&mut Vec<usize>, &mut Vec<Change>) -> T,
+    ) -> rusqlite::Result<T> {
         let mut seen = lock(&self.seen);
-        (std::mem::take(&mut seen.lines), std::mem::take(&mut seen.changes))
+        let seen = &mut *seen;
+        if let Some(code) = seen.failed.take() {
+            let error = rusqlite::ffi::Error::new(code);
+            return Err(rusqlite::Error::SqliteFailure(
+                error,
+                Some("cannot read a row that an event writes".to_owned()),
+            ));
+        }
+        if !seen.unsettled.is_empty() {
+            seen.settle(connection, &self.tables)?;
+        }
+        let taken = take(&mut seen.lines, &mut seen.changes);
+        seen.forget();
+        Ok(taken)
+    }
+
+    /// Forgets what was recorded: it was rolled back.
+    pub(super) fn forget(&self) {
+        lock(&self.seen).forget();
     }
 
     /// Takes changes back, the last one first. Foreign keys must be off: what a cascade did is among the changes.
@@ -201,53 +184,79 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a call of the function is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Image {
-    Inserted = 0,
-    Deleted = 1,
-    /// The row before an update; its row after follows.
-    Replaced = 2,
-    Replacing = 3,
-}
-
 impl Seen {
-    fn take(&mut self, context: &Context<'_>) -> rusqlite::Result<()> {
-        if self.quiet {
-            return Ok(());
+    /// Takes down a row that is about to be written.
+    fn take(&mut self, tables: &[Watched], touched: &Touched<'_>) {
+        if self.quiet || !touched.main {
+            return;
         }
-        let values = (LEADING..context.len()).map(|at| Stored::from(context.get_raw(at)));
-        let (table, image, part): (i64, i64, i64) = (context.get(0)?, context.get(1)?, context.get(2)?);
-        let rowid: Option<i64> = context.get(3)?;
-        let after = image == Image::Inserted as i64 || image == Image::Replacing as i64;
-        if part == 0 && image != Image::Replacing as i64 {
-            self.changes.push(Change {
-                table: usize::try_from(table).unwrap_or(usize::MAX),
-                line: self.line,
-                old_rowid: None,
-                new_rowid: None,
-                before: None,
-                after: None,
-            });
+        let table = tables.iter().position(|table| table.name.as_bytes() == touched.table);
+        let Some((number, table)) = table.and_then(|number| Some((number, tables.get(number)?))) else {
+            return;
+        };
+        let mut settled = table.computed.is_empty();
+        let mut image = |there: bool, after: bool| match there {
+            true => table.image(touched, after, &mut settled).map(Some),
+            false => Ok(None),
+        };
+        let images = image(touched.deed != Deed::Insert, false)
+            .and_then(|before| Ok((before, image(touched.deed != Deed::Delete, true)?)));
+        let (before, after) = match images {
+            Ok(images) => images,
+            Err(code) => {
+                self.failed = Some(code);
+                return;
+            }
+        };
+        if !settled {
+            self.unsettled.push(self.changes.len());
         }
-        let Some(change) = self.changes.last_mut() else {
-            return Ok(());
+        let rowid = table.rowid.is_some();
+        self.changes.push(Change {
+            table: number,
+            line: self.line,
+            old_rowid: (rowid && before.is_some()).then_some(touched.old_rowid),
+            new_rowid: (rowid && after.is_some()).then_some(touched.new_rowid),
+            before,
+            after,
+        });
+    }
+
+    fn settle(&mut self, connection: &Connection, tables: &[Watched]) -> rusqlite::Result<()> {
+        let mirror = match self.mirror.take() {
+            Some(mirror) => mirror,
+            None => Mirror::of(connection, tables)?,
         };
-        let row = if after {
-            change.new_rowid = rowid;
-            &mut change.after
-        } else {
-            change.old_rowid = rowid;
-            &mut change.before
-        };
-        row.get_or_insert_with(|| Row(Vec::new())).0.extend(values);
+        let mirror = self.mirror.insert(mirror);
+        for at in self.unsettled.drain(..) {
+            let Some(change) = self.changes.get_mut(at) else {
+                continue;
+            };
+            let table = tables.get(change.table).ok_or(rusqlite::Error::InvalidQuery)?;
+            for row in [&mut change.before, &mut change.after].into_iter().flatten() {
+                *row = mirror.settle(table, row)?;
+            }
+        }
         Ok(())
     }
+
+    fn forget(&mut self) {
+        self.lines.clear();
+        self.changes.clear();
+        self.unsettled.clear();
+        self.failed = None;
+    }
+}
+
+/// The projection's own tables of a connection, in the order in which [`Change::table`] counts them.
+pub(super) fn watched_tables(connection: &Connection) -> rusqlite::Result<Arc<[Watched]>> {
+    let names = tables(connection, "main")?.into_iter();
+    names.map(|name| watched(connection, name)).collect()
 }
 
 pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result<Watched> {
     let mut columns = Vec::new();
-    let mut stored = Vec::new();
+    let (mut stored, mut computed) = (Vec::new(), Vec::new());
     let mut key = Vec::new();
     let mut declared = Vec::new();
     let mut list = connection
@@ -257,8 +266,10 @@ pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result
         let at = columns.len();
         columns.push(row.get::<_, String>(0)?);
         declared.push(row.get::<_, String>(3)?);
-        if row.get::<_, i64>(1)? == 0 {
-            stored.push(at);
+        match row.get::<_, i64>(1)? {
+            0 => stored.push(at),
+            VIRTUAL => computed.push(at),
+            _ => {}
         }
         let place: i64 = row.get(2)?;
         if place > 0 {
@@ -266,10 +277,10 @@ pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result
         }
     }
     key.sort_unstable();
-    let without_rowid: bool = connection.query_row(
-        "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?",
+    let (without_rowid, strict): (bool, bool) = connection.query_row(
+        "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?",
         [&name],
-        |row| row.get(0),
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let key_index: bool = connection.query_row(
         "SELECT EXISTS (SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk')",
@@ -284,47 +295,20 @@ pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result
         name,
         key: key.into_iter().map(|(_, at)| at).collect(),
         stored,
+        computed,
+        affinities: declared.iter().map(|declared| Affinity::of(declared, strict)).collect(),
         rowid: rowid.filter(|_| !without_rowid && !alias),
         columns,
     })
 }
 
-/// The triggers of one table: a call for each part of a row.
-fn triggers(number: usize, table: &Watched) -> String {
-    let calls = |image: Image, row: &str| {
-        let parts = table.columns.chunks(VALUES).enumerate().map(|(part, columns)| {
-            let rowid = table.rowid.map_or("NULL".to_owned(), |name| format!("{row}.{name}"));
-            let values: Vec<_> = columns
-                .iter()
-                .map(|column| format!("{row}.{}", quoted(column)))
-                .collect();
-            let values = values.join(", ");
-            format!(
-                "SELECT {FUNCTION}({number}, {}, {part}, {rowid}, {values});",
-                image as i64
-            )
-        });
-        parts.collect::<String>()
-    };
-    let inserted = calls(Image::Inserted, "new");
-    let deleted = calls(Image::Deleted, "old");
-    let updated = calls(Image::Replaced, "old") + &calls(Image::Replacing, "new");
-    [("INSERT", inserted), ("DELETE", deleted), ("UPDATE", updated)]
-        .into_iter()
-        .map(|(event, body)| {
-            let (name, on) = (quoted(&format!("_foldlog_{number}_{event}")), quoted(&table.name));
-            format!("CREATE TEMP TRIGGER {name} AFTER {event} ON main.{on} BEGIN {body} END;")
-        })
-        .collect()
-}
-
 fn undo(connection: &Connection, table: &Watched, change: &Change) -> rusqlite::Result<()> {
     let name = quoted(&table.name);
     let columns = table.written();
-    let mut values: Vec<&dyn ToSql> = Vec::new();
+    let mut values: Vec<ToSqlOutput<'_>> = Vec::new();
     if let Some(before) = &change.before {
         if table.rowid.is_some() {
-            values.push(&change.old_rowid);
+            values.push(change.old_rowid.to_sql()?);
         }
         values.extend(before.at(&table.stored));
     }
@@ -341,7 +325,7 @@ fn undo(connection: &Connection, table: &Watched, change: &Change) -> rusqlite::
     };
     if let Some(after) = &change.after {
         match table.rowid {
-            Some(_) => values.push(&change.new_rowid),
+            Some(_) => values.push(change.new_rowid.to_sql()?),
             None => values.extend(after.at(&table.key)),
         }
     }

@@ -1,5 +1,6 @@
 //! The fold: records through the handlers, counted, and committed with the position that they lead to.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +13,9 @@ use crate::record::{Position, RecordRef, TopicPartition};
 use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping;
 use super::changes::Recorder;
-use super::compile::Definition;
+use super::compile::{Definition, text_of};
 use super::error::ReadModelError;
+use super::history::Journal;
 use super::invariant::{self, Broken};
 use super::latest::Latest;
 use super::missing::MissingField;
@@ -72,6 +74,7 @@ pub struct Fold<'c> {
     recorder: Option<Recorder>,
     /// Where what events emit is kept, where they do.
     pub(super) outbox: Option<Outbox>,
+    journal: Option<Journal>,
 }
 
 impl<'c> Fold<'c> {
@@ -99,6 +102,7 @@ impl<'c> Fold<'c> {
             latest: Latest::default(),
             recorder: None,
             outbox: None,
+            journal: None,
         })
     }
 
@@ -106,6 +110,14 @@ impl<'c> Fold<'c> {
     pub(super) fn record(&mut self, recorder: Recorder) {
         self.applier.record(recorder.clone());
         self.recorder = Some(recorder);
+    }
+
+    /// Keeps the history of what events do, from here on. It was made before the fold.
+    pub(super) fn keep(&mut self, journal: Option<Journal>) {
+        if let Some(journal) = &journal {
+            self.applier.record(journal.recorder.clone());
+        }
+        self.journal = journal;
     }
 
     /// What became of the records so far.
@@ -158,6 +170,15 @@ impl<'c> Fold<'c> {
             }
             self.begin()?;
             let outcome = self.applier.apply(&record, &mut slots)?;
+            if let Some(journal) = &mut self.journal {
+                match outcome {
+                    Outcome::Applied => journal
+                        .applied(self.connection, &record, text_of(slots.first()).as_deref())
+                        .map_err(|error| ReadModelError::sqlite("cannot write the history", error))?,
+                    // What the statements before the failed one did has been rolled back.
+                    Outcome::Ignored | Outcome::Poison(_) => journal.recorder.forget(),
+                }
+            }
             if self.counted(&record, outcome)? {
                 return Ok(Folded::Poisoned);
             }
@@ -203,17 +224,19 @@ impl<'c> Fold<'c> {
         let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest.clone());
         let mut slots = Vec::new();
         let outcome = self.applier.apply(record, &mut slots)?;
-        let (lines, mut changes) = self.recorder.as_ref().map(Recorder::take).unwrap_or_default();
+        let (lines, mut changes) = match &self.recorder {
+            Some(recorder) => recorder
+                .drain(self.connection, |lines, changes| {
+                    (std::mem::take(lines), std::mem::take(changes))
+                })
+                .map_err(|error| ReadModelError::sqlite("cannot tell what an event did", error))?,
+            None => (Vec::new(), Vec::new()),
+        };
         if let Outcome::Poison(_) = outcome {
             // What the statements before the failed one did has been rolled back.
             changes.clear();
         }
-        let event = match slots.first() {
-            Some(Scalar::Text(event)) => Some(event.to_string()),
-            Some(Scalar::Integer(event)) => Some(event.to_string()),
-            Some(Scalar::Real(event)) => Some(event.to_string()),
-            Some(Scalar::Null | Scalar::Blob(_)) | None => None,
-        };
+        let event = text_of(slots.first()).map(Cow::into_owned);
         self.counted(record, outcome.clone())?;
         Ok(Effect {
             event,
@@ -320,10 +343,19 @@ impl<'c> Fold<'c> {
             .map_err(|error| ReadModelError::sqlite("cannot take the dead letters off the list", error))
     }
 
+    /// Writes what is left of the history, where there is one: whoever commits by other means than [`Fold::commit`] does it before.
+    pub fn write_history(&mut self) -> Result<(), ReadModelError> {
+        let written = self
+            .journal
+            .as_mut()
+            .map_or(Ok(()), |journal| journal.flush(self.connection));
+        written.map_err(|error| ReadModelError::sqlite("cannot write the history", error))
+    }
+
     /// Commits rows, position, counts, state and dead letters together.
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
         self.shield(true);
-        let written = self.begin().and_then(|()| {
+        let written = self.begin().and_then(|()| self.write_history()).and_then(|()| {
             self.write()
                 .map_err(|error| ReadModelError::sqlite("cannot commit", error))
         });

@@ -14,6 +14,7 @@
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
 //! | [`scratch`] | a private copy at a moment of the past |
 //! | [`changes`] | what each event did to the rows, and how it is undone |
+//! | [`history`] | what each event did, kept beside the rows, and what wrote a row |
 //! | [`net`] | what an event did to the rows in all |
 //! | [`compare`] | two read models row by row |
 //! | [`query`] | SQL over read models |
@@ -30,6 +31,7 @@ pub mod error;
 mod explain;
 pub mod fold;
 mod guard;
+pub mod history;
 pub mod invariant;
 pub mod latest;
 mod lock;

@@ -61,6 +61,21 @@ pub struct Effect {
     pub(super) sequences: Vec<(String, i64)>,
 }
 
+impl Effect {
+    /// One that is told and cannot be undone.
+    pub fn told(event: Option<String>, lines: Vec<usize>, changes: Vec<Change>) -> Self {
+        Self {
+            event,
+            outcome: Outcome::Applied,
+            lines,
+            changes,
+            next: None,
+            latest: Latest::default(),
+            sequences: Vec::new(),
+        }
+    }
+}
+
 impl Scratch {
     /// A copy of a snapshot, or an empty read model.
     pub fn new(
@@ -167,8 +182,7 @@ impl Scratch {
         fold::resume(&self.connection, &self.definition, OnPoison::Skip)
     }
 
-    /// The same, which says of each event what it did: [`Fold::step`]. From the first such fold on, each costs about twice as
-    /// much.
+    /// The same, which says of each event what it did: [`Fold::step`].
     pub fn recorded(&mut self) -> Result<Fold<'_>, ReadModelError> {
         let recorder = self.recorder()?;
         let mut fold = self.fold()?;
@@ -260,7 +274,7 @@ pub(super) fn has_sequences(connection: &Connection) -> rusqlite::Result<bool> {
         .exists([])
 }
 
-/// What AUTOINCREMENT has given out: no trigger sees it.
+/// What AUTOINCREMENT has given out: SQLite tells nothing of it.
 pub(super) fn sequences(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
     connection
         .prepare_cached("SELECT name, seq FROM sqlite_sequence")?

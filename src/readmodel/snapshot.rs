@@ -14,6 +14,7 @@ use super::apply::Bound;
 use super::changes::{self, Watched};
 use super::dump::quoted;
 use super::error::ReadModelError;
+use super::history;
 use super::store::{self, ReadModelInfo, Store};
 use super::writer;
 
@@ -131,6 +132,10 @@ fn copy(from: &Connection, path: &Path) -> Result<(), ReadModelError> {
         let mut rows = list.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, name, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            if name.starts_with(history::PREFIX) {
+                // A moment of the past has no use for it, and it may be larger than all the rows.
+                continue;
+            }
             if kind != "table" {
                 rest.push(sql);
             } else {

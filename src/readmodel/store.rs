@@ -15,6 +15,7 @@ use crate::record::{Position, Timestamp, TopicPartition};
 
 use super::bookkeeping;
 use super::error::ReadModelError;
+use super::history::HistoryInfo;
 use super::invariant::Broken;
 use super::outbox::Emitted;
 use super::snapshot::Snapshots;
@@ -100,6 +101,8 @@ pub struct ReadModelInfo {
     pub broken: Vec<Broken>,
     /// What became of the records that it emits; `None` where it emits none.
     pub emitted: Option<Emitted>,
+    /// The history that it keeps; `None` where it keeps none.
+    pub history: Option<HistoryInfo>,
     /// Whether it can be relied on.
     pub state: State,
     /// When its last transaction committed.
@@ -166,6 +169,7 @@ impl Store {
                     counts: Counts::default(),
                     broken: Vec::new(),
                     emitted: None,
+                    history: None,
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },

@@ -17,6 +17,7 @@ use super::bookkeeping::{self, Identity};
 use super::compile::Definition;
 use super::error::ReadModelError;
 use super::fold::{Fold, OnPoison, resume};
+use super::history::{self, Journal};
 use super::latest::Latest;
 use super::lock::Lock;
 use super::outbox;
@@ -92,7 +93,11 @@ impl Building {
              PRAGMA cache_size = -{BUILD_CACHE_KIB};
              BEGIN EXCLUSIVE"
         ))?;
-        create(&self.connection, &self.definition, origin)
+        create(&self.connection, &self.definition, origin)?;
+        if self.definition.projection().history {
+            history::create(&self.connection)?;
+        }
+        Ok(())
     }
 
     /// The snapshots that are taken of it.
@@ -111,7 +116,9 @@ impl Building {
 
     /// The fold into this build.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
+        let journal = journal(&self.connection)?;
         let mut fold = Fold::new(&self.connection, &self.definition, on_poison)?;
+        fold.keep(journal);
         fold.open = true;
         Ok(fold)
     }
@@ -287,7 +294,9 @@ impl Live {
 
     /// The fold that goes on from the read model's position.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
+        let journal = journal(&self.connection)?;
         let mut fold = resume(&self.connection, &self.definition, on_poison)?;
+        fold.keep(journal);
         fold.committing = Some(self.committing.clone());
         Ok(fold)
     }
@@ -299,6 +308,11 @@ fn prepare_outbox(connection: &Connection, position: &Position) -> rusqlite::Res
     let prepared = outbox::prepare(connection, position);
     connection.execute_batch(if prepared.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     prepared
+}
+
+/// The history that the read model of a connection keeps, if it keeps one.
+fn journal(connection: &Connection) -> Result<Option<Journal>, ReadModelError> {
+    Journal::of(connection).map_err(|error| ReadModelError::sqlite("cannot go on with the history", error))
 }
 
 /// Makes the tables of a definition, and those in which a read model remembers what it is.

@@ -243,4 +243,4 @@ pub(super) fn is_empty(range: &Range) -> bool {
 
 #[cfg(test)]
 #[path = "at_tests.rs"]
-mod tests;
+pub(in crate::replay) mod tests;

@@ -11,9 +11,9 @@ use crate::readmodel::scratch::Effect;
 use crate::record::Record;
 
 /// Every way in which a handler can write that an undo might get wrong: rowids that are no column, a key that is updated, rows
-/// that a conflict or a foreign key takes away, AUTOINCREMENT, generated columns, text that is not UTF-8, more columns than
-/// SQLite takes arguments.
-fn odd() -> String {
+/// that a conflict or a foreign key takes away, AUTOINCREMENT, generated columns, values that their column stores as others, text
+/// that is not UTF-8, many columns.
+pub(in crate::replay) fn odd() -> String {
     let wide: Vec<String> = (0..130).map(|n| format!("c{n} INTEGER")).collect();
     format!(
         "-- projection: accounts
@@ -35,6 +35,7 @@ INSERT INTO wide (part, c0, c129) VALUES (@partition, 1, :amount)
 ON CONFLICT (part) DO UPDATE SET c0 = c0 + 1, c129 = excluded.c129;
 
 -- on: Out
+UPDATE account SET rowid = :amount, balance = :amount || '' WHERE id = :id;
 UPDATE OR REPLACE child SET id = id || 'x' WHERE account = :id;
 DELETE FROM entry WHERE n = (SELECT max(n) FROM entry);
 

@@ -74,6 +74,12 @@ fn run(
         rebuild::run(client, store, &definition, &first, control)?;
     }
     let mut live = Live::open(store, &definition)?;
+    if projection.history && live.info().history.is_none() {
+        let (name, file) = (&projection.name, &projection.file);
+        control.meter.notice(format!(
+            "{file} asks for a history, and `{name}` was built without: `foldlog rebuild {file}` begins one"
+        ));
+    }
     let cancel = control.cancel.clone();
     live.interrupt_when(move || cancel.is_cancelled())?;
     let mut publisher = publisher(client, &live, projection, options)?;

@@ -92,13 +92,21 @@ impl Log {
         }
     }
 
+    /// Where each partition begins.
+    pub(super) fn starts(&self) -> Position {
+        self.marks(|marks| marks.low)
+    }
+
     /// Where each partition ends.
     pub(super) fn ends(&self) -> Position {
-        let ends = self.topics.iter().flat_map(|topic| {
-            let partition = |marks: &Watermarks| TopicPartition::new(topic.name.clone(), marks.partition);
-            topic.partitions.iter().map(move |marks| (partition(marks), marks.high))
-        });
-        ends.collect()
+        self.marks(|marks| marks.high)
+    }
+
+    fn marks(&self, mark: impl Fn(&Watermarks) -> i64) -> Position {
+        let topics = self.topics.iter();
+        let all = topics.flat_map(|topic| topic.partitions.iter().map(move |marks| (topic, marks)));
+        all.map(|(topic, marks)| (TopicPartition::new(topic.name.clone(), marks.partition), mark(marks)))
+            .collect()
     }
 
     /// Everything that the log holds, up to `until`.

@@ -11,6 +11,7 @@ mod changed;
 pub mod drift;
 pub mod error;
 pub mod faults;
+mod fetch;
 pub mod follow;
 mod interleave;
 mod keeper;

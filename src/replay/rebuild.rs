@@ -171,6 +171,7 @@ pub(super) fn build<S: Source>(
             "the reader ended before offset {end} of {partition}"
         )));
     }
+    fold.write_history()?;
     let (counts, latest) = (fold.counts(), fold.latest().clone());
     drop(fold);
     control.meter.phase(Phase::Finishing);

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::broker::reader::Range;
-use crate::readmodel::changes::{Change, Row, Watched};
+use crate::readmodel::changes::{Change, Row, Watched, key_text};
 use crate::readmodel::query::{Cell, Session};
 use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::store::ReadModelInfo;
@@ -70,7 +70,7 @@ impl RowGoal {
     pub fn row(table: &str, key: &[Cell]) -> Self {
         Self {
             table: table.to_owned(),
-            key: key.iter().map(text).collect(),
+            key: key.iter().map(key_text).collect(),
             column: None,
         }
     }
@@ -80,7 +80,7 @@ impl RowGoal {
         let Some(table) = tables.get(change.table) else {
             return false;
         };
-        let key_of = |row: &Row| table.key.iter().map(|at| text(&row.cell(*at))).collect::<Vec<_>>();
+        let key_of = |row: &Row| table.key.iter().map(|at| key_text(&row.cell(*at))).collect::<Vec<_>>();
         let images = [change.before.as_ref(), change.after.as_ref()];
         let of_row = images.into_iter().flatten().any(|row| key_of(row) == self.key);
         if !table.name.eq_ignore_ascii_case(&self.table) || !of_row {
@@ -90,17 +90,6 @@ impl RowGoal {
         let at = table.columns.iter().position(|name| name.eq_ignore_ascii_case(column));
         let [before, after] = images.map(|row| Some(row?.cell(at?)));
         before != after
-    }
-}
-
-/// A value of a key as it is written on a command line.
-fn text(cell: &Cell) -> String {
-    match cell {
-        Cell::Null => "null".to_owned(),
-        Cell::Integer(value) => value.to_string(),
-        Cell::Real(value) => value.to_string(),
-        Cell::Text(value) => value.clone(),
-        Cell::Blob(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     }
 }
 

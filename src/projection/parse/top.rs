@@ -27,6 +27,7 @@ impl Parser<'_> {
                 "topic" => self.topic(header)?,
                 "type" => self.type_path(header)?,
                 "version" => self.version_path(header)?,
+                "history" => self.history(header)?,
                 _ => {}
             }
         }
@@ -110,6 +111,29 @@ impl Parser<'_> {
         )?;
         let slot = statement::slot(&mut self.fields, path);
         self.version = Some((slot, header.value_span.clone()));
+        Ok(())
+    }
+
+    fn history(&mut self, header: &Header) -> Result<()> {
+        if let Some((_, first)) = &self.history {
+            return Err(self
+                .error(
+                    header.span.clone(),
+                    "the file says twice whether to keep the history",
+                    "again",
+                )
+                .also(first.clone(), "the first"));
+        }
+        let on = match header.value.to_ascii_lowercase().as_str() {
+            "on" => true,
+            "off" => false,
+            _ => {
+                return Err(self
+                    .error(header.value_span.clone(), "a history is on or off", "this is neither")
+                    .with_help("write `-- history: on`: what each event does to the rows is then kept, and `foldlog blame` answers at once"));
+            }
+        };
+        self.history = Some((on, header.value_span.clone()));
         Ok(())
     }
 

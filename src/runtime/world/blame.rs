@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::app::job::{Event, Failure, Outlet};
 use crate::app::moment::{Applied, Underway, Wrote};
 use crate::app::screens::blame::Asked;
-use crate::replay::blame::{Blamed, blame};
+use crate::replay::blame::{BlameOptions, Blamed, blame};
 use crate::replay::rebuild::Until;
 use crate::replay::step::RowGoal;
 
@@ -32,8 +32,12 @@ impl Studio {
         };
         let (tell, told) = sync_channel::<Blamed>(AHEAD);
         let (client, store) = (link.client.clone(), link.store.clone());
-        let until = asked.until.clone().map(Until::Position);
-        let task = blame(client, store, asked.read_model.clone(), row, until, tell);
+        let options = BlameOptions {
+            until: asked.until.clone().map(Until::Position),
+            // The list is searched for what the records say.
+            values: true,
+        };
+        let task = blame(client, store, asked.read_model.clone(), row, options, tell);
         let progress = task.progress();
         let mut wrote = Wrote::default();
         let mut said = Instant::now();

@@ -3,6 +3,7 @@
 use super::commands::Commands;
 use super::{accounts, event, write};
 use crate::common::cluster::{Cluster, scratch};
+use crate::common::eventually;
 
 #[test]
 fn the_past_is_walked_and_blamed() {
@@ -95,4 +96,66 @@ fn the_past_is_walked_and_blamed() {
     );
     assert!(run(&["step", "accounts", "--type", "Never"]).contains("the log's end came first"));
     assert!(run(&["step", "accounts", "--until", "DELETE FROM account"]).contains("a condition may only read"));
+}
+
+/// A read model that keeps its history tells from it what another finds by a replay, after a follow went on with it too.
+#[test]
+fn a_history_tells_what_a_replay_finds() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic(2);
+    let events = |numbers: std::ops::Range<i64>| {
+        let events = numbers.map(|n| (&*topic, (n % 7 % 2) as i32, 1_700_000_000_000 + n, Some(event(n))));
+        write(&cluster.client(), events);
+    };
+    events(0..70);
+    let folders = [scratch(), scratch()];
+    let [kept, plain] = [true, false].map(|history| {
+        let kept = if history { "on" } else { "off" };
+        let text = accounts(&[&topic]).replacen("-- topic:", &format!("-- history: {kept}\n-- topic:"), 1);
+        let commands = Commands::new(&cluster, folders[usize::from(history)].path(), &text);
+        commands.output(&["rebuild", commands.file.to_str().unwrap()]);
+        commands
+    });
+    let asked = |commands: &Commands| {
+        let questions: [&[&str]; 4] = [
+            &["blame", "accounts", "account", "a3"],
+            &["blame", "accounts", "account", "a3", "balance"],
+            &["--json", "blame", "accounts", "account", "a4"],
+            &["blame", "accounts", "account", "a3", "--until", "0:10,1:12"],
+        ];
+        questions.map(|question| commands.output(question))
+    };
+    let first = asked(&kept);
+    assert_eq!(first, asked(&plain));
+    assert_eq!(first[0].lines().filter(|line| line.contains("offset")).count(), 10);
+
+    events(70..140);
+    for commands in [&kept, &plain] {
+        // What came since is not in the read model, and not in the answer.
+        assert_eq!(asked(commands), first);
+        let mut follower = commands.start("follow");
+        eventually("all of it to be applied", || (commands.applied() == 140).then_some(()));
+        follower.kill().unwrap();
+        follower.wait().unwrap();
+    }
+    let then = asked(&kept);
+    assert_eq!(then, asked(&plain));
+    assert_eq!(then[0].lines().filter(|line| line.contains("offset")).count(), 20);
+    assert_eq!(kept.dump(), plain.dump());
+
+    let said = |commands: &Commands| {
+        let output = commands
+            .command(&["blame", "accounts", "account", "a3"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(&kept).contains("told by the history"), "{}", said(&kept));
+    assert!(said(&plain).contains("found by a replay"), "{}", said(&plain));
+    let listed: serde_json::Value = serde_json::from_str(&kept.output(&["--json", "projections"])).unwrap();
+    assert_eq!(listed["history"]["events"], 140);
+    assert!(
+        kept.output(&["projections"])
+            .contains("keeps the history of 140 events")
+    );
 }
