@@ -35,6 +35,12 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 time.underway = Some(underway);
             }
         }
+        Event::Timeline(timeline) if model.time.as_ref().is_some_and(|t| t.timeline.expects(id)) => {
+            if let Some(time) = &mut model.time {
+                time.timeline.task = None;
+                time.timeline.value = timeline;
+            }
+        }
         Event::Wrote(wrote) if blames(model, id) => blame::answer(model, wrote),
         Event::Rows(rows) if model.time.as_ref().is_some_and(|t| t.rows.expects(id)) => {
             time::rows::answer(model, rows, fx)
@@ -156,6 +162,9 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         let seen = model.time.as_ref().is_some_and(|time| time.moment.value.is_some());
         told = seen.then_some("");
         time::failed(model, failure.clone());
+    } else if let Some(time) = model.time.as_mut().filter(|time| time.timeline.expects(id)) {
+        // The slider then counts events; nothing is missing that was asked for.
+        time.timeline.fail(failure.clone());
     } else if model.time.as_ref().is_some_and(|time| time.rows.expects(id)) {
         time::rows::failed(model, failure.clone());
     } else if blames(model, id) {

@@ -11,7 +11,7 @@ use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
-use super::moment::{Go, Moment, Stood, Underway, Wrote};
+use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
 
@@ -264,6 +264,8 @@ pub enum Job {
     },
     /// Give back what looking at the past takes.
     LeavePast,
+    /// How the events of a read model's log lie in time.
+    Timeline(String),
     /// Find every event that wrote a row.
     Blame(Asked),
     /// Every demo.
@@ -303,6 +305,8 @@ pub enum Event {
     Moment(Box<Moment>),
     /// How far the way to it is.
     Underway(Underway),
+    /// How the events of a log lie in time; `None` where all have one time, or none.
+    Timeline(Option<Timeline>),
     /// Events that wrote a row.
     Wrote(Wrote),
     /// The demos.

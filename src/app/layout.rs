@@ -57,6 +57,8 @@ pub struct Layout {
     pub detail: Viewport,
     /// The third pane, on the screen that has one.
     pub third: Viewport,
+    /// The slider of the time machine: the cells that stand for moments.
+    pub slider: Area,
     /// The overlay's text, while one is open.
     pub overlay: Viewport,
 }

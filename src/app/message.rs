@@ -11,6 +11,10 @@ use super::layout::Layout;
 pub enum Mouse {
     /// Pressed the left button.
     Click,
+    /// Moved with the left button held.
+    Drag,
+    /// Let go of the left button.
+    Release,
     /// Turned the wheel away.
     WheelUp,
     /// Turned the wheel near.

@@ -146,6 +146,8 @@ pub struct Model {
     pub readmodel: readmodel::ReadModel,
     /// The time machine, while it is open.
     pub time: Option<time::Time>,
+    /// Conditions that were run to in the past of a read model, oldest first.
+    pub conditions: Vec<time::conditions::Condition>,
     /// The events that wrote a row, while they are looked at.
     pub blame: Option<blame::Blame>,
     /// The demos.
@@ -186,6 +188,7 @@ impl Model {
             projections: projections::Projections::default(),
             readmodel: readmodel::ReadModel::default(),
             time: None,
+            conditions: Vec::new(),
             blame: None,
             demos: demos::Demos::default(),
             groups: groups::Groups::default(),

@@ -24,6 +24,8 @@ pub enum Go {
     Forward(Goal),
     /// Back from where one stands.
     Back(Goal),
+    /// To the first event of the whole log that reaches a goal.
+    First(Goal),
 }
 
 /// Where one stood when a way began: a way that was given up is gone again from there.
@@ -50,6 +52,8 @@ pub struct Moment {
     pub tables: Vec<Shape>,
     /// How the way here ended; `None` after a jump.
     pub walked: Option<Walked>,
+    /// What the projection says must always hold: names, and SELECTs that must return no row.
+    pub invariants: Vec<(String, String)>,
 }
 
 /// An event and what it did.
@@ -173,4 +177,15 @@ pub struct Wrote {
     pub underway: Underway,
     /// Whether it is over.
     pub over: bool,
+}
+
+/// How the events of a log lie in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeline {
+    /// The time of the first.
+    pub begin: Timestamp,
+    /// The time of the last; after the first.
+    pub end: Timestamp,
+    /// How many there are in each of as many equal parts of the time between.
+    pub events: Vec<u64>,
 }

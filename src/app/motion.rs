@@ -189,6 +189,12 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
         Mouse::WheelUp => -WHEEL,
         Mouse::WheelDown => WHEEL,
         Mouse::Click => 0,
+        Mouse::Drag | Mouse::Release => {
+            if model.screen == Screen::Time && model.overlay.is_none() {
+                time::slider::mouse(model, mouse, x, y, fx);
+            }
+            return;
+        }
     };
     if let Some(overlay) = &mut model.overlay {
         if let Overlay::Help { first } | Overlay::Messages { first } = overlay {
@@ -197,7 +203,10 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
         return;
     }
     if model.screen == Screen::Time {
-        return past_mouse(model, mouse, by, x, y);
+        if !time::slider::mouse(model, mouse, x, y, fx) {
+            past_mouse(model, mouse, by, x, y);
+        }
+        return;
     }
     let (list, detail) = (model.layout.list, model.layout.detail);
     if list.area.holds(x, y) {

@@ -4,6 +4,7 @@ use tui_input::Input;
 
 use super::command::{Action, COMMANDS};
 use super::model::Model;
+use super::screens::time::conditions::Condition;
 
 /// What an entry of the palette does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum Choice {
     Command(Action),
     /// Opens a topic's records.
     Topic(String),
+    /// Runs to a condition.
+    Condition(Condition),
 }
 
 /// An entry of the palette.
@@ -27,9 +30,21 @@ pub struct Entry {
     pub help: String,
 }
 
+/// What a palette is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Commands and topics.
+    #[default]
+    Commands,
+    /// Conditions that the past is run to.
+    Conditions,
+}
+
 /// The open palette.
 #[derive(Debug, Clone, Default)]
 pub struct Palette {
+    /// What it is for.
+    pub kind: Kind,
     /// What is typed.
     pub input: Input,
     /// What matches, best first.
@@ -41,6 +56,11 @@ pub struct Palette {
 impl Palette {
     /// Finds again what matches what is typed.
     pub fn find(&mut self, model: &Model) {
+        if self.kind == Kind::Conditions {
+            self.entries = conditions(model, self.input.value().trim());
+            self.cursor = 0;
+            return;
+        }
         let typed = self.input.value().trim().to_lowercase();
         let mut found: Vec<(i32, Entry)> = all(model, &typed)
             .filter_map(|entry| Some((score(&typed, &entry.name.to_lowercase())?, entry)))
@@ -90,6 +110,27 @@ fn all<'a>(model: &'a Model, typed: &'a str) -> impl Iterator<Item = Entry> + 'a
             help: "its records".to_owned(),
         });
     commands.chain(topics)
+}
+
+/// What is typed as a condition, then those that were run to, newest first, then the projection's invariants.
+fn conditions(model: &Model, typed: &str) -> Vec<Entry> {
+    let Some(time) = &model.time else { return Vec::new() };
+    let entry = |condition: Condition, name: String, help: &str| Entry {
+        choice: Choice::Condition(condition),
+        name,
+        key: String::new(),
+        help: help.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let own = (!typed.is_empty()).then(|| {
+        let condition = Condition::typed(typed, time.shape());
+        entry(condition, typed.to_owned(), "run to it")
+    });
+    let known = model.conditions.iter().rev().filter(|known| known.text != typed);
+    let known = known.map(|known| entry(known.clone(), known.text.clone(), "run to before"));
+    let invariants = time.moment.value.iter().flat_map(|moment| &moment.invariants);
+    let invariants = invariants.map(|(name, sql)| entry(Condition::broken(name, sql), format!("broken: {name}"), sql));
+    let fits = |entry: &Entry| score(&typed.to_lowercase(), &entry.name.to_lowercase()).is_some();
+    own.into_iter().chain(known.chain(invariants).filter(fits)).collect()
 }
 
 /// How well `typed` fits `name`: every letter in order, better where they stand together or begin a word. `None` if it does not.

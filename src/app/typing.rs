@@ -8,8 +8,9 @@ use super::model::{Level, Model, Screen};
 use super::motion;
 use super::navigate;
 use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, paste};
-use super::palette::{Choice, Palette};
+use super::palette::{Choice, Kind, Palette};
 use super::place;
+use super::screens::time::conditions::Towards;
 use super::screens::{demos, readmodel, records, time};
 use super::update;
 
@@ -30,6 +31,16 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
 /// Opens the palette.
 pub(super) fn palette(model: &mut Model) {
     let mut palette = Palette::default();
+    palette.find(model);
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+/// Opens the conditions that the past can be run to.
+pub(super) fn conditions(model: &mut Model) {
+    let mut palette = Palette {
+        kind: Kind::Conditions,
+        ..Palette::default()
+    };
     palette.find(model);
     model.overlay = Some(Overlay::Palette(palette));
 }
@@ -182,6 +193,12 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
             match palette.entries.get(palette.cursor).map(|e| e.choice.clone()) {
                 Some(Choice::Command(action)) => update::act(model, action, fx),
                 Some(Choice::Topic(name)) => navigate::open_topic(model, &name, place::Place::End, fx),
+                Some(Choice::Condition(condition)) => time::conditions::run(model, condition, Towards::End, fx),
+                None if palette.kind == Kind::Conditions => {
+                    palette.find(model);
+                    model.overlay = Some(Overlay::Palette(palette));
+                    model.tell(Level::Hint, "type a condition, or esc to leave");
+                }
                 None => model.tell(Level::Hint, "no command has that name here"),
             }
             return;

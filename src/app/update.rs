@@ -13,6 +13,7 @@ use super::motion;
 use super::navigate::{self, enter, go, open_topic};
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
+use super::screens::time::conditions::Towards;
 use super::screens::{blame, demos, groups, projections, readmodel, records, tail, time, topics};
 use super::typing;
 use super::work::Kind;
@@ -156,6 +157,12 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             time::open(model, fx);
             enter(model, Screen::Time, fx);
         }
+        Action::Condition => typing::conditions(model),
+        Action::RunOn => time::conditions::again(model, Towards::End, fx),
+        Action::RunBack => time::conditions::again(model, Towards::Begin, fx),
+        Action::RunFirst => time::conditions::again(model, Towards::First, fx),
+        Action::Later => time::slider::coarse(model, true, fx),
+        Action::Earlier => time::slider::coarse(model, false, fx),
         Action::Play => time::play::toggle(model, fx),
         Action::Speed => time::play::faster(model),
         Action::NextTable => time::rows::next_table(model, fx),

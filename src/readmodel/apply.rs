@@ -259,7 +259,7 @@ impl ToSql for Bound<'_> {
     }
 }
 
-fn bind(
+pub(super) fn bind(
     statement: &mut Statement<'_>,
     number: usize,
     binding: &Binding,

@@ -14,13 +14,13 @@ use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping;
 use super::changes::Recorder;
 use super::compile::{Definition, text_of};
+use super::condition;
 use super::error::ReadModelError;
 use super::history::Journal;
 use super::invariant::{self, Broken};
 use super::latest::Latest;
 use super::missing::MissingField;
 use super::outbox::Outbox;
-use super::query;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, State};
@@ -209,7 +209,12 @@ impl<'c> Fold<'c> {
 
     /// Whether a SELECT over what was applied so far, committed or not, returns a row whose first value is neither 0 nor NULL.
     pub fn holds(&self, sql: &str) -> Result<bool, ReadModelError> {
-        query::holds(self.connection, sql)
+        condition::holds(self.connection, sql, None)
+    }
+
+    /// The same after an event, which the SELECT may bind as a handler does.
+    pub fn holds_after(&self, sql: &str, event: &RecordRef<'_>) -> Result<bool, ReadModelError> {
+        condition::holds(self.connection, sql, Some(event))
     }
 
     /// Applies one record and says what it did, which only the fold of [`Scratch::recorded`](super::scratch::Scratch::recorded)

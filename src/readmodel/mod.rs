@@ -17,6 +17,7 @@
 //! | [`history`] | what each event did, kept beside the rows, and what wrote a row |
 //! | [`net`] | what an event did to the rows in all |
 //! | [`compare`] | two read models row by row |
+//! | `condition` | whether a SELECT holds after an event |
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
 
@@ -25,6 +26,7 @@ mod bookkeeping;
 pub mod changes;
 pub mod compare;
 pub mod compile;
+mod condition;
 mod dates;
 pub mod dump;
 pub mod error;

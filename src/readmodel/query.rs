@@ -10,7 +10,7 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags};
 use super::compile::columns;
 use super::dump::{key_of, quoted, tables};
 use super::error::ReadModelError;
-use super::explain::{explain, name_length};
+use super::explain::explain;
 use super::guard::{Guard, Stage};
 use super::store::{Build, Store};
 use super::words::words;
@@ -233,39 +233,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether a SELECT returns a row whose first value is neither 0 nor NULL, on a connection that no guard watches.
-pub(super) fn holds(connection: &Connection, sql: &str) -> Result<bool, ReadModelError> {
-    let refused = |message: String, at: Option<usize>| ReadModelError::Query {
-        message,
-        at: at.map(|at| (at, name_length(sql, at)).into()),
-        sql: sql.to_owned(),
-        help: Some("a condition is a SELECT, such as SELECT count(*) FROM account WHERE balance < 0".to_owned()),
-    };
-    let asked = || -> rusqlite::Result<Option<bool>> {
-        let mut statement = connection.prepare_cached(sql)?;
-        if !statement.readonly() || statement.column_count() == 0 {
-            return Ok(None);
-        }
-        let mut rows = statement.query([])?;
-        let Some(row) = rows.next()? else {
-            return Ok(Some(false));
-        };
-        Ok(Some(match row.get_ref(0)? {
-            ValueRef::Null => false,
-            ValueRef::Integer(value) => value != 0,
-            ValueRef::Real(value) => value != 0.0,
-            ValueRef::Text(_) | ValueRef::Blob(_) => true,
-        }))
-    };
-    match asked() {
-        Ok(Some(holds)) => Ok(holds),
-        Ok(None) => Err(refused("a condition may only read".to_owned(), None)),
-        Err(rusqlite::Error::SqlInputError { msg, offset, .. }) => Err(refused(msg, usize::try_from(offset).ok())),
-        Err(rusqlite::Error::MultipleStatement) => Err(refused("one statement at a time".to_owned(), None)),
-        Err(error) => Err(ReadModelError::sqlite("the condition failed", error)),
     }
 }
 

@@ -50,7 +50,7 @@ pub enum Goal {
     Type(String),
     /// At an event that wrote this row, or this cell of it.
     Row(RowGoal),
-    /// Where this SELECT returns a row whose first value is neither 0 nor NULL.
+    /// Where this SELECT returns a row whose first value is neither 0 nor NULL. It may bind the event as a handler does.
     Condition(String),
 }
 
@@ -213,7 +213,7 @@ impl<S: Source> Steps<S> {
             let step = Step { record, effect };
             each(&step);
             let there = match goal {
-                Goal::Condition(sql) => fold.holds(sql)?,
+                Goal::Condition(sql) => fold.holds_after(sql, &step.record.view())?,
                 goal => goal.is_met(*count, &self.tables, &step),
             };
             self.done.push(step);
@@ -252,7 +252,14 @@ impl<S: Source> Steps<S> {
             count += 1;
             let there = match goal {
                 Goal::Count(goal) => count >= *goal,
-                Goal::Condition(sql) => self.scratch.fold()?.holds(sql)?,
+                Goal::Condition(sql) => {
+                    self.remember(control)?;
+                    let fold = self.scratch.fold()?;
+                    match self.done.steps.back() {
+                        Some(step) => fold.holds_after(sql, &step.record.view())?,
+                        None => fold.holds(sql)?,
+                    }
+                }
                 goal => {
                     self.remember(control)? && self.last().is_some_and(|step| goal.is_met(count, &self.tables, step))
                 }

@@ -8,7 +8,7 @@ use crate::app::command::{COMMANDS, Context};
 use crate::app::layout::Layout;
 use crate::app::model::{Level, Model, contexts_of};
 use crate::app::overlay::{Confirm, Overlay};
-use crate::app::palette::Palette;
+use crate::app::palette::{Kind, Palette};
 
 use super::canvas::{Canvas, width};
 use super::format;
@@ -39,7 +39,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &
         }
         Overlay::Palette(palette) => {
             let rows = (palette.entries.len() as u16 + 4).clamp(6, 16);
-            let inner = window(canvas, body, 76, rows, "commands", "⏎ runs · esc closes");
+            let (title, wide) = match palette.kind {
+                Kind::Commands => ("commands", 76),
+                Kind::Conditions => ("run to a condition", 110),
+            };
+            let inner = window(canvas, body, wide, rows, title, "⏎ runs · esc closes");
             Some(draw_palette(canvas, inner, palette))
         }
         Overlay::Confirm(confirm) => Some(draw_confirm(canvas, body, confirm)),
@@ -147,13 +151,18 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
     let cursor = input::line(canvas, line, &palette.input);
     let rows = usize::from(rect.height.saturating_sub(2));
     let first = (palette.cursor + 1).saturating_sub(rows);
-    let name = palette
-        .entries
-        .iter()
-        .map(|e| width(&e.name))
-        .max()
-        .unwrap_or(0)
-        .min(28);
+    let name =
+        palette
+            .entries
+            .iter()
+            .map(|e| width(&e.name))
+            .max()
+            .unwrap_or(0)
+            .min(if palette.kind == Kind::Commands {
+                28
+            } else {
+                rect.width / 2
+            });
     for (i, entry) in palette.entries.iter().enumerate().skip(first).take(rows) {
         let y = rect.y + 2 + (i - first) as u16;
         canvas.text(rect.x, y, &entry.name, Role::Strong, name);
@@ -164,14 +173,21 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
             canvas.paint(Rect { y, height: 1, ..rect }, Role::Cursor);
         }
     }
-    if palette.entries.is_empty() {
+    if palette.kind == Kind::Conditions && palette.input.value().is_empty() {
         canvas.text(
-            rect.x,
-            rect.y + 2,
-            "nothing has that name here",
+            line.x,
+            line.y,
+            "balance < 0 · :amount > 1000 · SELECT … FROM …",
             Role::Muted,
-            rect.width,
+            line.width,
         );
+    }
+    if palette.entries.is_empty() {
+        let line = match palette.kind {
+            Kind::Commands => "nothing has that name here",
+            Kind::Conditions => "on the rows of the table in view, and the event's fields as :name",
+        };
+        canvas.text(rect.x, rect.y + 2, line, Role::Muted, rect.width);
     }
     cursor
 }

@@ -7,7 +7,7 @@ use foldlog::app::job::{
     Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
     World,
 };
-use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Underway, Wrote};
+use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote};
 use foldlog::app::screens::blame::Asked;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
@@ -31,6 +31,7 @@ pub struct Fake {
     pub groups: Result<Vec<GroupSummary>, Failure>,
     pub progress: Vec<Progress>,
     pub past: Result<Vec<Moment>, Failure>,
+    pub timeline: Option<Timeline>,
 }
 
 impl Default for Fake {
@@ -51,6 +52,7 @@ impl Default for Fake {
             groups: Ok(groups()),
             progress: vec![progress()],
             past: Ok(past()),
+            timeline: None,
         }
     }
 }
@@ -395,6 +397,10 @@ fn past() -> Vec<Moment> {
             event,
             tables: vec![shape("account"), shape("totals")],
             walked: None,
+            invariants: vec![(
+                "no account is overdrawn".into(),
+                "SELECT id FROM account WHERE balance < 0".into(),
+            )],
         });
     moments.collect()
 }
@@ -412,6 +418,14 @@ impl Fake {
             event.is_some_and(|event| match goal {
                 Goal::Key(key) => event.record.key.as_ref() == Some(key),
                 Goal::Type(kind) => event.event.as_ref() == Some(kind),
+                // The fake knows one condition.
+                Goal::Condition(sql) => {
+                    sql.contains("balance < 0")
+                        && event.changes.iter().any(|change| {
+                            let balance = change.after.as_ref().map(|row| row[1].clone());
+                            matches!(balance, Some(Cell::Integer(n)) if n < 0)
+                        })
+                }
                 Goal::Row(goal) => event.changes.iter().any(|change| {
                     let shape = &all[at].tables[change.table];
                     RowGoal::row(&shape.name, &change.key(shape)) == *goal
@@ -429,6 +443,10 @@ impl Fake {
             ),
             Go::Offset(_, offset) => (*offset as usize + 1, None),
             Go::Event(event) => (event.offset as usize + 1, Some(Walked::There)),
+            Go::First(goal) => match (1..=last).find(|at| meets(*at, goal)) {
+                Some(at) => (at, Some(Walked::There)),
+                None => (here, Some(Walked::Edge)),
+            },
             Go::Forward(Goal::Count(count)) if here + *count as usize <= last => {
                 (here + *count as usize, Some(Walked::There))
             }
@@ -546,6 +564,7 @@ impl World for Fake {
             })),
             Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
             Job::LeavePast => Ok(Event::Done(String::new())),
+            Job::Timeline(_) => Ok(Event::Timeline(self.timeline.clone())),
             Job::Blame(row) => self.blame(&row),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo(_) => {

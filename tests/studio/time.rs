@@ -1,9 +1,9 @@
 //! The time machine: its keys and screens against a fake past, and a journey through a real one.
 
 use foldlog::app::job::{Failure, Job};
-use foldlog::app::message::{Effect, Message};
+use foldlog::app::message::{Effect, Message, Mouse};
 use foldlog::app::model::{Pane, Screen};
-use foldlog::app::moment::{Go, Underway};
+use foldlog::app::moment::{Go, Timeline, Underway};
 use foldlog::record::Timestamp;
 use foldlog::replay::step::{Goal, RowGoal};
 use foldlog::ui::sample::NOW;
@@ -286,6 +286,127 @@ fn a_long_gap_is_played_as_a_second_and_the_same_key_stops() {
     assert_eq!(here(&s), 2);
 }
 
+fn goes_to(way: Option<Go>) -> Option<String> {
+    match way? {
+        Go::Forward(Goal::Condition(sql)) | Go::Back(Goal::Condition(sql)) | Go::First(Goal::Condition(sql)) => {
+            Some(sql)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_condition_is_typed_run_to_and_remembered() {
+    let mut s = studio();
+    s.keys("r");
+    assert!(s.text().contains("c writes or chooses one"), "{}", s.text());
+    s.keys("gc");
+    assert!(s.text().contains("run to a condition"), "{}", s.text());
+    // Pasted, since the keys of this test are written in angle brackets.
+    s.send(Message::Paste("balance < 0".into()));
+    s.keys("<enter>");
+    assert_eq!(here(&s), 2);
+    let sql = "SELECT EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN account WHERE balance < 0)";
+    assert_eq!(goes_to(ways(&s).pop()).as_deref(), Some(sql));
+    assert!(s.text().contains("r: balance < 0"), "{}", s.text());
+    s.keys("r");
+    assert_eq!(here(&s), 2);
+    assert!(s.text().contains("there is none up to the end"), "{}", s.text());
+    s.keys("GR");
+    assert_eq!(here(&s), 2, "back to where it held");
+    s.keys("GF");
+    assert_eq!(here(&s), 2, "the first of the log");
+    assert!(matches!(ways(&s).pop(), Some(Go::First(_))));
+    // It is offered again, on another visit too, and what is typed is not run twice over.
+    s.keys("<esc>2Tgc<enter>");
+    assert_eq!(here(&s), 2);
+    assert_eq!(s.model.conditions.len(), 1);
+    s.keys("cselect 0<enter>");
+    assert_eq!(goes_to(ways(&s).pop()).as_deref(), Some("select 0"));
+    assert_eq!(here(&s), 2, "where it never holds it stands where it stood");
+    s.keys("F");
+    assert!(s.text().contains("no event of the log makes it true"), "{}", s.text());
+}
+
+#[test]
+fn invariants_are_offered_as_conditions() {
+    let mut s = studio();
+    s.keys("gcoverdrawn");
+    assert!(s.text().contains("broken: no account is overdrawn"), "{}", s.text());
+    s.keys("<down><enter>");
+    assert_eq!(here(&s), 2);
+    let sql = "SELECT EXISTS (SELECT id FROM account WHERE balance < 0)";
+    assert_eq!(goes_to(ways(&s).pop()).as_deref(), Some(sql));
+    assert!(s.model.conditions.is_empty(), "the projection remembers it");
+    s.keys("c<esc>");
+    assert!(s.model.overlay.is_none());
+}
+
+fn timeline() -> Timeline {
+    Timeline {
+        begin: Timestamp(NOW.0 - 60_000),
+        end: Timestamp(NOW.0 - 58_800),
+        events: vec![1, 0, 1, 2],
+    }
+}
+
+#[test]
+fn the_slider_is_dragged_to_a_time() {
+    let world = Fake {
+        timeline: Some(timeline()),
+        ..Fake::default()
+    };
+    let mut s = Studio::new((80, 24), world).started();
+    s.keys("2T");
+    let area = s.model.layout.slider;
+    assert!(area.width > 20);
+    let before = ways(&s).len();
+    s.send(Message::Mouse(Mouse::Click, area.x + 3, area.y));
+    s.send(Message::Mouse(Mouse::Drag, area.x + area.width / 2, area.y + 5));
+    assert_eq!(ways(&s).len(), before, "not before it is let go of");
+    s.send(Message::Mouse(Mouse::Release, area.x + area.width / 2, area.y + 5));
+    let Some(Go::Time(at)) = ways(&s).pop() else {
+        panic!("{:?}", ways(&s).pop())
+    };
+    assert!((at.0 - (NOW.0 - 59_400)).abs() < 30, "{at:?}");
+    // Its two ends are those of the log.
+    for (x, way) in [(0, Go::Begin), (area.x + area.width + 9, Go::End)] {
+        s.send(Message::Mouse(Mouse::Click, area.x + 5, area.y));
+        s.send(Message::Mouse(Mouse::Drag, x, area.y));
+        s.send(Message::Mouse(Mouse::Release, x, area.y));
+        assert_eq!(ways(&s).pop(), Some(way));
+    }
+    // What began elsewhere is no drag of the slider.
+    let before = ways(&s).len();
+    s.send(Message::Mouse(Mouse::Drag, area.x + 5, area.y));
+    s.send(Message::Mouse(Mouse::Release, area.x + 5, area.y));
+    assert_eq!(ways(&s).len(), before);
+}
+
+#[test]
+fn coarse_moves_go_by_a_twentieth_of_the_log() {
+    let mut s = studio();
+    s.model.time.as_mut().unwrap().total = 4;
+    s.keys("<");
+    assert_eq!(here(&s), 3);
+    s.keys(">>");
+    assert_eq!(ways(&s).pop(), Some(Go::End));
+    assert_eq!(here(&s), 4);
+    // Of a long log the time is gone to at which there were about so many.
+    let time = s.model.time.as_mut().unwrap();
+    time.total = 1_000_000;
+    time.timeline.value = Some(Timeline {
+        begin: Timestamp(0),
+        end: Timestamp(NOW.0),
+        events: vec![0, 1_000_000],
+    });
+    s.keys(">");
+    let Some(Go::Forward(Goal::Count(by))) = ways(&s).pop() else {
+        panic!("the time is not ahead")
+    };
+    assert_eq!(by, 50_000);
+}
+
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
 
 fn shots(name: &str, keys: &str, hold: fn(&Job) -> bool, world: fn() -> Fake) {
@@ -304,6 +425,13 @@ fn screens() {
     shots("time_changes", "2T,,<tab>j", |_| false, Fake::default);
     shots("time_rows", "2T,,,<tab><tab>", |_| false, Fake::default);
     shots("time_begin", "2Tg", |_| false, Fake::default);
+    shots("time_conditions", "2Tgcbalance", |_| false, Fake::default);
+    shots("time_conditions_empty", "2Tc", |_| false, Fake::default);
+    let slider = || Fake {
+        timeline: Some(timeline()),
+        ..Fake::default()
+    };
+    shots("time_slider", "2T,", |_| false, slider);
     shots("time_keys", "2T?", |_| false, Fake::default);
     shots("time_loading", "2T", walk, Fake::default);
     shots(
@@ -353,6 +481,14 @@ fn a_balance_goes_back_in_time() {
     t.keys("w")
         .wait_for("there is none up to the end of the log")
         .wait_for("5,002 of 5,004");
+    t.keys("cbalance > 9000\r")
+        .wait_for("5,003 of 5,004")
+        .wait_for("r: balance > 9000");
+    t.keys("F").wait_for("940 of 5,004");
+    t.keys("c:amount > 900 AND @partition = 2\r")
+        .wait_gone("940 of 5,004")
+        .wait_for("[2]");
+    t.keys("cblance > 1\r").wait_for("no such column: blance");
     t.keys("g").wait_for("before the first event");
     t.keys("PPp").wait_for("playing 100x").wait_for("40 of 5,004");
     t.keys("p").wait_gone("playing").wait_for("plays 100x");

@@ -1,7 +1,9 @@
 //! The time machine: a read model at one moment, the event that led to it, and what that event did to the rows.
 
+pub mod conditions;
 pub mod play;
 pub mod rows;
+pub mod slider;
 pub mod steps;
 
 use crate::readmodel::query::{Cell, Rows};
@@ -10,9 +12,10 @@ use crate::replay::step::{Goal, Walked};
 use super::super::job::{Failure, Job};
 use super::super::message::Effect;
 use super::super::model::{Level, Model, Screen};
-use super::super::moment::{Applied, Go, Moment, Shape, Stood, Underway};
+use super::super::moment::{Applied, Go, Moment, Shape, Stood, Timeline, Underway};
 use super::super::remote::Remote;
 
+use conditions::Condition;
 use play::Play;
 use rows::Seek;
 
@@ -29,6 +32,12 @@ pub struct Time {
     pub underway: Option<Underway>,
     /// Events in the log, as far as is known.
     pub total: u64,
+    /// How the events lie in time, for the slider.
+    pub timeline: Remote<Timeline>,
+    /// The slider's cell to which it is being dragged.
+    pub drag: Option<u16>,
+    /// The condition that was run to last.
+    pub condition: Option<Condition>,
     /// The clock, while it plays.
     pub play: Option<Play>,
     /// How many times faster than the log's own time it plays.
@@ -131,6 +140,8 @@ pub fn rest(model: &mut Model, fx: &mut Vec<Effect>) {
     if let Some(time) = &mut model.time {
         fx.extend(time.moment.task.take().map(Effect::Cancel));
         fx.extend(time.rows.task.take().map(Effect::Cancel));
+        fx.extend(time.timeline.task.take().map(Effect::Cancel));
+        time.drag = None;
         time.way = None;
         time.underway = None;
     }
@@ -207,6 +218,7 @@ fn ended_early(way: Option<&Go>, moment: &Moment) -> Option<&'static str> {
         (_, Walked::Cancelled) => Some("stopped on the way"),
         (Go::Forward(Goal::Count(_)), _) => Some("this is the end of the log"),
         (Go::Back(Goal::Count(_)), _) => Some("this is the beginning of the log"),
+        (Go::First(_), _) => Some("no event of the log makes it true"),
         (Go::Forward(_), _) => Some("there is none up to the end of the log"),
         (Go::Back(_), _) => Some("there is none down to the beginning of the log"),
         _ => None,
@@ -219,6 +231,7 @@ fn show(model: &mut Model, moment: Moment, fx: &mut Vec<Effect>) {
     time.moment.answer(moment);
     time.change = 0;
     rows::seek(model, fx);
+    slider::ask(model, fx);
 }
 
 /// Takes the failure of a way: what was in view stays.

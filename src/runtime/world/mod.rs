@@ -7,6 +7,7 @@ mod places;
 mod projections;
 mod records;
 mod replays;
+mod timeline;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -188,6 +189,7 @@ impl World for Studio {
             Job::Walk { stood, go } => self.walk(&stood, go, out),
             Job::PastRows { stood, sql, limit } => self.past_rows(&stood, &sql, limit, out),
             Job::LeavePast => Ok(self.leave_past()),
+            Job::Timeline(read_model) => self.timeline(&read_model, out),
             Job::Blame(row) => self.blame(&row, out),
             Job::Demos => Ok(Event::Demos(self.demos())),
             Job::RunDemo(id) => self.run_demo(&id, out),

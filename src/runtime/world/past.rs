@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::app::job::{Event, Failure, Outlet, PageFrom, PageRequest};
 use crate::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Underway};
 use crate::app::place::Place;
+use crate::projection::parse::parse;
 use crate::readmodel::apply;
 use crate::readmodel::changes::Watched;
 use crate::readmodel::query::Session;
@@ -34,6 +35,7 @@ const STATEMENT: usize = 40;
 pub(super) struct Walking {
     read_model: String,
     source: String,
+    invariants: Vec<(String, String)>,
     task: Task<()>,
     moves: SyncSender<Move>,
     told: Receiver<Told>,
@@ -83,7 +85,8 @@ impl Studio {
     /// Goes another way from where the studio stands.
     pub(super) fn walk(&self, stood: &Stood, go: Go, out: &dyn Outlet) -> Result<Event, Failure> {
         let mut past = self.past();
-        let looks = matches!(&go, Go::Forward(goal) | Go::Back(goal) if !matches!(goal, Goal::Count(_)));
+        let looks =
+            matches!(&go, Go::Forward(goal) | Go::Back(goal) | Go::First(goal) if !matches!(goal, Goal::Count(_)));
         let event = match &go {
             Go::Event(event) => Some(event.clone()),
             _ => None,
@@ -112,6 +115,7 @@ impl Studio {
         let source = past.as_ref().map_or("", |walking| &walking.source);
         let moment = Moment {
             walked,
+            invariants: past.as_ref().map_or(Vec::new(), |walking| walking.invariants.clone()),
             ..moment(&stand, source)
         };
         arrived(&mut past, *stand);
@@ -168,6 +172,7 @@ impl Studio {
                     (Some(Some(Until::Offsets(offsets))), Vec::new())
                 }
             },
+            Go::First(goal) => (Some(Some(Until::Position(Position::new()))), vec![Move::Forward(goal)]),
             Go::Forward(goal) => (None, vec![Move::Forward(goal)]),
             Go::Back(goal) => (None, vec![Move::Back(goal)]),
         })
@@ -237,12 +242,21 @@ impl Studio {
         Ok(Walking {
             task: walk(client, store, name.clone(), moment, true, asked, tell),
             read_model: name,
+            invariants: invariants(&source),
             source,
             moves,
             told,
             stands: None,
         })
     }
+}
+
+/// The names and SELECTs of what must always hold.
+fn invariants(source: &str) -> Vec<(String, String)> {
+    let known = parse(source, "")
+        .map(|projection| projection.invariants)
+        .unwrap_or_default();
+    known.into_iter().map(|one| (one.name, one.select.sql)).collect()
 }
 
 fn ask(past: &mut Option<Walking>, next: Move, out: &dyn Outlet) -> Result<Box<Stand>, Failure> {
@@ -298,6 +312,7 @@ fn moment(stand: &Stand, source: &str) -> Moment {
         event: stand.last.as_ref().map(|step| applied(step, source)),
         tables: stand.tables.iter().map(shape_of).collect(),
         walked: stand.walked,
+        invariants: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ pub(super) mod groups;
 pub(super) mod projections;
 pub(super) mod readmodel;
 pub(super) mod records;
+mod slider;
 pub(super) mod time;
 pub(super) mod topics;
 pub(super) mod welcome;

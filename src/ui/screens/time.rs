@@ -8,7 +8,7 @@ use crate::app::moment::{Applied, Go, Moment, Outcome};
 use crate::app::screens::time::Time;
 use crate::replay::step::Goal;
 
-use super::super::canvas::{Canvas, area_of, width};
+use super::super::canvas::{Canvas, area_of, cut};
 use super::super::format;
 use super::super::list;
 use super::super::printable::one_line;
@@ -18,20 +18,21 @@ use super::super::theme::Role;
 use super::changes::{Piece, change_lines};
 use super::readmodel::Grid;
 use super::records;
+use super::slider;
 
 /// From this width on the event stands beside the other two over the whole height, with air between.
 const ROOMY: u16 = 100;
 /// The most rows of the changes where the rows below need the room.
 const CHANGES: u16 = 16;
-/// The least columns of a slider that says anything.
-const SLIDER: u16 = 12;
+/// The most characters of a condition on the border.
+const CONDITION: usize = 40;
 /// The most characters of a key that are shown.
 const SHOWN_KEY: usize = 4_000;
 
 pub(in crate::ui) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Layout {
     let mut layout = Layout::default();
     let Some(time) = &model.time else { return layout };
-    slider(canvas, Rect { height: 1, ..rect }, model, time);
+    layout.slider = slider::draw(canvas, Rect { height: 1, ..rect }, model, time);
     let body = Rect {
         y: rect.y + 1,
         height: rect.height.saturating_sub(1),
@@ -78,44 +79,6 @@ fn panes(model: &Model, body: Rect) -> [Option<Rect>; 3] {
     ]
 }
 
-/// Where the moment stands between the log's beginning and its end.
-fn slider(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) {
-    let Some(moment) = &time.moment.value else { return };
-    let (here, all) = (moment.counts.total(), time.total.max(moment.counts.total()));
-    let count = format!("{} of {}", format::count(here), format::count(all));
-    let zone = model.zone();
-    let mark = if model.utc { "Z" } else { "" };
-    let latest = moment
-        .latest
-        .map(|at| format!("{}{mark}", format::time_to_second(at, &zone)));
-    let latest = latest.unwrap_or_else(|| "before the first event".to_owned());
-    let mut end = rect.right().saturating_sub(1);
-    end -= canvas.right(end, rect.y, &latest, Role::Time, width(&latest)) + 2;
-    end = end.saturating_sub(canvas.right(end, rect.y, &count, Role::Number, width(&count)) + 1);
-    let room = end.saturating_sub(rect.x + 1);
-    if room < SLIDER {
-        return;
-    }
-    let cells = u64::from(room - 3);
-    // At its two ends it stands only where nothing is before or after.
-    let at = match here {
-        0 => 0,
-        here if here == all => cells,
-        here => (u128::from(here) * u128::from(cells) / u128::from(all)).clamp(1, u128::from(cells).saturating_sub(1))
-            as u64,
-    };
-    let mut x = rect.x + 1;
-    for (text, role) in [
-        ("▕".to_owned(), Role::Muted),
-        ("━".repeat(at as usize), Role::Focus),
-        ("●".to_owned(), Role::Strong),
-        ("─".repeat((cells - at) as usize), Role::Muted),
-        ("▏".to_owned(), Role::Muted),
-    ] {
-        x += canvas.text(x, rect.y, &text, role, rect.right().saturating_sub(x));
-    }
-}
-
 /// Why no moment is in view yet.
 fn waiting(canvas: &mut Canvas<'_>, rect: Rect, time: &Time) {
     let inner = canvas.pane(rect, "event", "", true);
@@ -156,6 +119,7 @@ fn going(time: &Time) -> String {
             Some(Go::Forward(Goal::Key(_)) | Go::Back(Goal::Key(_))) => "to the same key: ",
             Some(Go::Forward(Goal::Type(_)) | Go::Back(Goal::Type(_))) => "to the same type: ",
             Some(Go::Forward(Goal::Row(_)) | Go::Back(Goal::Row(_))) => "to the same row: ",
+            Some(Go::Forward(Goal::Condition(_)) | Go::Back(Goal::Condition(_)) | Go::First(_)) => "to the condition: ",
             _ => "",
         };
         return format!("{way}{how_far}");
@@ -163,7 +127,13 @@ fn going(time: &Time) -> String {
     match (&time.play, time.speed) {
         (Some(_), 1) => "▶ playing".to_owned(),
         (Some(_), speed) => format!("▶ playing {speed}x"),
-        (None, 1) => String::new(),
+        (None, 1) => time
+            .condition
+            .as_ref()
+            .map_or(String::new(), |condition| match condition.invariant {
+                true => format!("r: {} broken", cut(&condition.text, CONDITION)),
+                false => format!("r: {}", cut(&condition.text, CONDITION)),
+            }),
         (None, speed) => format!("plays {speed}x"),
     }
 }

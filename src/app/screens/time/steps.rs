@@ -57,7 +57,15 @@ impl Time {
         let here = self.moment.value.as_ref();
         let needs_one = matches!(
             action,
-            Action::Place | Action::Play | Action::Speed | Action::NextTable | Action::First | Action::Last
+            Action::Place
+                | Action::Condition
+                | Action::Later
+                | Action::Earlier
+                | Action::Play
+                | Action::Speed
+                | Action::NextTable
+                | Action::First
+                | Action::Last
         );
         let steps = matches!(action, Action::OpenRecord) || STEPS.contains(&action);
         if here.is_none() && (needs_one || steps) {
@@ -72,6 +80,9 @@ impl Time {
             }
             Action::NextOfRow | Action::PreviousOfRow if self.goal(action, pane).is_none() => {
                 Some("there is no row under the cursor")
+            }
+            Action::RunOn | Action::RunBack | Action::RunFirst if self.condition.is_none() => {
+                Some("there is no condition yet: c writes or chooses one")
             }
             Action::OpenRecord if here.is_none_or(|moment| moment.event.is_none()) => {
                 Some("this is before the first event")

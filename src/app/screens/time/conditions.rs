@@ -1,0 +1,125 @@
+//! Breakpoints: conditions in SQL on the rows and the event, to which the past is run forward or back.
+
+use crate::replay::step::Goal;
+
+use super::super::super::message::Effect;
+use super::super::super::model::Model;
+use super::super::super::moment::{Go, Shape};
+use super::super::readmodel::quoted;
+use super::go;
+
+/// Conditions that are remembered.
+const REMEMBERED: usize = 50;
+
+/// A condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// What people typed, or what an invariant is called.
+    pub text: String,
+    /// The SELECT that says whether it holds.
+    pub sql: String,
+    /// Whether it is an invariant of the projection that is broken.
+    pub invariant: bool,
+}
+
+impl Condition {
+    /// A condition that was typed: a SELECT, or what might stand behind the WHERE of one over the table in view.
+    pub fn typed(text: &str, table: Option<&Shape>) -> Self {
+        let text = text.trim().trim_end_matches(';').trim_end();
+        let first = text
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .next()
+            .unwrap_or_default();
+        let whole = ["select", "with", "values"]
+            .iter()
+            .any(|word| first.eq_ignore_ascii_case(word));
+        let sql = match table {
+            _ if whole => text.to_owned(),
+            // Joined so that a condition on the event alone can hold while the table has no row.
+            Some(table) => format!(
+                "SELECT EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN {} WHERE {text})",
+                quoted(&table.name)
+            ),
+            None => format!("SELECT {text}"),
+        };
+        Self {
+            text: text.to_owned(),
+            sql,
+            invariant: false,
+        }
+    }
+
+    /// That an invariant does not hold.
+    pub fn broken(name: &str, sql: &str) -> Self {
+        Self {
+            text: name.to_owned(),
+            sql: format!("SELECT EXISTS ({sql})"),
+            invariant: true,
+        }
+    }
+}
+
+/// Which way to a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// The next event that makes it hold.
+    End,
+    /// The event before at which it held.
+    Begin,
+    /// The first of the whole log.
+    First,
+}
+
+/// Runs to a condition from here and keeps it at hand.
+pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut Vec<Effect>) {
+    if !condition.invariant {
+        model.conditions.retain(|known| known.text != condition.text);
+        model.conditions.push(condition.clone());
+        if model.conditions.len() > REMEMBERED {
+            model.conditions.remove(0);
+        }
+    }
+    let goal = Goal::Condition(condition.sql.clone());
+    if let Some(time) = &mut model.time {
+        time.condition = Some(condition);
+    }
+    let way = match towards {
+        Towards::End => Go::Forward(goal),
+        Towards::Begin => Go::Back(goal),
+        Towards::First => Go::First(goal),
+    };
+    go(model, way, fx);
+}
+
+/// Runs to the condition that is at hand.
+pub fn again(model: &mut Model, towards: Towards, fx: &mut Vec<Effect>) {
+    if let Some(condition) = model.time.as_ref().and_then(|time| time.condition.clone()) {
+        run(model, condition, towards, fx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_becomes_a_select() {
+        let table = Shape {
+            name: "account".into(),
+            columns: vec!["id".into()],
+            key: vec![0],
+        };
+        let sql = |text: &str| Condition::typed(text, Some(&table)).sql;
+        assert_eq!(sql(" SELECT 1 ; "), "SELECT 1");
+        assert_eq!(
+            sql("with t as (select 1) select * from t"),
+            "with t as (select 1) select * from t"
+        );
+        assert_eq!(
+            sql("balance < 0"),
+            "SELECT EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN account WHERE balance < 0)"
+        );
+        assert!(sql("selected = 1").starts_with("SELECT EXISTS"));
+        assert_eq!(Condition::typed(":amount > 5", None).sql, "SELECT :amount > 5");
+    }
+}
