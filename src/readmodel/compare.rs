@@ -31,6 +31,22 @@ impl Side {
         Self::open(&store.current(name)?.path)
     }
 
+    /// The build before the one in use.
+    pub fn previous(store: &Store, name: &str) -> Result<Self, ReadModelError> {
+        match store.previous_build(name)? {
+            Some(build) => Self::open(&build.path),
+            None => Err(ReadModelError::NoPrevious { name: name.to_owned() }),
+        }
+    }
+
+    /// The preview, which nobody writes.
+    pub fn preview(store: &Store, name: &str) -> Result<Self, ReadModelError> {
+        match store.preview(name)? {
+            Some(preview) => Self::open(&preview.path),
+            None => Err(ReadModelError::NoPreview { name: name.to_owned() }),
+        }
+    }
+
     /// One at a moment. What its folds did must be committed.
     pub fn past(scratch: &Scratch) -> Result<Self, ReadModelError> {
         Self::open(scratch.path())

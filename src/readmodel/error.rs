@@ -20,6 +20,20 @@ pub enum ReadModelError {
         #[help]
         help: String,
     },
+    /// There is no build before the one in use.
+    #[error("there is no build of `{name}` before the one in use")]
+    #[diagnostic(help("one is kept at each rebuild and each accepted preview, until it is dropped"))]
+    NoPrevious {
+        /// The read model.
+        name: String,
+    },
+    /// Nobody built a preview, or it is gone.
+    #[error("there is no preview of `{name}`")]
+    #[diagnostic(help("`foldlog preview FILE.sql` builds one and shows what it would change"))]
+    NoPreview {
+        /// The read model.
+        name: String,
+    },
     /// Another process, or another task of this one, writes this read model.
     #[error("the read model `{name}` is being written by {holder}")]
     #[diagnostic(help("wait until it is done, or stop it; one read model has one writer at a time"))]

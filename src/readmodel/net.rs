@@ -41,6 +41,11 @@ impl Net {
         }
     }
 
+    /// The tables, in the order in which changes count them.
+    pub fn shapes(&self) -> impl Iterator<Item = &Arc<Shape>> {
+        self.tables.iter().map(|table| &table.shape)
+    }
+
     /// The rows that differ, in the order in which they were first written.
     pub fn rows(&self, changes: &[Change]) -> Vec<RowDifference> {
         let mut rows: Vec<RowDifference> = Vec::new();

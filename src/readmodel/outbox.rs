@@ -164,6 +164,14 @@ fn read_offsets(connection: &Connection, table: &str) -> rusqlite::Result<Positi
         .collect()
 }
 
+/// Deletes the outbox of a build that is about to take over another one's.
+pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "DROP TABLE IF EXISTS _foldlog_outbox; DROP TABLE IF EXISTS _foldlog_emit; DROP TABLE IF EXISTS _foldlog_emit_from;
+         DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead",
+    )
+}
+
 /// What is known of what a read model emits; `None` where it emits nothing.
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Emitted>> {
     if !exists(connection)? {

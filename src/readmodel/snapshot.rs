@@ -86,6 +86,11 @@ impl Snapshots {
         Ok(())
     }
 
+    /// Makes them those of another build.
+    pub(super) fn rename(&self, to: &Self) -> std::io::Result<()> {
+        fs::rename(&self.folder, &to.folder)
+    }
+
     /// Deletes all of them.
     pub(super) fn remove(&self) {
         // What cannot be deleted now is deleted with the next build.

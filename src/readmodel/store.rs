@@ -3,7 +3,8 @@
 //! Each build of a read model is a file of its own, `NAME.3.db`; the highest number is the one in use. A build is made as
 //! `NAME.4.building.db` and renamed when it is whole, so that the swap is one atomic step, and nobody who has the old file
 //! open notices: a database and its write-ahead log share a name, and two builds never share one. The build before is kept
-//! until the next, or until it is dropped.
+//! until the next, or until it is dropped; it can be brought back. A preview, `NAME.preview.db`, is a build of which nobody has
+//! said yet that it is wanted, with a lock of its own.
 
 use std::fs;
 use std::io;
@@ -11,14 +12,17 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::projection::parse::parse;
 use crate::record::{Position, Timestamp, TopicPartition};
 
 use super::bookkeeping;
 use super::error::ReadModelError;
 use super::history::HistoryInfo;
 use super::invariant::Broken;
-use super::outbox::Emitted;
-use super::snapshot::Snapshots;
+use super::lock::Lock;
+use super::outbox::{self, Emitted};
+use super::snapshot::{Snapshot, Snapshots};
+use super::writer;
 
 /// The read models of one cluster: a folder with the builds of each projection.
 #[derive(Debug, Clone)]
@@ -27,6 +31,21 @@ pub struct Store {
     /// Pages that a file may have: what a full disk is to SQLite, without filling one.
     #[cfg(test)]
     room: Option<u32>,
+    /// Looks at the folder after each step of a swap, as somebody does after a crash.
+    #[cfg(test)]
+    watch: Watch,
+}
+
+/// What a test does after each step.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Watch(Option<std::sync::Arc<dyn Fn() + Send + Sync>>);
+
+#[cfg(test)]
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// What became of the records that a projection has seen. Every record is in exactly one of `applied`, `ignored`, `skipped`
@@ -128,6 +147,8 @@ impl Store {
             root: data.join("read-models").join(folder_name(cluster)),
             #[cfg(test)]
             room: None,
+            #[cfg(test)]
+            watch: Watch::default(),
         })
     }
 
@@ -137,6 +158,23 @@ impl Store {
         Self {
             room: Some(pages),
             ..self.clone()
+        }
+    }
+
+    /// The same read models, with somebody who looks at them after each step of a swap.
+    #[cfg(test)]
+    pub(crate) fn watched(&self, watch: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            watch: Watch(Some(std::sync::Arc::new(watch))),
+            ..self.clone()
+        }
+    }
+
+    /// A step of a swap is done. A crash may come between any two.
+    pub(super) fn stepped(&self) {
+        #[cfg(test)]
+        if let Watch(Some(watch)) = &self.watch {
+            watch();
         }
     }
 
@@ -245,6 +283,115 @@ impl Store {
         Ok(())
     }
 
+    /// The build before the one in use, if it is still there.
+    pub fn previous(&self, name: &str) -> Result<Option<ReadModelInfo>, ReadModelError> {
+        let build = self.previous_build(name)?;
+        build.map(|build| read_info(&build.path)).transpose()
+    }
+
+    /// Puts the build before the one in use back in use; the one that was in use is then the one before. One rename decides, so
+    /// that at every moment one of the two is in use.
+    pub fn bring_back(&self, name: &str) -> Result<ReadModelInfo, ReadModelError> {
+        let _lock = Lock::take(&self.lock_path(name), name, "bringing the build before back")?;
+        self.clean(name)?;
+        let current = self.current(name)?;
+        let Some(previous) = self.previous_build(name)? else {
+            return Err(ReadModelError::NoPrevious { name: name.to_owned() });
+        };
+        let info = read_info(&previous.path)?;
+        writer::fold_log_in(&previous.path)?;
+        let number = current.number + 1;
+        let (making, target) = (self.building_path(name, number), self.build_path(name, number));
+        // A copy, because whoever still reads it under its old name would not notice what is written under the new one.
+        fs::copy(&previous.path, &making).map_err(|error| ReadModelError::io("cannot copy", &previous.path, error))?;
+        self.hand_over(&current, &making, &info)?;
+        sync(&making)?;
+        self.stepped();
+        let (from, to) = (Snapshots::of(&previous.path), Snapshots::of(&target));
+        // Snapshots save time and no more.
+        let _ = from.rename(&to);
+        self.stepped();
+        if let Err(error) = fs::rename(&making, &target) {
+            let _ = to.rename(&from);
+            return Err(ReadModelError::io("cannot put in place", &target, error));
+        }
+        let _ = sync(&self.root);
+        self.stepped();
+        // It is in use from here on; what cannot be deleted now is deleted after the next build.
+        let _ = remove(&previous.path);
+        self.stepped();
+        Ok(info)
+    }
+
+    /// What the build in use has not published yet is published by the one that is brought back, and what it has is not again.
+    fn hand_over(&self, current: &Build, making: &Path, info: &ReadModelInfo) -> Result<(), ReadModelError> {
+        let failed = |error| ReadModelError::sqlite(format!("cannot write {}", making.display()), error);
+        let connection = writer::open(making)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
+            .and_then(|()| outbox::forget(&connection))
+            .map_err(failed)?;
+        let source = bookkeeping::read_source(&connection).map_err(failed)?;
+        let emits = parse(&source, &info.file).is_ok_and(|projection| !projection.emits.is_empty());
+        let emits = emits || info.emitted.is_some();
+        outbox::carry_over(&connection, Some(&current.path), emits, &info.position)?;
+        connection
+            .execute_batch("COMMIT; PRAGMA journal_mode = WAL; SELECT 1 FROM sqlite_schema LIMIT 1")
+            .map_err(failed)?;
+        connection.close().map_err(|(_, error)| failed(error))
+    }
+
+    pub(super) fn previous_build(&self, name: &str) -> Result<Option<Build>, ReadModelError> {
+        let current = self.current(name)?;
+        let older = |build: &Build| build.stem == current.stem && build.number < current.number;
+        let builds = self.builds()?.into_iter().filter(older);
+        Ok(builds.max_by_key(|build| build.number))
+    }
+
+    /// The preview of a read model, as a snapshot of what it would be.
+    pub fn preview(&self, name: &str) -> Result<Option<Snapshot>, ReadModelError> {
+        let path = self.preview_path(name);
+        match path.try_exists() {
+            Ok(true) => Ok(Some(Snapshot {
+                info: read_info(&path)?,
+                path,
+            })),
+            Ok(false) => Ok(None),
+            Err(error) => Err(ReadModelError::io("cannot read", &path, error)),
+        }
+    }
+
+    /// The topics of a preview with the ids that they had when it was built.
+    pub fn preview_topics(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ReadModelError> {
+        let connection = open_read_only(&self.preview_path(name))?;
+        bookkeeping::read_topics(&connection).map_err(|error| ReadModelError::sqlite("cannot read the topics", error))
+    }
+
+    /// Deletes the preview of a read model; whether there was one.
+    pub fn drop_preview(&self, name: &str) -> Result<bool, ReadModelError> {
+        let _lock = self.lock_preview(name, "dropping it")?;
+        let path = self.preview_path(name);
+        let there = path.exists();
+        remove(&path)?;
+        remove(&self.preview_making(name))?;
+        Ok(there)
+    }
+
+    /// Keeps others from building, accepting or dropping the preview.
+    pub(super) fn lock_preview(&self, name: &str, doing: &str) -> Result<Lock, ReadModelError> {
+        let path = self.root.join(format!("{}.preview.lock", stem(name)));
+        Lock::take(&path, &format!("{name}.preview"), doing)
+    }
+
+    pub(super) fn preview_path(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{}.preview.db", stem(name)))
+    }
+
+    /// Where a preview is made. No rebuild takes it for what a killed one left behind.
+    pub(crate) fn preview_making(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{}.preview.making.db", stem(name)))
+    }
+
     /// Writes the read model in use as somebody with an editor would.
     #[cfg(test)]
     pub(crate) fn edit(&self, name: &str, sql: &str) {
@@ -344,7 +491,8 @@ impl Store {
                 remove_file(&entry.path())?;
             }
             let build = entry.path().with_extension("db");
-            if rest.ends_with(".snapshots") && !build.exists() {
+            // Those of a preview in the making are its own affair.
+            if rest.ends_with(".snapshots") && rest != "preview.snapshots" && !build.exists() {
                 Snapshots::of(&build).remove();
             }
         }

@@ -1,13 +1,14 @@
-//! Where a read model is written: a new build, or the one in use.
+//! Where a read model is written: a new build, a preview, or the one in use.
 //!
-//! [`Building`] makes a new build beside the one in use and swaps it in; [`Live`] goes on with the one in use. Both hand out
-//! a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
+//! [`Building`] makes a new build beside the one in use and swaps it in, or leaves it beside as a preview, from which a later one
+//! begins; [`Live`] goes on with the one in use. Both hand out a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -48,51 +49,123 @@ pub struct Building {
     connection: Connection,
     store: Store,
     definition: Definition,
-    number: u64,
+    aim: Aim,
     path: PathBuf,
+    /// Where it is when it is whole.
+    target: PathBuf,
     _lock: Lock,
+    /// That of the preview too, where it begins with one.
+    preview: Option<Lock>,
+}
+
+/// What becomes of a build when it is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aim {
+    /// It is put in use under this number.
+    InUse(u64),
+    /// It waits until somebody wants it.
+    Preview,
 }
 
 impl Building {
     /// Begins a new build. What a killed one left behind is deleted first.
     pub fn start(store: &Store, definition: &Definition, origin: &Origin) -> Result<Self, ReadModelError> {
-        let projection = definition.projection();
-        let name = projection.name.as_str();
-        let lock = Lock::take(&store.lock_path(name), name, "rebuilding")?;
+        let lock = Self::lock(store, definition, "rebuilding")?;
+        let building = Self::next(store, definition, lock)?;
+        building.begin(|| building.prepare(origin))?;
+        Ok(building)
+    }
+
+    /// Begins a preview, in place of the one before. Whoever builds or follows the read model is not kept from it.
+    pub fn preview(store: &Store, definition: &Definition, origin: &Origin) -> Result<Self, ReadModelError> {
+        let name = definition.projection().name.as_str();
+        let lock = store.lock_preview(name, "building it")?;
+        let (path, target) = (store.preview_making(name), store.preview_path(name));
+        store::remove(&path)?;
+        store::remove(&target)?;
+        let building = Self::at(store, definition, lock, Aim::Preview, path, target)?;
+        building.begin(|| building.prepare(origin))?;
+        Ok(building)
+    }
+
+    /// Begins a new build with what the preview holds. The preview stays until the build is in use.
+    pub fn from_preview(store: &Store, definition: &Definition) -> Result<Self, ReadModelError> {
+        let name = definition.projection().name.as_str();
+        let lock = Self::lock(store, definition, "putting the preview in use")?;
+        let preview = store.lock_preview(name, "putting it in use")?;
+        let from = store.preview_path(name);
+        if !from.exists() {
+            return Err(ReadModelError::NoPreview { name: name.to_owned() });
+        }
         store.clean(name)?;
+        let (number, path) = Self::numbered(store, name)?;
+        // Nobody writes a preview that is whole, so that its file is all of it.
+        fs::copy(&from, &path).map_err(|error| ReadModelError::io("cannot copy", &from, error))?;
+        store.stepped();
+        let target = store.build_path(name, number);
+        let mut building = Self::at(store, definition, lock, Aim::InUse(number), path, target)?;
+        // Snapshots save time and no more.
+        let _ = Snapshots::of(&from).rename(&building.snapshots());
+        building.preview = Some(preview);
+        store.stepped();
+        building.begin(|| building.own())?;
+        Ok(building)
+    }
+
+    fn lock(store: &Store, definition: &Definition, doing: &str) -> Result<Lock, ReadModelError> {
+        let name = definition.projection().name.as_str();
+        Lock::take(&store.lock_path(name), name, doing)
+    }
+
+    fn next(store: &Store, definition: &Definition, lock: Lock) -> Result<Self, ReadModelError> {
+        let name = definition.projection().name.as_str();
+        store.clean(name)?;
+        let (number, path) = Self::numbered(store, name)?;
+        let target = store.build_path(name, number);
+        Self::at(store, definition, lock, Aim::InUse(number), path, target)
+    }
+
+    /// The next number, and where that build is made.
+    fn numbered(store: &Store, name: &str) -> Result<(u64, PathBuf), ReadModelError> {
         let number = match store.current(name) {
             Ok(build) => build.number + 1,
             Err(ReadModelError::NotFound { .. }) => 1,
             Err(error) => return Err(error),
         };
-        let path = store.building_path(name, number);
+        Ok((number, store.building_path(name, number)))
+    }
+
+    fn at(
+        store: &Store,
+        definition: &Definition,
+        lock: Lock,
+        aim: Aim,
+        path: PathBuf,
+        target: PathBuf,
+    ) -> Result<Self, ReadModelError> {
         let building = Self {
             connection: open(&path)?,
             store: store.clone(),
             definition: definition.clone(),
-            number,
+            aim,
             path,
+            target,
             _lock: lock,
+            preview: None,
         };
         #[cfg(test)]
         store.bound(&building.connection);
-        building
-            .prepare(origin)
-            .map_err(|error| ReadModelError::sqlite(format!("cannot write {}", building.path.display()), error))?;
         Ok(building)
+    }
+
+    fn begin(&self, prepare: impl FnOnce() -> rusqlite::Result<()>) -> Result<(), ReadModelError> {
+        prepare().map_err(|error| ReadModelError::sqlite(format!("cannot write {}", self.path.display()), error))
     }
 
     /// One transaction holds the whole build. All its pages lie past the end that the file had when it began, so SQLite keeps
     /// no journal of them, and yet undoes a failed statement exactly; `journal_mode=OFF` could not.
     fn prepare(&self, origin: &Origin) -> rusqlite::Result<()> {
-        self.connection.execute_batch(&format!(
-            "PRAGMA page_size = 8192;
-             PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA journal_mode = MEMORY;
-             PRAGMA synchronous = OFF;
-             PRAGMA cache_size = -{BUILD_CACHE_KIB};
-             BEGIN EXCLUSIVE"
-        ))?;
+        self.own()?;
         create(&self.connection, &self.definition, origin)?;
         if self.definition.projection().history {
             history::create(&self.connection)?;
@@ -100,10 +173,30 @@ impl Building {
         Ok(())
     }
 
+    fn own(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(&format!(
+            "PRAGMA page_size = 8192;
+             PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA journal_mode = MEMORY;
+             PRAGMA synchronous = OFF;
+             PRAGMA cache_size = -{BUILD_CACHE_KIB};
+             BEGIN EXCLUSIVE"
+        ))
+    }
+
     /// The snapshots that are taken of it.
     pub fn snapshots(&self) -> Snapshots {
-        let name = &self.definition.projection().name;
-        Snapshots::of(&self.store.build_path(name, self.number))
+        Snapshots::of(&self.target)
+    }
+
+    /// The projection's name.
+    pub fn name(&self) -> &str {
+        &self.definition.projection().name
+    }
+
+    /// Whether it began with a preview.
+    pub fn is_filled(&self) -> bool {
+        self.preview.is_some()
     }
 
     /// Looks at `stop` while SQLite works on one statement, so that a cancel need not wait for it.
@@ -117,14 +210,21 @@ impl Building {
     /// The fold into this build.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
         let journal = journal(&self.connection)?;
-        let mut fold = Fold::new(&self.connection, &self.definition, on_poison)?;
+        let mut fold = if self.is_filled() {
+            let fold = resume(&self.connection, &self.definition, on_poison)?;
+            // Going on with what is there has ended the transaction that kept others out.
+            self.begin(|| self.connection.execute_batch("BEGIN EXCLUSIVE"))?;
+            fold
+        } else {
+            Fold::new(&self.connection, &self.definition, on_poison)?
+        };
         fold.keep(journal);
         fold.open = true;
         Ok(fold)
     }
 
-    /// Builds what was left for after the load, checks the file, makes it durable, and puts it in use. The build that was in
-    /// use is kept; the one before that is deleted.
+    /// Builds what was left for after the load, checks the file, makes it durable, and puts it in use, or leaves it as a
+    /// preview. The build that was in use is kept; the one before that is deleted.
     pub fn finish(
         mut self,
         counts: Counts,
@@ -132,14 +232,12 @@ impl Building {
         latest: &Latest,
     ) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
-        let projection = self.definition.projection();
-        let before = self.store.current(&projection.name).ok().map(|build| build.path);
-        outbox::carry_over(
-            &self.connection,
-            before.as_deref(),
-            !projection.emits.is_empty(),
-            position,
-        )?;
+        if let Aim::InUse(_) = self.aim {
+            let projection = self.definition.projection();
+            let before = self.store.current(&projection.name).ok().map(|build| build.path);
+            let emits = !projection.emits.is_empty();
+            outbox::carry_over(&self.connection, before.as_deref(), emits, position)?;
+        }
         self.complete(counts, position, latest)
             .map_err(|error| failed(&self.path, error))?;
         let info = store::info_of(&self.connection, &self.path)?;
@@ -148,25 +246,40 @@ impl Building {
         std::mem::replace(&mut self.connection, nothing)
             .close()
             .map_err(|(_, error)| failed(&self.path, error))?;
-        let name = &self.definition.projection().name;
         store::sync(&self.path)?;
-        let target = self.store.build_path(name, self.number);
-        fs::rename(&self.path, &target).map_err(|error| ReadModelError::io("cannot put in place", &target, error))?;
+        self.store.stepped();
+        let target = &self.target;
+        fs::rename(&self.path, target).map_err(|error| ReadModelError::io("cannot put in place", target, error))?;
         // The new build is in use from here on: what fails now must not be told as a rebuild that failed.
         let _ = store::sync(self.store.root());
-        for build in self.store.builds().unwrap_or_default() {
-            if build.stem == name.to_ascii_lowercase() && build.number + 1 < self.number {
-                // One that cannot be deleted now is deleted after the next build.
-                let _ = store::remove(&build.path);
-            }
+        self.store.stepped();
+        if let Aim::InUse(number) = self.aim {
+            self.tidy(number);
         }
         Ok(info)
+    }
+
+    /// Deletes what the new build leaves behind.
+    fn tidy(&self, number: u64) {
+        let name = &self.definition.projection().name;
+        for build in self.store.builds().unwrap_or_default() {
+            if build.stem == name.to_ascii_lowercase() && build.number + 1 < number {
+                // One that cannot be deleted now is deleted after the next build.
+                let _ = store::remove(&build.path);
+                self.store.stepped();
+            }
+        }
+        if self.preview.is_some() {
+            let _ = store::remove(&self.store.preview_path(name));
+            self.store.stepped();
+        }
     }
 
     fn complete(&self, counts: Counts, position: &Position, latest: &Latest) -> rusqlite::Result<()> {
         self.connection
             .execute_batch(&format!("PRAGMA cache_size = -{INDEX_CACHE_KIB}"))?;
-        for step in self.definition.schema().iter().filter(|step| step.after_load) {
+        let left = self.definition.schema().iter().filter(|step| step.after_load);
+        for step in left.filter(|_| self.preview.is_none()) {
             self.connection.execute_batch(&step.sql)?;
         }
         bookkeeping::write_position(&self.connection, position)?;
@@ -193,9 +306,13 @@ impl Drop for Building {
     fn drop(&mut self) {
         // After the swap nothing is left under this name. A file that cannot be deleted now is deleted by the next build.
         let _ = store::remove(&self.path);
-        let target = self.store.build_path(&self.definition.projection().name, self.number);
-        if !target.exists() {
-            Snapshots::of(&target).remove();
+        if !self.target.exists() {
+            let name = &self.definition.projection().name;
+            let back = Snapshots::of(&self.store.preview_path(name));
+            // A preview that was not put in use after all has its snapshots again.
+            if self.preview.is_none() || self.snapshots().rename(&back).is_err() {
+                self.snapshots().remove();
+            }
         }
     }
 }
@@ -350,6 +467,31 @@ pub(super) fn open(path: &Path) -> Result<Connection, ReadModelError> {
             Ok(connection)
         })
         .map_err(|error| ReadModelError::sqlite(format!("cannot open {}", path.display()), error))
+}
+
+/// Makes a build's file all of it. Nobody may write it meanwhile; whoever has read it since before its last commit is waited for.
+pub(super) fn fold_log_in(path: &Path) -> Result<(), ReadModelError> {
+    let failed = |error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
+    let connection = open(path)?;
+    let check = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let deadline = Instant::now() + super::BUSY;
+    loop {
+        let (written, folded) = connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], check)
+            .map_err(failed)?;
+        if written == folded {
+            break;
+        }
+        if Instant::now() >= deadline {
+            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+            return Err(failed(rusqlite::Error::SqliteFailure(
+                busy,
+                Some("it is being read".to_owned()),
+            )));
+        }
+        thread::sleep(super::BUSY / 100);
+    }
+    connection.close().map_err(|(_, error)| failed(error))
 }
 
 pub(super) fn now() -> Timestamp {

@@ -83,6 +83,15 @@ pub enum ReplayError {
         /// The file that it was built from.
         built: String,
     },
+    /// The file says something else than what its preview was built from.
+    #[error("the preview of `{name}` was built from another version of {file}")]
+    #[diagnostic(help("see first what this version changes: `foldlog preview {file}`"))]
+    PreviewChanged {
+        /// The projection.
+        name: String,
+        /// The file.
+        file: String,
+    },
     /// The read model was built from another cluster's log.
     #[error("the read model `{name}` was built from the cluster {built}, and this is the cluster {here}")]
     #[diagnostic(help(

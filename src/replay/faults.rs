@@ -304,7 +304,7 @@ pub(super) fn crash<S: Source>(
 }
 
 /// Hands out records one by one on this thread, until `each` has enough; whether the end was reached.
-fn walk<S: Source>(
+pub(super) fn walk<S: Source>(
     ranges: Vec<Range>,
     open: &Open<'_, S>,
     control: &mut Control,

@@ -19,6 +19,7 @@ mod log;
 mod lookout;
 #[cfg(test)]
 mod memory;
+pub mod preview;
 pub mod progress;
 mod publish;
 pub mod rebuild;

@@ -117,8 +117,25 @@ pub(super) fn build<S: Source>(
     skip_poison: bool,
     control: &mut Control,
 ) -> Result<RebuildReport, ReplayError> {
+    fill(
+        Building::start(store, definition, origin)?,
+        ranges,
+        open,
+        skip_poison,
+        control,
+    )
+}
+
+/// Fills a build and finishes it.
+pub(super) fn fill<S: Source>(
+    mut building: Building,
+    ranges: &[Range],
+    open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
+    skip_poison: bool,
+    control: &mut Control,
+) -> Result<RebuildReport, ReplayError> {
     let started = Instant::now();
-    let mut building = Building::start(store, definition, origin)?;
+    let name = building.name().to_owned();
     let cancel = control.cancel.clone();
     building.interrupt_when(move || cancel.is_cancelled())?;
     let on_poison = if skip_poison {
@@ -142,20 +159,24 @@ pub(super) fn build<S: Source>(
         fold.counts(),
         fold.position(),
     );
-    let missing = fold.missing();
+    // Only a replay from the beginning has seen every event of a handler.
+    let missing = if building.is_filled() {
+        Vec::new()
+    } else {
+        fold.missing()
+    };
     for field in &missing {
         control.meter.notice(field.to_string());
     }
     if !fold.letters().is_empty() {
         return Err(ReplayError::Poison {
-            name: definition.projection().name.clone(),
+            name,
             letters: fold.take_letters(),
             all: matches!(ended, Ended::End),
         });
     }
     let broken = fold.take_broken();
     if control.strict && !broken.is_empty() {
-        let name = definition.projection().name.clone();
         return Err(ReplayError::Broken { name, broken });
     }
     for broken in broken {
