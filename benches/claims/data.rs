@@ -42,8 +42,13 @@ pub fn event(n: u64, size: usize, out: &mut Vec<u8>) {
 
 /// The read model of these events: one row a customer, one statement an event.
 pub fn projection(topic: &str) -> String {
+    projection_with(topic, "")
+}
+
+/// The same with one more header.
+pub fn projection_with(topic: &str, header: &str) -> String {
     format!(
-        "-- projection: spending\n-- topic: {topic}\n-- type: $.type\n\n\
+        "-- projection: spending\n-- topic: {topic}\n-- type: $.type\n{header}\n\
          CREATE TABLE customer (\n  id TEXT PRIMARY KEY,\n  orders INTEGER NOT NULL,\n  total INTEGER NOT NULL\n) STRICT, WITHOUT ROWID;\n\n\
          -- on: OrderPlaced\n\
          INSERT INTO customer (id, orders, total) VALUES (:customer, 1, :amount)\n\

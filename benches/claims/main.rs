@@ -56,6 +56,7 @@ const SECTIONS: &[Section] = &[
     ("kafka", sections::against_kafka),
     ("memory", sections::memory),
     ("past", past::past),
+    ("history", past::history),
 ];
 
 fn main() -> ExitCode {

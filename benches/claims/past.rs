@@ -22,8 +22,8 @@ const COUNT: u64 = 10_000_000;
 const SIZE: usize = 200;
 /// Moments that are gone to, evenly over the log.
 const MOMENTS: u64 = 15;
-/// Steps in each direction.
-const STEPS: usize = 200;
+/// Steps back, far beyond what is remembered at a moment, and forward again further than they lead back.
+const STEPS: usize = 120_000;
 
 /// Everything over one log.
 pub fn past(board: &mut Board) {
@@ -60,9 +60,58 @@ pub fn past(board: &mut Board) {
     board.figure("any moment, s", slowest, Claim::Below(2.0), &how);
 
     let (forth, back) = steps(&cluster, &store, time_of(0.5));
-    let how = format!("median of {STEPS}, 100k rows");
-    board.figure("a step forward, ms", median(&forth), Claim::Below(10.0), &how);
-    board.figure("a step back, ms", median(&back), Claim::Below(10.0), &how);
+    for (name, times) in [("forward", forth), ("back", back)] {
+        let worst = times.iter().copied().fold(0.0, f64::max);
+        let how = format!("median of {}, one after the other; 100k rows", times.len());
+        board.figure(&format!("a step {name}, ms"), median(&times), Claim::Below(10.0), &how);
+        let how = format!("slowest of {}", times.len());
+        board.figure(&format!("the slowest step {name}, ms"), worst, Claim::Below(10.0), &how);
+    }
+}
+
+/// What keeping the history costs a rebuild that runs SQL for every event, and how soon it tells what wrote a row.
+pub fn history(board: &mut Board) {
+    let (count, runs) = (2_000_000, 5);
+    let folder = scratch();
+    let broker = BrokerProcess::start(folder.path(), "127.0.0.1:0");
+    let cluster = broker.cluster();
+    load::filled(&cluster, "orders", count, SIZE);
+    let models = scratch();
+    let rebuilt = |header: &str| {
+        let file = models.path().join("spending.sql");
+        std::fs::write(&file, data::projection_with("orders", header)).expect("the projection is written");
+        let mut command = load::foldlog();
+        command.args(["-b", &cluster.bootstrap, "--data"]).arg(models.path());
+        load::timed(command.arg("rebuild").arg(&file)).0
+    };
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for run in 0..=runs {
+        let (one, other) = (rebuilt(""), rebuilt("-- history: on\n"));
+        // The first of each does not count.
+        if run > 0 {
+            without.push(one.as_secs_f64());
+            with.push(other.as_secs_f64());
+        }
+    }
+    let (without, with) = (median(&without), median(&with));
+    let kept = only_store(models.path())
+        .info("spending")
+        .expect("it was built")
+        .history;
+    let bytes = kept.expect("it keeps one").bytes as f64 / count as f64;
+    let how = format!("{with:.2} s and {without:.2} s for 2M events; {bytes:.0} bytes an event");
+    board.figure(
+        "rebuild with history / without",
+        with / without,
+        Claim::Below(2.0),
+        &how,
+    );
+
+    let mut command = load::foldlog();
+    command.args(["-b", &cluster.bootstrap, "--data"]).arg(models.path());
+    let (took, told) = load::timed(command.args(["blame", "spending", "customer", "c00000001"]));
+    let how = format!("{} events of 2M, the whole command", told.lines().count() / 2);
+    board.figure("blame from the history, s", took.as_secs_f64(), Claim::Below(0.5), &how);
 }
 
 fn now() -> i64 {
@@ -91,8 +140,8 @@ fn steps(cluster: &Cluster, store: &Store, middle: Until) -> (Vec<f64>, Vec<f64>
         tell,
     );
     assert!(matches!(told.recv(), Ok(Told::Stands(_))));
-    let timed = |step: Move| {
-        let times = (0..STEPS).map(|_| {
+    let timed = |step: Move, steps: usize| {
+        let times = (0..steps).map(|_| {
             let start = Instant::now();
             moves.send(step.clone()).expect("the walk goes on");
             assert!(matches!(told.recv(), Ok(Told::Stands(_))));
@@ -100,8 +149,9 @@ fn steps(cluster: &Cluster, store: &Store, middle: Until) -> (Vec<f64>, Vec<f64>
         });
         times.collect::<Vec<_>>()
     };
-    let forth = timed(Move::Forward(Goal::Count(1)));
-    let back = timed(Move::Back(Goal::Count(1)));
+    let mut forth = timed(Move::Forward(Goal::Count(1)), STEPS / 10);
+    let back = timed(Move::Back(Goal::Count(1)), STEPS);
+    forth.extend(timed(Move::Forward(Goal::Count(1)), STEPS));
     drop(moves);
     task.wait().expect("the walk ends");
     (forth, back)

@@ -62,6 +62,11 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// The next offset of the event's partition before it; `None` where nothing of it had been seen.
+    pub fn next(&self) -> Option<i64> {
+        self.next
+    }
+
     /// One that is told and cannot be undone.
     pub fn told(event: Option<String>, lines: Vec<usize>, changes: Vec<Change>) -> Self {
         Self {

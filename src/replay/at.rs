@@ -63,6 +63,7 @@ pub(super) struct Way<'e> {
 pub(super) type Told<'e> = dyn FnMut(&RecordRef<'_>, Effect) + 'e;
 
 /// What a look into the past needs: the rules that the read model was built by, and the log.
+#[derive(Clone)]
 pub(super) struct Past {
     pub(super) store: Store,
     pub(super) definition: Definition,

@@ -1,9 +1,12 @@
 //! One event at a time, forward and back: what came, which statements ran, what they did to the rows.
 //!
 //! Forward applies the next record of the log in the order of a replay. Back undoes the last one exactly. What was undone lies
-//! ready to be applied again; what is further back than is remembered is replayed from the snapshot before it.
+//! ready to be applied again. What is further back than is remembered is replayed from the snapshot before it, and what is further on
+//! is opened, both before anybody needs it: a step takes the time of a step however long the log is.
 
-use std::collections::VecDeque;
+mod ahead;
+mod done;
+
 use std::sync::Arc;
 
 use crate::broker::reader::Range;
@@ -11,20 +14,18 @@ use crate::readmodel::changes::{Change, Row, Watched, key_text};
 use crate::readmodel::query::{Cell, Session};
 use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::store::ReadModelInfo;
-use crate::record::{Position, Record, RecordRef};
+use crate::record::{Position, Record};
 
-use super::at::{Past, Way, is_empty};
+use super::at::Past;
 use super::error::ReplayError;
-use super::rebuild::WAIT;
-use super::source::{Polled, Records, Source};
+use super::log::Span;
+use super::source::Source;
 use super::task::Control;
+use ahead::Ahead;
+use done::{Before, Done, there};
 
-/// Events that can be undone without a replay; beyond it the oldest are forgotten.
-const REMEMBERED: usize = 20_000;
-/// What they may weigh together.
-const REMEMBERED_BYTES: usize = 64 * 1024 * 1024;
-/// What a row costs beside its values, roughly.
-const ROW_BYTES: usize = 256;
+/// So many events at least can be undone when a walk has come to a moment: as many as a person undoes while those before them are replayed.
+const AT_HAND: u64 = if cfg!(test) { 5 } else { 5_000 };
 /// Events of a long walk between two commits.
 const COMMIT_EVERY: usize = 1_000;
 
@@ -105,7 +106,7 @@ pub enum Walked {
 }
 
 /// Opens the log between two positions.
-type Open<S> = Box<dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Send + Sync>;
+pub(super) type Open<S> = Arc<dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Send + Sync>;
 
 /// Is told of every event of a walk.
 pub(super) type Each<'e> = dyn FnMut(&Step) + 'e;
@@ -117,20 +118,21 @@ pub(super) struct Steps<S: Source> {
     tables: Arc<[Watched]>,
     open: Open<S>,
     done: Done,
+    before: Before,
     ahead: Ahead<S>,
 }
 
-impl<S: Source> Steps<S> {
+impl<S: Source + Send + 'static> Steps<S> {
     /// Goes to the moment of `past`, ready to walk on from there.
     pub(super) fn new(past: Past, open: Open<S>, control: &mut Control) -> Result<Self, ReplayError> {
-        let mut done = Done::default();
-        let (scratch, tables) = there(&past, &past.ends, None, &open, &mut done, control)?;
+        let (scratch, tables, done) = there(&past, &past.ends, below(&past, &past.ends), &open, control)?;
         Ok(Self {
             past,
             scratch,
             tables,
             open,
             done,
+            before: Before::default(),
             ahead: Ahead::default(),
         })
     }
@@ -157,11 +159,35 @@ impl<S: Source> Steps<S> {
 
     /// Goes to another moment of the same log.
     pub(super) fn jump(&mut self, moment: &Position, control: &mut Control) -> Result<(), ReplayError> {
-        let mut done = Done::default();
-        let (scratch, tables) = there(&self.past, moment, None, &self.open, &mut done, control)?;
+        let below = below(&self.past, moment);
+        let (scratch, tables, done) = there(&self.past, moment, below, &self.open, control)?;
         (self.scratch, self.tables, self.done) = (scratch, tables, done);
-        self.ahead = Ahead::default();
+        (self.before, self.ahead) = (Before::default(), Ahead::default());
         Ok(())
+    }
+
+    /// Has what a step in either direction may need made ready meanwhile.
+    pub(super) fn prepare(&mut self, control: &Control) -> Result<(), ReplayError> {
+        let info = self.scratch.info()?;
+        self.ask_before(info.counts.total(), control);
+        self.ahead.prepare(&self.past, || Some(info.position), &self.open);
+        Ok(())
+    }
+
+    /// Has the events before asked for while enough are left to go back by.
+    fn keep_at_hand(&mut self, control: &Control) -> Result<(), ReplayError> {
+        let few = self.done.steps.len() as u64 <= AT_HAND;
+        if few && matches!(self.before, Before::Unasked) && !self.done.is_all(&self.past) {
+            self.ask_before(self.scratch.info()?.counts.total(), control);
+        }
+        Ok(())
+    }
+
+    /// `records` is how many lie behind the walk.
+    fn ask_before(&mut self, records: u64, control: &Control) {
+        let before = records.saturating_sub(self.done.steps.len() as u64);
+        self.before.look();
+        self.before.ask(&self.past, &self.done, before, &self.open, control);
     }
 
     /// Walks forward until `goal`.
@@ -178,7 +204,8 @@ impl<S: Source> Steps<S> {
                 Ok(Some(walked)) => return Ok(walked),
                 Err(error) => {
                     // The transaction is gone, and with it what stood in it: everything is read again from where it began.
-                    self.done = Done::default();
+                    self.done = Done::before(self.scratch.info()?.position);
+                    self.before = Before::default();
                     self.ahead = Ahead::default();
                     return match error {
                         ReplayError::Cancelled => Ok(Walked::Cancelled),
@@ -216,7 +243,10 @@ impl<S: Source> Steps<S> {
                 Goal::Condition(sql) => fold.holds_after(sql, &step.record.view())?,
                 goal => goal.is_met(*count, &self.tables, &step),
             };
-            self.done.push(step);
+            if self.done.push(step) {
+                // The piece before no longer ends where this one begins.
+                self.before = Before::default();
+            }
             if there {
                 ended = Some(Walked::There);
                 break;
@@ -247,9 +277,10 @@ impl<S: Source> Steps<S> {
             self.scratch.undo(&step.record.view(), &step.effect)?;
             each(step);
             if let Some(step) = self.done.pop() {
-                self.ahead.records.push_front(step.record);
+                self.ahead.undone(step.record);
             }
             count += 1;
+            self.keep_at_hand(control)?;
             let there = match goal {
                 Goal::Count(goal) => count >= *goal,
                 Goal::Condition(sql) => {
@@ -270,28 +301,32 @@ impl<S: Source> Steps<S> {
         }
     }
 
-    /// Makes sure that the last event is remembered; `false` at the beginning of the log. Where all that was remembered is
-    /// undone, the way from the snapshot before is replayed.
-    pub(super) fn remember(&mut self, control: &mut Control) -> Result<bool, ReplayError> {
+    /// Makes sure that the last event is remembered; `false` at the beginning of the log.
+    pub(super) fn remember(&mut self, control: &Control) -> Result<bool, ReplayError> {
         if !self.done.steps.is_empty() {
             return Ok(true);
         }
         let info = self.scratch.info()?;
-        let records = info.counts.total();
-        if records == 0 {
+        if info.counts.total() == 0 {
             return Ok(false);
         }
-        let (scratch, tables) = there(
-            &self.past,
-            &info.position,
-            Some(records),
-            &self.open,
-            &mut self.done,
-            control,
-        )?;
-        (self.scratch, self.tables) = (scratch, tables);
+        if let Before::Unasked = self.before {
+            self.done = Done::before(info.position);
+            self.ask_before(info.counts.total(), control);
+        }
+        if let Some(done) = self.before.wait(control)? {
+            self.done = done;
+        }
+        // The next piece is on its way while this one is walked through.
+        self.ask_before(info.counts.total(), control);
         Ok(!self.done.steps.is_empty())
     }
+}
+
+/// How many records there may be where the way to `moment` begins, so that enough of them lie on it.
+fn below(past: &Past, moment: &Position) -> Option<u64> {
+    let span = Span::of(&past.ranges(&past.starts, moment));
+    Some(span.total().saturating_sub(AT_HAND))
 }
 
 impl Goal {
@@ -304,106 +339,6 @@ impl Goal {
             Self::Row(row) => step.effect.changes.iter().any(|change| row.is_met(tables, change)),
             Self::Condition(_) => false,
         }
-    }
-}
-
-/// A copy at a moment, and in `done` the last events before it.
-fn there<S: Source>(
-    past: &Past,
-    moment: &Position,
-    below: Option<u64>,
-    open: &Open<S>,
-    done: &mut Done,
-    control: &mut Control,
-) -> Result<(Scratch, Arc<[Watched]>), ReplayError> {
-    let mut each = |record: &RecordRef<'_>, effect: Effect| {
-        done.push(Step {
-            record: record.to_record(),
-            effect,
-        });
-    };
-    let way = Way {
-        below,
-        each: Some(&mut each),
-    };
-    let mut scratch = past.go(moment, way, open, control)?;
-    let tables = scratch.tables()?;
-    Ok((scratch, tables))
-}
-
-/// What was applied last, oldest first.
-#[derive(Debug, Default)]
-struct Done {
-    steps: VecDeque<Step>,
-    bytes: usize,
-}
-
-impl Done {
-    fn push(&mut self, step: Step) {
-        self.bytes += weight(&step);
-        self.steps.push_back(step);
-        while self.steps.len() > REMEMBERED || (self.bytes > REMEMBERED_BYTES && self.steps.len() > 1) {
-            if let Some(forgotten) = self.steps.pop_front() {
-                self.bytes -= weight(&forgotten);
-            }
-        }
-    }
-
-    fn pop(&mut self) -> Option<Step> {
-        let step = self.steps.pop_back()?;
-        self.bytes -= weight(&step);
-        Some(step)
-    }
-}
-
-fn weight(step: &Step) -> usize {
-    step.record.view().size() + ROW_BYTES * (1 + step.effect.changes.len())
-}
-
-/// What comes next: what was undone or read already, then the rest of the log.
-struct Ahead<S> {
-    records: VecDeque<Record>,
-    source: Option<S>,
-}
-
-impl<S> Default for Ahead<S> {
-    fn default() -> Self {
-        Self {
-            records: VecDeque::new(),
-            source: None,
-        }
-    }
-}
-
-impl<S: Source> Ahead<S> {
-    /// The next record; `None` at the end of the log as it was when `past` was opened.
-    fn next(
-        &mut self,
-        past: &Past,
-        position: &Position,
-        open: &Open<S>,
-        control: &Control,
-    ) -> Result<Option<Record>, ReplayError> {
-        while self.records.is_empty() {
-            let source = match &mut self.source {
-                Some(source) => source,
-                None => {
-                    let mut rest = past.ranges(position, &past.log.ends());
-                    rest.retain(|range| !is_empty(range));
-                    if rest.is_empty() {
-                        return Ok(None);
-                    }
-                    self.source.insert(open(rest)?)
-                }
-            };
-            match source.poll(WAIT)? {
-                Polled::Batch(batch) => self.records.extend(batch.records().map(|record| record.to_record())),
-                Polled::Idle if control.cancel.is_cancelled() => return Err(ReplayError::Cancelled),
-                Polled::Idle => {}
-                Polled::End => return Ok(None),
-            }
-        }
-        Ok(self.records.pop_front())
     }
 }
 

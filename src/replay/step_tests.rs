@@ -70,7 +70,7 @@ fn steps(folder: &std::path::Path, log: &Memory, kept: bool) -> Steps<MemorySour
         starts: log::starts(&log.ranges()),
         ends: log::starts(&log.ranges()),
     };
-    Steps::new(past, Box::new(open), &mut control).unwrap()
+    Steps::new(past, Arc::new(open), &mut control).unwrap()
 }
 
 fn dumped<S: Source>(steps: &Steps<S>) -> String {

@@ -1,7 +1,7 @@
 //! A walk through the past that somebody steers: a screen, or a command line.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
 
 use crate::broker::client::Client;
 use crate::broker::reader::Reader;
@@ -67,7 +67,7 @@ pub fn walk(
     Task::start("walk", move |control| {
         let past = Past::open(&client, &store, &name, moment, control)?;
         let reading = client.clone();
-        let mut steps = Steps::new(past, Box::new(move |ranges| merged(&reading)(ranges)), control)?;
+        let mut steps = Steps::new(past, Arc::new(move |ranges| merged(&reading)(ranges)), control)?;
         let mut walked = None;
         loop {
             if walked != Some(Walked::Cancelled) {
@@ -85,7 +85,16 @@ pub fn walk(
                 return Ok(());
             }
             loop {
-                let Ok(next) = moves.recv() else { return Ok(()) };
+                let next = match moves.try_recv() {
+                    Ok(next) => next,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                    Err(TryRecvError::Empty) => {
+                        // While somebody looks, what the next steps need is made ready.
+                        steps.prepare(control)?;
+                        let Ok(next) = moves.recv() else { return Ok(()) };
+                        next
+                    }
+                };
                 match one(&mut steps, &client, &next, every.then_some(&tell), control) {
                     Ok(done) => {
                         walked = done;
