@@ -4,7 +4,7 @@ use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
-use super::screens::{blame, groups, projections, readmodel, records, tail, time, topics};
+use super::screens::{blame, differences, groups, projections, readmodel, records, tail, time, topics};
 use super::update::ask_demo;
 use super::work::Kind;
 
@@ -39,6 +39,12 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             if let Some(time) = &mut model.time {
                 time.timeline.task = None;
                 time.timeline.value = timeline;
+            }
+        }
+        Event::Differences(found) if differs(model, id) => differences::answer(model, *found),
+        Event::Underway(underway) if differs(model, id) => {
+            if let Some(state) = &mut model.differences {
+                state.underway = underway;
             }
         }
         Event::Wrote(wrote) if blames(model, id) => blame::answer(model, wrote),
@@ -80,6 +86,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
 
 fn walks(model: &Model, id: TaskId) -> bool {
     model.time.as_ref().is_some_and(|time| time.moment.expects(id))
+}
+
+fn differs(model: &Model, id: TaskId) -> bool {
+    model.differences.as_ref().is_some_and(|state| state.found.expects(id))
 }
 
 fn blames(model: &Model, id: TaskId) -> bool {
@@ -167,6 +177,10 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         time.timeline.fail(failure.clone());
     } else if model.time.as_ref().is_some_and(|time| time.rows.expects(id)) {
         time::rows::failed(model, failure.clone());
+    } else if differs(model, id) {
+        if let Some(state) = &mut model.differences {
+            state.found.fail(failure.clone());
+        }
     } else if blames(model, id) {
         if let Some(blame) = &mut model.blame {
             blame.search.fail(failure.clone());

@@ -37,6 +37,9 @@ pub enum Action {
     Time,
     Blame,
     OnlyCell,
+    Verify,
+    Without,
+    Instead,
     OpenRecord,
     Forward,
     Backward,
@@ -108,6 +111,8 @@ pub enum Context {
     Time,
     /// The events that wrote a row.
     Blame,
+    /// What differs between two read models.
+    Differences,
     /// The demos screen.
     Demos,
     /// The groups screen.
@@ -132,6 +137,7 @@ impl Context {
             Self::Rows => "Rows",
             Self::Time => "Time",
             Self::Blame => "Blame",
+            Self::Differences => "Differences",
             Self::Demos => "Demos",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
@@ -175,7 +181,8 @@ const fn command(
 }
 
 use Context::{
-    Always, Blame, Browse, Demos, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time, Topics, Welcome,
+    Always, Blame, Browse, Demos, Differences, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time,
+    Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -211,15 +218,18 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Forward100, "100 forward", &[Key::ch('}')], &[Time], "apply the next 100 events", ""),
     command(Action::Backward100, "100 back", &[Key::ch('{')], &[Time], "undo the last 100 events", ""),
     command(Action::NextTable, "next table", &[Key::ch('b')], &[Time], "show the rows of the next table", "table"),
-    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time, Blame], "open the event among the records of its topic", "record"),
-    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel, Blame], "go back in time: the read model at any moment, event by event", "time"),
-    command(Action::Blame, "blame", &[Key::ch('B')], &[ReadModel, Time], "every event that wrote the row under the cursor, or changed the cell", "blame"),
+    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time, Blame, Differences], "open the event among the records of its topic", "record"),
+    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel, Blame, Differences], "go back in time: the read model at any moment, event by event", "time"),
+    command(Action::Blame, "blame", &[Key::ch('B')], &[ReadModel, Time, Differences], "every event that wrote the row under the cursor, or changed the cell", "blame"),
+    command(Action::Verify, "verify", &[Key::ch('v')], &[Projections, ReadModel], "replay the log beside the read model, and show each row that is not what the log says", "verify"),
+    command(Action::Without, "what if without", &[Key::ch('-')], &[Records, Time, Blame], "what the read model would be, had this event never been", ""),
+    command(Action::Instead, "what if instead", &[Key::ch('=')], &[Records, Time, Blame], "what the read model would be, had this event said something else", ""),
     command(Action::OnlyCell, "cell or row", &[Key::ch('c')], &[Blame], "only what changed the cell, or all that wrote its row", "cell or row"),
     command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
-    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Blame], "show only what contains a text", "filter"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Blame, Differences], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),

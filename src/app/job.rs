@@ -11,6 +11,7 @@ use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
+use super::difference::{Found, Question};
 use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
@@ -266,6 +267,8 @@ pub enum Job {
     LeavePast,
     /// How the events of a read model's log lie in time.
     Timeline(String),
+    /// Hold two read models against each other.
+    Differences(Question),
     /// Find every event that wrote a row.
     Blame(Asked),
     /// Every demo.
@@ -307,6 +310,8 @@ pub enum Event {
     Underway(Underway),
     /// How the events of a log lie in time; `None` where all have one time, or none.
     Timeline(Option<Timeline>),
+    /// What differs.
+    Differences(Box<Found>),
     /// Events that wrote a row.
     Wrote(Wrote),
     /// The demos.

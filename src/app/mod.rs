@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod command;
+pub mod difference;
 pub mod job;
 pub mod key;
 pub mod layout;

@@ -14,7 +14,7 @@ use super::list::List;
 use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
-use super::screens::{blame, demos, groups, projections, readmodel, records, time, topics};
+use super::screens::{blame, demos, differences, groups, projections, readmodel, records, time, topics};
 use super::work::Work;
 
 /// The smallest terminal that a screen is drawn for.
@@ -37,6 +37,8 @@ pub enum Screen {
     Time,
     /// Which events made this row what it is?
     Blame,
+    /// What differs, and since when?
+    Differences,
     /// What can I learn from?
     Demos,
     /// Who reads, and how far behind?
@@ -52,6 +54,7 @@ impl Screen {
         Self::ReadModel,
         Self::Time,
         Self::Blame,
+        Self::Differences,
         Self::Demos,
         Self::Groups,
     ];
@@ -65,6 +68,7 @@ impl Screen {
             Self::ReadModel => "read models",
             Self::Time => "time",
             Self::Blame => "blame",
+            Self::Differences => "differences",
             Self::Demos => "demos",
             Self::Groups => "groups",
         }
@@ -146,6 +150,8 @@ pub struct Model {
     pub readmodel: readmodel::ReadModel,
     /// The time machine, while it is open.
     pub time: Option<time::Time>,
+    /// What differs between two read models, while that is looked at.
+    pub differences: Option<differences::Differences>,
     /// Conditions that were run to in the past of a read model, oldest first.
     pub conditions: Vec<time::conditions::Condition>,
     /// The events that wrote a row, while they are looked at.
@@ -190,6 +196,7 @@ impl Model {
             time: None,
             conditions: Vec::new(),
             blame: None,
+            differences: None,
             demos: demos::Demos::default(),
             groups: groups::Groups::default(),
             works: Vec::new(),
@@ -289,6 +296,21 @@ impl Model {
         let no = |ok: bool, why: &'static str| (!ok).then_some(why);
         match action {
             Action::Open => no(self.can_open(), "there is nothing under the cursor"),
+            Action::Verify => no(
+                differences::verifiable(self).is_some(),
+                "there is no read model under the cursor: r builds one on the projections screen",
+            ),
+            Action::Without | Action::Instead => no(
+                differences::thinkable(self).is_some(),
+                match self.screen {
+                    Screen::Records => "no read model that was built folds this topic",
+                    _ => "there is no event under the cursor",
+                },
+            ),
+            Action::OpenRecord | Action::Time if self.screen == Screen::Differences => no(
+                differences::event(self).is_some(),
+                "there is no event after which they part",
+            ),
             Action::Blame => no(
                 blame::wanted(self).is_some(),
                 match self.screen {
@@ -369,6 +391,10 @@ impl Model {
         let walks = |time: &time::Time| time.play.is_some() || time.underway.is_some() || time.moment.loading();
         match self.screen {
             Screen::Time => self.time.as_ref().is_some_and(walks),
+            Screen::Differences => self
+                .differences
+                .as_ref()
+                .is_some_and(|state| state.found.task.is_some()),
             Screen::Blame => self.blame.as_ref().is_some_and(|blame| blame.search.task.is_some()),
             _ => self.readmodel.rows.loading(),
         }
@@ -388,6 +414,7 @@ impl Model {
             Screen::ReadModel => &self.readmodel.list,
             Screen::Time => return None,
             Screen::Blame => &self.blame.as_ref()?.list,
+            Screen::Differences => &self.differences.as_ref()?.list,
             Screen::Demos => &self.demos.list,
             Screen::Groups => &self.groups.list,
         })
@@ -399,7 +426,7 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Time | Screen::Blame => false,
+            Screen::Time | Screen::Blame | Screen::Differences => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -428,11 +455,12 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::ReadModel => Context::ReadModel,
         Screen::Time => Context::Time,
         Screen::Blame => Context::Blame,
+        Screen::Differences => Context::Differences,
         Screen::Demos => Context::Demos,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
-    if matches!(screen, Screen::Time | Screen::Blame) {
+    if matches!(screen, Screen::Time | Screen::Blame | Screen::Differences) {
         // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {
         contexts.push(Context::List);

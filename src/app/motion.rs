@@ -166,6 +166,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::ReadModel => &mut model.readmodel.list,
         Screen::Time => return None,
         Screen::Blame => &mut model.blame.as_mut()?.list,
+        Screen::Differences => &mut model.differences.as_mut()?.list,
         Screen::Demos => &mut model.demos.list,
         Screen::Groups => &mut model.groups.list,
     })
@@ -179,7 +180,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
-        Screen::Projections | Screen::Time | Screen::Blame | Screen::Demos => {}
+        Screen::Projections | Screen::Time | Screen::Blame | Screen::Differences | Screen::Demos => {}
     }
 }
 

@@ -5,7 +5,7 @@ use super::model::{Level, Model, Pane, Screen};
 use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
-use super::screens::{blame, demos, groups, projections, readmodel, records, time, topics};
+use super::screens::{blame, demos, differences, groups, projections, readmodel, records, time, topics};
 use super::typing;
 
 pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
@@ -14,7 +14,7 @@ pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
     }
     // Screens one has jumped between are no path; only what Enter opened is gone back through.
     model.back.clear();
-    for left in [Screen::Records, Screen::Time, Screen::Blame] {
+    for left in [Screen::Records, Screen::Time, Screen::Blame, Screen::Differences] {
         leave(model, left, fx);
     }
     if screen != Screen::Topics {
@@ -24,8 +24,8 @@ pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
 }
 
 pub(super) fn enter(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
-    if screen == Screen::Blame {
-        // There is one, and whoever went on from it to another row does not go back to the first.
+    if matches!(screen, Screen::Blame | Screen::Differences) {
+        // There is one, and whoever went on from it to another does not go back to the first.
         model.back.retain(|(before, _)| *before != screen);
     }
     model.back.push((model.screen, model.pane));
@@ -53,7 +53,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
         Screen::Time => time::resume(model, fx),
-        Screen::Records | Screen::Blame => {}
+        Screen::Records | Screen::Blame | Screen::Differences => {}
     }
 }
 
@@ -88,6 +88,7 @@ fn up(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => model.records.is_none(),
         Screen::Time => model.time.is_none(),
         Screen::Blame => model.blame.is_none(),
+        Screen::Differences => model.differences.is_none(),
         _ => false,
     };
     if gone {
@@ -103,6 +104,7 @@ fn leave(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::Records => records::close(model, fx),
         Screen::Time => time::close(model, fx),
         Screen::Blame => blame::close(model, fx),
+        Screen::Differences => differences::close(model, fx),
         _ => {}
     }
 }
@@ -122,9 +124,13 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
             Some(_) => model.pane = Pane::Detail,
             None => {}
         },
-        Screen::Records | Screen::ReadModel | Screen::Time | Screen::Blame | Screen::Demos | Screen::Groups => {
-            model.pane = Pane::Detail
-        }
+        Screen::Records
+        | Screen::ReadModel
+        | Screen::Time
+        | Screen::Blame
+        | Screen::Differences
+        | Screen::Demos
+        | Screen::Groups => model.pane = Pane::Detail,
     }
 }
 

@@ -11,7 +11,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, past
 use super::palette::{Choice, Kind, Palette};
 use super::place;
 use super::screens::time::conditions::Towards;
-use super::screens::{demos, readmodel, records, time};
+use super::screens::{demos, differences, readmodel, records, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -20,12 +20,32 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
         PromptKind::Filter => motion::list_mut(model).map(|l| l.filter().to_owned()),
         PromptKind::Sql => Some(model.readmodel.sql.clone()),
         PromptKind::Place => None,
+        PromptKind::Instead => said(model),
         PromptKind::Partitions => model.records.as_ref().and_then(|r| r.partitions.as_ref()).map(|set| {
             let all: Vec<String> = set.iter().map(ToString::to_string).collect();
             all.join(",")
         }),
     };
     model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
+}
+
+/// What the event under the cursor says, on one line.
+fn said(model: &Model) -> Option<String> {
+    let (_, _, value) = differences::thinkable(model)?;
+    let Some(value) = value else {
+        return Some("null".to_owned());
+    };
+    let json: serde_json::Result<Box<serde_json::value::RawValue>> = serde_json::from_slice(&value);
+    let text = json.map_or_else(
+        |_| String::from_utf8_lossy(&value).into_owned(),
+        |json| json.get().to_owned(),
+    );
+    Some(
+        text.split(['\n', '\r', '\t'])
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 /// Opens the palette.
@@ -126,6 +146,11 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
         Screen::Projections => model.projections.refresh(),
         Screen::ReadModel => model.readmodel.refresh(),
         Screen::Time => {}
+        Screen::Differences => {
+            if let Some(state) = &mut model.differences {
+                state.refresh();
+            }
+        }
         Screen::Blame => {
             if let Some(blame) = &mut model.blame {
                 blame.refilter();
@@ -177,6 +202,13 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
             };
             let partitions = records::parse_partitions(text, &known)?;
             records::choose(model, partitions, fx);
+        }
+        PromptKind::Instead => {
+            differences::said(text)?;
+            if let Some(question) = differences::instead(model, text.trim()) {
+                differences::open(model, question, fx);
+                navigate::enter(model, Screen::Differences, fx);
+            }
         }
         PromptKind::Sql if text.trim().is_empty() => return Err("type a SELECT, or esc to leave".into()),
         PromptKind::Sql => readmodel::own_query(model, text.trim(), fx),

@@ -4,6 +4,7 @@ use crate::broker::profile::Access;
 
 use super::answers;
 use super::command::{Action, resolve};
+use super::difference::Question;
 use super::job::{ClusterView, Event, Job};
 use super::key::Key;
 use super::message::{Effect, Message};
@@ -14,7 +15,7 @@ use super::navigate::{self, enter, go, open_topic};
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
-use super::screens::{blame, demos, groups, projections, readmodel, records, tail, time, topics};
+use super::screens::{blame, demos, differences, groups, projections, readmodel, records, tail, time, topics};
 use super::typing;
 use super::work::Kind;
 
@@ -140,12 +141,24 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::RebuildSkipping => projections::begin(model, Kind::Rebuild, true, fx),
         Action::Follow => projections::begin(model, Kind::Follow, false, fx),
         Action::DeadLetter => dead_letter(model, fx),
-        Action::Time if model.screen == Screen::Blame => {
-            let read_model = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
-            if let Some((read_model, event)) = read_model.zip(blame::event(model)) {
+        Action::Time if matches!(model.screen, Screen::Blame | Screen::Differences) => {
+            if let Some((read_model, event)) = moment(model) {
                 navigate::open_moment(model, read_model, event, fx);
             }
         }
+        Action::Verify => {
+            if let Some(name) = differences::verifiable(model) {
+                differences::open(model, Question::Verify(name), fx);
+                enter(model, Screen::Differences, fx);
+            }
+        }
+        Action::Without => {
+            if let Some(question) = differences::without(model) {
+                differences::open(model, question, fx);
+                enter(model, Screen::Differences, fx);
+            }
+        }
+        Action::Instead => typing::prompt(model, PromptKind::Instead),
         Action::Blame => {
             if let Some(row) = blame::wanted(model) {
                 blame::open(model, row, fx);
@@ -169,6 +182,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenRecord => {
             let event = match model.screen {
                 Screen::Blame => blame::event(model),
+                Screen::Differences => differences::event(model),
                 _ => time::event(model).map(|event| EventAt::of(&event.record)),
             };
             if let Some(event) = event {
@@ -203,6 +217,18 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
     }
 }
 
+/// The moment that the screen in view leads to, and of which read model.
+fn moment(model: &Model) -> Option<(String, EventAt)> {
+    match model.screen {
+        Screen::Blame => Some((model.blame.as_ref()?.row.read_model.clone(), blame::event(model)?)),
+        Screen::Differences => {
+            let read_model = model.differences.as_ref()?.question.read_model().to_owned();
+            Some((read_model, differences::event(model)?))
+        }
+        _ => None,
+    }
+}
+
 fn toggle(model: &mut Model, overlay: Overlay) {
     let same = model
         .overlay
@@ -232,6 +258,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::ReadModel => readmodel::again(model, fx),
         Screen::Time => time::again(model, fx),
         Screen::Blame => blame::again(model, fx),
+        Screen::Differences => differences::again(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
@@ -249,6 +276,10 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::ReadModel => Some(model.readmodel.sql.clone()),
         Screen::Time => time::event(model)
             .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
+        Screen::Differences => model
+            .differences
+            .as_ref()
+            .map(|state| format!("foldlog verify {}", state.question.read_model())),
         Screen::Blame => model
             .blame
             .as_ref()
@@ -266,6 +297,9 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
 fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
     if time::stop(model, fx) {
         return model.tell(Level::Done, "stopped; it stands where it stood");
+    }
+    if differences::stop(model, fx) {
+        return model.tell(Level::Done, "stopped; nothing was changed");
     }
     if blame::stop(model, fx) {
         return model.tell(Level::Done, "stopped; what was found stays");

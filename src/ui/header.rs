@@ -64,6 +64,13 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.time.as_ref().map(|time| time.read_model.clone());
             name.into_iter().chain([Screen::Time.title().to_owned()]).collect()
         }
+        (Screen::Differences, _) => match &model.differences {
+            Some(state) => vec![
+                state.question.read_model().to_owned(),
+                state.question.title().to_owned(),
+            ],
+            None => vec![Screen::Differences.title().to_owned()],
+        },
         (Screen::Blame, _) => {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
             name.into_iter().chain([Screen::Blame.title().to_owned()]).collect()
@@ -107,7 +114,7 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
 fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
-        Screen::Time | Screen::Blame => Screen::ReadModel.title(),
+        Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
         screen => screen.title(),
     };
     let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);

@@ -79,6 +79,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Rows,
         Context::Time,
         Context::Blame,
+        Context::Differences,
         Context::Demos,
         Context::Groups,
         Context::List,

@@ -3,16 +3,21 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use foldlog::app::difference::{Event as Parting, Fact, Found};
 use foldlog::app::job::{
     Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
     World,
 };
-use foldlog::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote};
+use foldlog::app::model::Level;
+use foldlog::app::moment::{
+    Applied, EventAt, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
+};
 use foldlog::app::screens::blame::Asked;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
 use foldlog::demo::run::{StepState, StepView};
+use foldlog::readmodel::compare::{RowDifference, Shape as Compared, Tally};
 use foldlog::readmodel::query::{Cell, Rows, TableInfo};
 use foldlog::readmodel::store::{Counts, DeadLetter, ReadModelInfo, State};
 use foldlog::record::{Position, Record, Timestamp, TopicPartition};
@@ -32,6 +37,7 @@ pub struct Fake {
     pub progress: Vec<Progress>,
     pub past: Result<Vec<Moment>, Failure>,
     pub timeline: Option<Timeline>,
+    pub found: Result<Found, Failure>,
 }
 
 impl Default for Fake {
@@ -53,6 +59,7 @@ impl Default for Fake {
             progress: vec![progress()],
             past: Ok(past()),
             timeline: None,
+            found: Ok(found()),
         }
     }
 }
@@ -299,6 +306,67 @@ impl Outlet for Heard {
 
     fn cancelled(&self) -> bool {
         false
+    }
+}
+
+/// A row of each kind that differs, and since when.
+fn found() -> Found {
+    let shape = std::sync::Arc::new(Compared {
+        table: "account".into(),
+        columns: ["id", "balance", "owner"].map(Into::into).to_vec(),
+        key: 1,
+    });
+    let cells = |row: usize, balance| {
+        let mut cells = rows().rows[row][..3].to_vec();
+        cells[1] = Cell::Integer(balance);
+        Some(cells)
+    };
+    let row = |before, after, changed| RowDifference {
+        shape: shape.clone(),
+        before,
+        after,
+        changed,
+    };
+    let fact = |level, text: &str| Fact {
+        level,
+        text: text.into(),
+    };
+    Found {
+        tally: Tally {
+            added: 1,
+            removed: 1,
+            changed: 1,
+            same: 1_197,
+            shapes: 0,
+        },
+        rows: vec![
+            row(cells(0, -7), cells(0, 93), vec![1]),
+            row(cells(1, 993), None, Vec::new()),
+            row(None, cells(2, 1_993), Vec::new()),
+        ],
+        facts: vec![
+            fact(
+                Level::Error,
+                "3 rows are not what the log says: - 1, + 1, ~ 1; 1,197 rows alike",
+            ),
+            fact(
+                Level::Hint,
+                "before the event below the rows were what the read model still has",
+            ),
+            fact(
+                Level::Warning,
+                "another order between the partitions makes exactly this read model",
+            ),
+        ],
+        event: Some(std::sync::Arc::new(Parting {
+            at: EventAt {
+                topic: "account-events".into(),
+                partition: 0,
+                offset: 1,
+                time: Some(Timestamp(NOW.0 - 59_600)),
+            },
+            kind: Some("Deposited".into()),
+        })),
     }
 }
 
@@ -565,6 +633,7 @@ impl World for Fake {
             Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
             Job::LeavePast => Ok(Event::Done(String::new())),
             Job::Timeline(_) => Ok(Event::Timeline(self.timeline.clone())),
+            Job::Differences(_) => self.found.clone().map(|found| Event::Differences(Box::new(found))),
             Job::Blame(row) => self.blame(&row),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo(_) => {

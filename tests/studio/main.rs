@@ -6,6 +6,7 @@
 mod blame;
 #[path = "../common/mod.rs"]
 mod common;
+mod differences;
 mod fake;
 mod harness;
 mod hostile;

@@ -12,6 +12,7 @@ use super::super::message::Effect;
 use super::super::model::{Model, Pane, Screen};
 use super::super::moment::{Applied, EventAt, RowChange, Shape, Underway, Wrote};
 use super::super::remote::Remote;
+use super::differences;
 
 /// The newest events that are kept; all are counted.
 pub const KEPT: usize = 5_000;
@@ -58,7 +59,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn of(read_model: &str, table: &str, key: &[Cell], column: Option<&str>) -> Self {
+    pub(super) fn of(read_model: &str, table: &str, key: &[Cell], column: Option<&str>) -> Self {
         Self {
             read_model: read_model.to_owned(),
             table: table.to_owned(),
@@ -165,6 +166,7 @@ pub fn wanted(model: &Model) -> Option<Asked> {
     match model.screen {
         Screen::ReadModel => of_table(model),
         Screen::Time => of_moment(model),
+        Screen::Differences => differences::row(model),
         _ => None,
     }
 }

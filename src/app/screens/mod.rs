@@ -2,6 +2,7 @@
 
 pub mod blame;
 pub mod demos;
+pub mod differences;
 pub mod groups;
 pub mod projections;
 pub mod readmodel;

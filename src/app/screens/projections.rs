@@ -152,3 +152,13 @@ pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effe
 pub fn work<'a>(model: &'a Model, name: &str) -> Option<&'a Work> {
     model.works.iter().find(|w| w.kind != Kind::Demo && w.name == name)
 }
+
+/// The read model that folds a topic: the one under the cursor of the projections where that does, else the first.
+pub fn reader_of(model: &Model, topic: &str) -> Option<String> {
+    let reads = |row: &&ProjectionRow| {
+        row.built.is_some() && row.unreadable().is_none() && row.topics.iter().any(|known| known == topic)
+    };
+    let selected = model.projections.selected().filter(reads);
+    let first = || model.projections.remote.value.iter().flatten().find(reads);
+    selected.or_else(first).map(|row| row.name.clone())
+}

@@ -2,6 +2,7 @@
 
 mod blame;
 mod demos;
+mod differences;
 mod past;
 mod places;
 mod projections;
@@ -190,6 +191,7 @@ impl World for Studio {
             Job::PastRows { stood, sql, limit } => self.past_rows(&stood, &sql, limit, out),
             Job::LeavePast => Ok(self.leave_past()),
             Job::Timeline(read_model) => self.timeline(&read_model, out),
+            Job::Differences(question) => self.differences(&question, out),
             Job::Blame(row) => self.blame(&row, out),
             Job::Demos => Ok(Event::Demos(self.demos())),
             Job::RunDemo(id) => self.run_demo(&id, out),

@@ -3,6 +3,7 @@
 pub(super) mod blame;
 mod changes;
 pub(super) mod demos;
+pub(super) mod differences;
 pub(super) mod groups;
 pub(super) mod projections;
 pub(super) mod readmodel;

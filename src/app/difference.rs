@@ -1,0 +1,89 @@
+//! Two read models that are held against each other, as the studio shows it: who asked, what was found, and what it is known to
+//! come from.
+
+use std::sync::Arc;
+
+use crate::readmodel::compare::{RowDifference, Tally};
+
+use super::model::Level;
+use super::moment::EventAt;
+
+/// The most rows that are shown; all are counted.
+pub const MOST: usize = 1_000;
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Is the read model what its log says?
+    Verify(String),
+    /// What would the read model be without an event, or had it said something else?
+    WhatIf(Thought),
+}
+
+impl Question {
+    /// The read model that it is about.
+    pub fn read_model(&self) -> &str {
+        match self {
+            Self::Verify(name) => name,
+            Self::WhatIf(thought) => &thought.read_model,
+        }
+    }
+
+    /// What the header calls it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Verify(_) => "verify",
+            Self::WhatIf(_) => "what if",
+        }
+    }
+
+    /// What the two sides are called, the first as the columns are headed.
+    pub fn sides(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Verify(_) => ("read model", "its log"),
+            Self::WhatIf(_) => ("as it is", "as it would be"),
+        }
+    }
+}
+
+/// A change of the log that is thought up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Thought {
+    /// The read model.
+    pub read_model: String,
+    /// The event.
+    pub event: EventAt,
+    /// What it says instead; `None` where it is left out.
+    pub instead: Option<String>,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// How the rows compare in all.
+    pub tally: Tally,
+    /// The first of the rows that differ.
+    pub rows: Vec<RowDifference>,
+    /// What else is to be said: the answer first, then what it comes from.
+    pub facts: Vec<Fact>,
+    /// The first event after which the two part, where that is known.
+    pub event: Option<Arc<Event>>,
+}
+
+/// An event, and its type where it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Where it stands.
+    pub at: EventAt,
+    /// Its type.
+    pub kind: Option<String>,
+}
+
+/// A sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says.
+    pub text: String,
+}

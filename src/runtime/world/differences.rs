@@ -1,0 +1,331 @@
+//! Read models held against each other: a verify, and what would have been.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::app::difference::{Event as Parting, Fact, Found, MOST, Question, Thought};
+use crate::app::job::{Event, Failure, Outlet};
+use crate::app::model::Level;
+use crate::app::moment::{EventAt, Underway};
+use crate::readmodel::apply::Outcome;
+use crate::readmodel::compare::{Difference, RowDifference, Side, Tally, Which, compare};
+use crate::readmodel::scratch::Scratch;
+use crate::replay::drift::{First, Interleaved};
+use crate::replay::task::Task;
+use crate::replay::verify::{self, Verified, VerifyOptions, verify};
+use crate::replay::whatif::{At, Change, Edited, Fate, WhatIf, WhatIfOptions, what_if};
+use crate::ui::format::{count, counted};
+
+use super::{Studio, advised, failure};
+
+/// How often progress is said, and how soon a cancellation is seen.
+const EVERY: Duration = Duration::from_millis(100);
+
+impl Studio {
+    /// Answers a question by holding two read models against each other.
+    pub(super) fn differences(&self, question: &Question, out: &dyn Outlet) -> Result<Event, Failure> {
+        let found = match question {
+            Question::Verify(name) => self.verify(name, out)?,
+            Question::WhatIf(thought) => self.what_if(thought, out)?,
+        };
+        Ok(Event::Differences(Box::new(found)))
+    }
+
+    fn verify(&self, name: &str, out: &dyn Outlet) -> Result<Found, Failure> {
+        let link = self.link()?;
+        let (client, store) = (link.client.clone(), link.store.clone());
+        let task = verify(client, store, name.to_owned(), VerifyOptions::default());
+        let verified = self.underway(task, out)?;
+        let (_, rows, shapes) = rows(&verified.model, &verified.shadow, "the read model", "its log")?;
+        let mut facts = vec![answer(&verified)];
+        facts.extend(shapes);
+        facts.extend(verified.first.as_ref().map(since));
+        facts.extend(verified.order.as_ref().and_then(order));
+        facts.extend(lost(&verified));
+        if !verified.tally.is_equal() {
+            facts.push(hint(
+                "the log has the truth: r on the projections screen rebuilds the read model",
+            ));
+        }
+        let event = verified
+            .first
+            .as_ref()
+            .and_then(|first| first.event.as_deref())
+            .map(parting);
+        Ok(Found {
+            tally: verified.tally,
+            rows,
+            facts,
+            event,
+        })
+    }
+
+    fn what_if(&self, thought: &Thought, out: &dyn Outlet) -> Result<Found, Failure> {
+        let link = self.link()?;
+        let (client, store) = (link.client.clone(), link.store.clone());
+        let at = At {
+            topic: Some(thought.event.topic.clone()),
+            partition: thought.event.partition,
+            offset: thought.event.offset,
+        };
+        let change = match &thought.instead {
+            None => Change::Without(at),
+            Some(text) if text.trim() == "null" => Change::Edit(at, Edited::Value(None)),
+            Some(text) => Change::Edit(at, Edited::Value(Some(text.clone().into_bytes()))),
+        };
+        let options = WhatIfOptions {
+            changes: vec![change],
+            ..WhatIfOptions::default()
+        };
+        let task = what_if(client, store, thought.read_model.clone(), options);
+        let found = self.underway(task, out)?;
+        let (tally, rows, shapes) = rows(&found.truth, &found.model, "as it is", "as it would be")?;
+        let mut facts = vec![would_be(&tally)];
+        facts.extend(shapes);
+        facts.extend(found.fates.iter().map(fate));
+        facts.extend(beside(&found));
+        let kind = found.fates.iter().find_map(|fate| match fate {
+            Fate::LeftOut(event) | Fate::Was(event, _) => event.event.clone(),
+            Fate::AllLeftOut(_) => None,
+        });
+        let event = Parting {
+            at: thought.event.clone(),
+            kind,
+        };
+        Ok(Found {
+            tally,
+            rows,
+            facts,
+            event: Some(Arc::new(event)),
+        })
+    }
+
+    /// Says how far a task is until it is over; cancels it when nobody wants it any more.
+    fn underway<T: Send + 'static>(&self, task: Task<T>, out: &dyn Outlet) -> Result<T, Failure> {
+        let mut progress = task.progress();
+        loop {
+            let changed = self.handle.block_on(async { timeout(EVERY, progress.changed()).await });
+            if out.cancelled() {
+                task.cancel();
+                break;
+            }
+            match changed {
+                Ok(Err(_)) => break,
+                Ok(Ok(())) => {
+                    let newest = progress.borrow_and_update();
+                    let share = (newest.total > 0).then(|| newest.done as f64 / newest.total as f64);
+                    let underway = Underway {
+                        events: newest.done,
+                        share,
+                    };
+                    drop(newest);
+                    out.send(Event::Underway(underway));
+                }
+                Err(_) => {}
+            }
+        }
+        task.wait().map_err(advised)
+    }
+}
+
+/// The first rows that differ, how all compare, and what differs beside rows. Stops where there are enough rows.
+fn rows(
+    before: &Scratch,
+    after: &Scratch,
+    first: &str,
+    second: &str,
+) -> Result<(Tally, Vec<RowDifference>, Vec<Fact>), Failure> {
+    let (before, after) = (
+        Side::past(before).map_err(failure)?,
+        Side::past(after).map_err(failure)?,
+    );
+    let (mut rows, mut facts) = (Vec::new(), Vec::new());
+    let who = |only: Which| if only == Which::Before { first } else { second };
+    let tally = compare(&before, &after, &mut |difference| {
+        match difference {
+            Difference::Row(row) if rows.len() < MOST => rows.push(row),
+            Difference::Row(_) | Difference::Compared { .. } => {}
+            Difference::Table { table, only, rows } => {
+                facts.push(warning(format!(
+                    "only {} has the table {table}, with {}",
+                    who(only),
+                    counted(rows, "row")
+                )));
+            }
+            Difference::Column { table, column, only } => {
+                facts.push(warning(format!("only {} has the column {table}.{column}", who(only))));
+            }
+            Difference::Key { table } => facts.push(warning(format!(
+                "the primary keys of {table} are of other columns, so no row can be matched with another"
+            ))),
+        }
+        true
+    });
+    Ok((tally.map_err(failure)?, rows, facts))
+}
+
+fn fact(level: Level, text: impl Into<String>) -> Fact {
+    Fact {
+        level,
+        text: text.into(),
+    }
+}
+
+fn hint(text: impl Into<String>) -> Fact {
+    fact(Level::Hint, text)
+}
+
+fn warning(text: impl Into<String>) -> Fact {
+    fact(Level::Warning, text)
+}
+
+fn parting(event: &verify::Event) -> Arc<Parting> {
+    Arc::new(Parting {
+        at: EventAt {
+            topic: event.topic.clone(),
+            partition: event.partition,
+            offset: event.offset,
+            time: event.timestamp,
+        },
+        kind: event.event.clone(),
+    })
+}
+
+/// `1 only here, 2 only there, 3 changed; 4 alike`.
+fn told(tally: &Tally) -> String {
+    let parts = [(tally.removed, "-"), (tally.added, "+"), (tally.changed, "~")];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, sign)| format!("{sign} {}", count(n)))
+        .collect();
+    format!("{}; {} alike", parts.join(", "), counted(tally.same, "row"))
+}
+
+fn answer(verified: &Verified) -> Fact {
+    let (name, rows) = (&verified.info.name, verified.tally.rows());
+    match rows {
+        0 if verified.tally.is_equal() => fact(
+            Level::Done,
+            format!(
+                "{name} is what its log says, after {}",
+                counted(verified.records, "record")
+            ),
+        ),
+        0 => fact(
+            Level::Error,
+            format!("{name} is not what its log says: its tables differ"),
+        ),
+        _ => {
+            let are = if rows == 1 { "is" } else { "are" };
+            let text = format!(
+                "{} {are} not what the log says: {}",
+                counted(rows, "row"),
+                told(&verified.tally)
+            );
+            fact(Level::Error, text)
+        }
+    }
+}
+
+fn since(first: &First) -> Fact {
+    match (&first.event, first.held) {
+        (None, _) => warning("no event ever wrote the first of them: something else did"),
+        (Some(_), true) => hint("before the event below the rows were what the read model still has"),
+        (Some(_), false) => {
+            hint("after no event were they what the read model has; below is the last event that wrote what differs")
+        }
+    }
+}
+
+fn order(order: &Interleaved) -> Option<Fact> {
+    let rows = || (count(order.rows), counted(order.of, "row"));
+    Some(match (order.exactly, order.is_likely(), order.rows) {
+        (true, ..) => warning("another order between the partitions makes exactly this read model"),
+        (_, true, _) => {
+            warning("in another order between the partitions all of them come out otherwise: that is the likely reason")
+        }
+        (_, _, 0) => return None,
+        _ => {
+            let (some, all) = rows();
+            warning(format!(
+                "the order between partitions may be the reason for {some} of {all}"
+            ))
+        }
+    })
+}
+
+fn lost(verified: &Verified) -> Option<Fact> {
+    let (had, has) = (verified.model_records(), verified.records);
+    (had != has && !verified.tally.is_equal()).then(|| {
+        warning(format!(
+            "the read model was made of {}, and the log has {} up to its position: what retention or compaction took cannot be \
+             replayed",
+            counted(had, "record"),
+            count(has)
+        ))
+    })
+}
+
+fn would_be(tally: &Tally) -> Fact {
+    match tally.rows() {
+        0 if tally.is_equal() => fact(Level::Done, "no row would be another"),
+        1 => hint(format!("1 row would be another: {}", told(tally))),
+        rows => hint(format!("{} would be others: {}", counted(rows, "row"), told(tally))),
+    }
+}
+
+fn fate(fate: &Fate) -> Fact {
+    match fate {
+        Fate::LeftOut(_) => hint("the event below is left out"),
+        Fate::AllLeftOut(records) => hint(format!("{} left out", counted(*records, "record"))),
+        Fate::Was(_, Outcome::Applied) => hint("the event below, as edited, was applied"),
+        Fate::Was(_, Outcome::Ignored) => warning("the event below, as edited, is ignored: no handler is for it"),
+        Fate::Was(_, Outcome::Poison(poison)) => warning(format!(
+            "the event below, as edited, could not be applied: {}",
+            poison.reason
+        )),
+    }
+}
+
+/// What else would be otherwise: later events that could not be applied, or now could, and invariants.
+fn beside(found: &WhatIf) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for (records, what) in [
+        (&found.refused, "could not be applied then"),
+        (&found.mended, "would no longer fail"),
+    ] {
+        if let Some(first) = records.first() {
+            let at = format!("{}[{}] {}", first.topic, first.partition, first.offset);
+            let text = format!(
+                "{} {what}, the first {at}: {}",
+                counted(records.len() as u64, "later event"),
+                first.reason
+            );
+            facts.push(warning(text));
+        }
+    }
+    let known = |name: &str, of: &[crate::readmodel::invariant::Broken]| of.iter().any(|broken| broken.name == name);
+    for broken in found
+        .after
+        .broken
+        .iter()
+        .filter(|one| !known(&one.name, &found.before.broken))
+    {
+        facts.push(warning(format!("then {broken}")));
+    }
+    for broken in found
+        .before
+        .broken
+        .iter()
+        .filter(|one| !known(&one.name, &found.after.broken))
+    {
+        facts.push(fact(
+            Level::Done,
+            format!("then the invariant `{}` would hold", broken.name),
+        ));
+    }
+    facts
+}
