@@ -65,5 +65,11 @@ pub(super) fn sentence(info: &ReadModelInfo) -> String {
     if info.counts.skipped > 0 {
         text += &format!("; {} of them could not be applied", show::count(info.counts.skipped));
     }
+    if info.counts.held > 0 {
+        text += &format!("; {} of them are held", show::count(info.counts.held));
+    }
+    if info.decisions > 0 {
+        text += &format!("; {} amend the log", show::counted(info.decisions, "decision"));
+    }
     text
 }

@@ -1,5 +1,8 @@
-//! `foldlog dead-letters`: the records that a read model could not apply. Looking is all it does yet; what is done about one
-//! (trying it again, skipping it for good) will be a flag of the same command, so the projection stays its one argument.
+//! `foldlog dead-letters`: the records that a read model could not apply, and what is done about them.
+
+mod choice;
+mod edit;
+mod log;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -9,13 +12,14 @@ use serde_json::json;
 use crate::decode::fields::{FieldSet, Scalar};
 use crate::decode::printable::{Printable, one_line, printable};
 use crate::projection::parse::parse;
-use crate::readmodel::store::{DeadLetter, Store};
+use crate::readmodel::store::{DeadLetter, LetterState, Store};
 use crate::record::Record;
 
 use super::context::Context;
 use super::envelope;
 use super::show;
 use super::table::{number, table, text};
+use choice::Action;
 
 /// Dead letters in a table; `--json` has all.
 const SHOWN: usize = 100;
@@ -27,18 +31,28 @@ const WHOLE: usize = 100_000;
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A record that cannot be applied is kept as a dead letter with its position, its bytes and the reason: each that \
---skip-poison went past, and the one that a paused `foldlog follow` stands before and tries again when it is started \
-again. LINE is the statement that failed in the file that the read model was built from; `-` where the value could not \
-be decoded.
+A record that cannot be applied is kept as a dead letter with its position, its bytes and the reason. It is `paused` where \
+a paused `foldlog follow` stands before it, `skipped` where it was left out, `held` where it waits for an earlier one of its \
+key, and `edited` where it was applied with another value. KIND is what is wrong: `body` cannot be decoded, `type` is missing, \
+an `upcast` failed, it breaks its `schema`, or a `handler`'s statement failed, which stands on LINE of the file that the read \
+model was built from.
 
-With --json each line has reason, line, held, type and record; the record is as `foldlog read -o json` prints it: text \
+What is decided about a record stands from then on: the read model is a fold of the log as it is amended so, and a rebuild, \
+`verify` and the past take it over. The record before which the read model is paused is decided about at once. Any other choice \
+folds the read model anew up to where it stands, so that each record is applied in the log's order, never late; where a \
+record cannot be applied even so, nothing is changed. `foldlog rebuild FILE --forget-decisions` takes all of them back.
+
+With --json each letter has state, kind, reason, line, type and record; the record is as `foldlog read -o json` prints it: text \
 where it is UTF-8, base64 where not, and `foldlog produce --envelope` writes it back.
 
 Examples:
   foldlog dead-letters account_balance
-  foldlog dead-letters account_balance --limit 5
-  foldlog dead-letters account_balance --json | jq .reason
+  foldlog dead-letters account_balance retry
+  foldlog dead-letters account_balance skip --hold-key
+  foldlog dead-letters account_balance edit 0:12 \\
+    --value '{\"type\":\"Deposited\",\"accountId\":\"a1\",\"amount\":10}'
+  foldlog dead-letters account_balance replay --all
+  foldlog dead-letters account_balance log
   foldlog dead-letters account_balance --json |
     jq -c .record > records.ndjson")]
 pub struct Args {
@@ -47,12 +61,34 @@ pub struct Args {
     /// Show at most this many, the oldest first [default: all; 100 in a table]
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<usize>,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+/// Whoever runs this, as far as the system says.
+pub(super) fn who() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let said = |program: &str, argument: &str| {
+        let output = std::process::Command::new(program).arg(argument).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| said("id", "-un"));
+    let host = said("uname", "-n");
+    format!(
+        "{}@{}",
+        user.as_deref().unwrap_or("unknown"),
+        host.as_deref().unwrap_or("unknown")
+    )
 }
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
-    let store = context.store()?;
     let name = &args.projection;
+    if let Some(action) = args.action {
+        return choice::run(context, name, action);
+    }
+    let store = context.store()?;
     let types = Types::of(&store, name);
     if context.json() {
         return json_lines(&store, name, &types, args.limit.unwrap_or(usize::MAX));
@@ -66,9 +102,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let more = letters.len() > limit;
     letters.truncate(limit);
     println!("{}", drawn(&letters, &types));
-    if let Some(held) = letters.iter().find(|letter| letter.held) {
-        let at = place(&held.record);
-        eprintln!("`{name}` is paused before {at}, and tries it again when it is followed");
+    if let Some(paused) = letters.iter().find(|letter| letter.state == LetterState::Paused) {
+        let at = place(&paused.record);
+        eprintln!(
+            "`{name}` is paused before {at}: `foldlog dead-letters {name} retry`, `skip`, or `edit` decides about it"
+        );
     }
     if more {
         let shown = show::count(limit as u64);
@@ -79,7 +117,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 
 fn drawn(letters: &[DeadLetter], types: &Types) -> comfy_table::Table {
     let width = if io::stdout().is_terminal() { VALUE } else { WHOLE };
-    let mut table = table(["POSITION", "TIME", "TYPE", "LINE", "REASON", "VALUE"]);
+    let mut table = table(["POSITION", "STATE", "TIME", "TYPE", "KIND", "LINE", "REASON", "VALUE"]);
     for letter in letters {
         let record = &letter.record;
         let value = match &record.value {
@@ -88,8 +126,10 @@ fn drawn(letters: &[DeadLetter], types: &Types) -> comfy_table::Table {
         };
         table.add_row([
             text(&place(record)),
+            text(letter.state.word()),
             text(&record.timestamp.map_or_else(|| "-".to_owned(), show::time)),
             text(&types.read(record).unwrap_or_else(|| "-".to_owned())),
+            text(letter.kind.word()),
             number(letter.line.map_or_else(|| "-".to_owned(), |line| line.to_string())),
             text(&letter.reason),
             comfy_table::Cell::new(value),
@@ -128,7 +168,13 @@ fn json_lines(store: &Store, name: &str, types: &Types, limit: usize) -> miette:
 }
 
 fn json_line(letter: &DeadLetter, event: Option<String>) -> Vec<u8> {
-    let about = json!({ "reason": letter.reason, "line": letter.line, "held": letter.held, "type": event });
+    let about = json!({
+        "state": letter.state.word(),
+        "kind": letter.kind.word(),
+        "reason": letter.reason,
+        "line": letter.line,
+        "type": event,
+    });
     let mut line = about.to_string().into_bytes();
     // The record's own numbers are kept digit for digit, which a JSON value in memory would not do.
     line.pop();

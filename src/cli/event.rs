@@ -48,12 +48,17 @@ pub(super) fn text(tables: &[Watched], step: &Step, undone: bool) -> String {
         Outcome::Applied if step.effect.changes.is_empty() => text += "\n  no row changed",
         Outcome::Applied => {}
         Outcome::Ignored => text += "\n  ignored: no handler is for it",
+        Outcome::Skipped => text += "\n  left out, as was decided",
+        Outcome::Held => text += "\n  held: an earlier one of its key was left out",
         Outcome::Poison(poison) => {
             text += &format!(
                 "\n  could not be applied: {}",
                 one_line(poison.reason.as_bytes(), 200).text
             );
         }
+    }
+    if step.effect.edited {
+        text += "\n  with another value, as was decided";
     }
     for change in &step.effect.changes {
         text += &format!("\n  line {}  {}", change.line, changed(tables, change));
@@ -97,6 +102,8 @@ pub(super) fn json(tables: &[Watched], step: &Step, undone: bool) -> String {
     let (outcome, reason) = match &step.effect.outcome {
         Outcome::Applied => ("applied", None),
         Outcome::Ignored => ("ignored", None),
+        Outcome::Skipped => ("skipped", None),
+        Outcome::Held => ("held", None),
         Outcome::Poison(poison) => ("poison", Some(poison.reason.clone())),
     };
     let object = json!({
@@ -104,6 +111,7 @@ pub(super) fn json(tables: &[Watched], step: &Step, undone: bool) -> String {
         "type": step.effect.event,
         "outcome": outcome,
         "reason": reason,
+        "edited": step.effect.edited,
         "lines": step.effect.lines,
         "changes": step.effect.changes.iter().map(|change| change_json(tables, change)).collect::<Vec<_>>(),
     });

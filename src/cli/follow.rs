@@ -13,7 +13,7 @@ use crate::projection::Projection;
 use crate::projection::parse::check_together;
 use crate::readmodel::compile::compile;
 use crate::readmodel::store::ReadModelInfo;
-use crate::replay::follow::{FollowOptions, follow, paused};
+use crate::replay::follow::{FollowOptions, Wait, follow, paused};
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::task::Task;
 
@@ -26,7 +26,8 @@ use super::show;
 #[command(after_help = "\
 What is not built yet is built first, as by `foldlog rebuild`: records that cannot be applied end that with the list of \
 them, and there is no read model yet. Once live, a record that cannot be applied pauses its read model before it; the \
-others go on.
+others go on. It waits until somebody decides about the record with `foldlog dead-letters PROJECTION retry`, `skip` or \
+`edit`, or rebuilds the read model from its mended file, and goes on by itself.
 
 What a file's `-- emit:` clauses say is published for every event that is applied live, never for those that are applied \
 while it is built. Each record is published once, whenever this ends. A topic that is missing is created.
@@ -49,6 +50,9 @@ pub struct Args {
     /// Publish nothing: what an `-- emit:` of a file would publish for the events that are applied now is never published
     #[arg(long)]
     no_emit: bool,
+    /// End where a record cannot be applied, instead of waiting until somebody decides about it
+    #[arg(long)]
+    exit_when_paused: bool,
 }
 
 /// Runs it.
@@ -60,20 +64,25 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         compile(projection).map_err(|error| Report::new(*error))?;
     }
     let connection = context.connect()?;
-    let options = FollowOptions {
-        skip_poison: args.skip_poison,
-        no_emit: args.no_emit,
-    };
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
         .into_iter()
-        .map(|projection| {
-            let name = projection.name.clone();
+        .zip(&args.files)
+        .map(|(projection, file)| {
+            let (name, file) = (projection.name.clone(), file.clone());
+            let wait = Wait {
+                reload: Arc::new(move || load(&file).ok()),
+            };
+            let options = FollowOptions {
+                skip_poison: args.skip_poison,
+                no_emit: args.no_emit,
+                wait: (!args.exit_when_paused).then_some(wait),
+            };
             let (client, store) = (connection.client.clone(), connection.store.clone());
-            (name, follow(client, store, projection, options.clone()))
+            (name, follow(client, store, projection, options))
         })
         .collect();
     watch_all(&tasks, context.json())?;
-    let mut stopped = 0;
+    let mut stopped = Vec::new();
     let all = tasks.len();
     for (name, task) in tasks {
         match task.wait() {
@@ -81,28 +90,33 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 if context.json() {
                     println!("{}", show::info_json(&info));
                 }
-                if let Some(reason) = paused(&info) {
-                    stopped += 1;
-                    let text = crate::decode::printable::printable(reason.as_bytes(), 500).text;
-                    eprintln!("{name} is paused: {text}");
-                    eprintln!(
-                        "  `foldlog dead-letters {name}` shows the record; mend the handler and rebuild, or follow with \
-                         --skip-poison to go on past it"
-                    );
-                }
+                stopped.extend(paused(&info).map(|reason| paused_report(&name, reason)));
             }
             Err(crate::replay::error::ReplayError::Cancelled) => {}
-            Err(error) => {
-                stopped += 1;
-                eprintln!("{:?}", Report::new(error));
-            }
+            Err(error) => stopped.push(Report::new(error)),
         }
     }
-    match stopped {
+    if all == 1 {
+        return stopped.pop().map_or(Ok(()), Err);
+    }
+    for report in &stopped {
+        eprintln!("{report:?}");
+    }
+    match stopped.len() {
         0 => Ok(()),
-        1 if all == 1 => Err(miette!("the projection stopped")),
         stopped => Err(miette!("{stopped} of {all} projections stopped")),
     }
+}
+
+fn paused_report(name: &str, reason: &str) -> Report {
+    let text = crate::decode::printable::printable(reason.as_bytes(), 500).text;
+    miette!(
+        help = format!(
+            "`foldlog dead-letters {name}` shows the record; `retry`, `skip` or `edit` after it decides what becomes of it, and \
+             --skip-poison goes on past it"
+        ),
+        "{name} is paused: {text}"
+    )
 }
 
 /// Shows how far each is, until all have ended or somebody interrupts.
@@ -206,7 +220,8 @@ impl View {
             None if self.phase != Some(progress.phase) => {
                 if self.json {
                     println!("{}", self.json_line(progress));
-                } else {
+                } else if progress.phase != Phase::Failed {
+                    // Why it failed is told at the end, once.
                     self.say(&format!("{}  {}", self.name, status(progress)));
                 }
             }
@@ -240,6 +255,7 @@ impl View {
             "applied": progress.counts.applied,
             "ignored": progress.counts.ignored,
             "skipped": progress.counts.skipped,
+            "held": progress.counts.held,
             "poisoned": progress.counts.poisoned,
         })
     }

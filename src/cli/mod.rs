@@ -16,6 +16,7 @@ pub mod format;
 pub mod groups;
 mod interrupt;
 mod log;
+mod place;
 pub mod produce;
 pub mod projections;
 pub mod query;
@@ -117,7 +118,7 @@ pub enum Command {
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
     Projections(projections::Args),
-    /// Show the records that a read model could not apply, each with the reason
+    /// Show the records that a read model could not apply, each with the reason; retry, skip, edit or replay them
     DeadLetters(dead_letters::Args),
     /// List and run demos
     Demo(demo::Args),

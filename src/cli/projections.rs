@@ -15,8 +15,9 @@ use super::table::{number, table, text};
 /// Its arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-LAG is how many offsets the log has past the read model's position; `-` where there is none. POISON is how many \
-records could not be applied: `foldlog dead-letters PROJECTION` shows them.
+LAG is how many offsets the log has past the read model's position; `-` where there is none. IGNORED is how many \
+records are of a type that no handler is for. POISON is how many could not be applied, which a line below the table \
+tells apart: `foldlog dead-letters PROJECTION` shows them.
 
 Examples:
   foldlog projections
@@ -122,6 +123,29 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
     if let Some(history) = info.history {
         let (events, bytes) = (show::counted(history.events, "event"), show::bytes(history.bytes));
         reasons.push(format!("keeps the history of {events}, {bytes}"));
+    }
+    if !info.poison.is_empty() {
+        let kinds: Vec<_> = info
+            .poison
+            .iter()
+            .map(|(kind, count)| format!("{} {}", show::count(*count), kind.word()))
+            .collect();
+        reasons.push(format!(
+            "could not be applied: {} (`foldlog dead-letters {name}`)",
+            kinds.join(", ")
+        ));
+    }
+    if info.counts.held > 0 {
+        reasons.push(format!(
+            "{} held, because an earlier one of the key was left out",
+            show::counted(info.counts.held, "record")
+        ));
+    }
+    if info.decisions > 0 {
+        reasons.push(format!(
+            "{} about single records amend its log (`foldlog dead-letters {name} log`)",
+            show::counted(info.decisions, "decision")
+        ));
     }
     reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {

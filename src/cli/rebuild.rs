@@ -53,6 +53,9 @@ pub struct Args {
     /// Keep the read model in use when an invariant breaks, and fail, instead of swapping and saying so
     #[arg(long)]
     strict: bool,
+    /// Take back everything that was decided about single records with `foldlog dead-letters`
+    #[arg(long)]
+    forget_decisions: bool,
 }
 
 /// Runs it.
@@ -65,6 +68,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         until: args.until,
         skip_poison: args.skip_poison,
         strict: args.strict,
+        forget_decisions: args.forget_decisions.then(super::dead_letters::who),
     };
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);
@@ -157,6 +161,9 @@ fn sentence(report: &RebuildReport) -> String {
             ", {} skipped (`foldlog dead-letters {name}` shows them)",
             show::count(counts.skipped)
         );
+    }
+    if counts.held > 0 {
+        text += &format!(", {} held", show::count(counts.held));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! How the commands over read models show numbers, times and cells.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp as Time;
@@ -128,9 +129,12 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "applied": info.counts.applied,
         "ignored": info.counts.ignored,
         "skipped": info.counts.skipped,
+        "held": info.counts.held,
         "poisoned": info.counts.poisoned,
         "emitted": info.emitted.as_ref().map(emitted_json),
         "history": info.history.map(|history| json!({ "events": history.events, "bytes": history.bytes })),
+        "poison": info.poison.iter().map(|(kind, count)| (kind.word(), count)).collect::<BTreeMap<_, _>>(),
+        "decisions": info.decisions,
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
     })

@@ -306,6 +306,8 @@ fn fate_line(change: &Change, fate: &Fate) -> String {
     match outcome {
         Outcome::Applied => format!("{verb} {event}: applied"),
         Outcome::Ignored => format!("{verb} {event}: ignored, because no handler is for it"),
+        Outcome::Skipped => format!("{verb} {event}: left out, as was decided"),
+        Outcome::Held => format!("{verb} {event}: held, because an earlier one of its key was left out"),
         Outcome::Poison(poison) => {
             let line = poison.line.map(|line| format!(" (line {line})")).unwrap_or_default();
             let reason = one_line(poison.reason.as_bytes(), WIDTH).text;
@@ -389,6 +391,8 @@ fn fate_json(change: &Change, fate: &Fate) -> Value {
             let (outcome, reason, line) = match outcome {
                 Outcome::Applied => ("applied", None, None),
                 Outcome::Ignored => ("ignored", None, None),
+                Outcome::Skipped => ("skipped", None, None),
+                Outcome::Held => ("held", None, None),
                 Outcome::Poison(poison) => ("poison", Some(&poison.reason), poison.line),
             };
             json!({ "change": done, "event": verify::event_json(event), "outcome": outcome, "reason": reason, "line": line })

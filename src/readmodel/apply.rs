@@ -32,11 +32,53 @@ pub enum Outcome {
     Ignored,
     /// It could not be applied, and left nothing behind.
     Poison(Poison),
+    /// Somebody decided that it is left out.
+    Skipped,
+    /// It waits for an earlier one of its key, which somebody decided to leave out.
+    Held,
+}
+
+/// What is wrong with a record that cannot be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PoisonKind {
+    /// Its value cannot be decoded.
+    Body,
+    /// Its value has no type.
+    Type,
+    /// An upcast failed.
+    Upcast,
+    /// It is not what the schema of its type says.
+    Schema,
+    /// A handler's statement failed.
+    Handler,
+}
+
+impl PoisonKind {
+    /// Each of them.
+    pub const ALL: [Self; 5] = [Self::Body, Self::Type, Self::Upcast, Self::Schema, Self::Handler];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Type => "type",
+            Self::Upcast => "upcast",
+            Self::Schema => "schema",
+            Self::Handler => "handler",
+        }
+    }
+
+    pub(super) fn of(word: &str) -> Self {
+        let mut all = Self::ALL.into_iter();
+        all.find(|kind| kind.word() == word).unwrap_or(Self::Handler)
+    }
 }
 
 /// Why a record could not be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poison {
+    /// What is wrong with it.
+    pub kind: PoisonKind,
     /// The reason, for people.
     pub reason: String,
     /// The line of the statement that failed; `None` where the value could not be decoded.
@@ -44,8 +86,9 @@ pub struct Poison {
 }
 
 impl Poison {
-    fn value(reason: impl Into<String>) -> Outcome {
+    fn value(kind: PoisonKind, reason: impl Into<String>) -> Outcome {
         Outcome::Poison(Self {
+            kind,
             reason: reason.into(),
             line: None,
         })
@@ -125,9 +168,12 @@ impl<'c> Applier<'c> {
                 slots.resize(definition.fields().len(), Scalar::Null);
                 self.run(definition.tombstone(), record, slots)
             }
-            Some([]) => Ok(Poison::value("the value is empty: neither JSON nor a tombstone")),
+            Some([]) => Ok(Poison::value(
+                PoisonKind::Body,
+                "the value is empty: neither JSON nor a tombstone",
+            )),
             Some(value) => match definition.fields().extract(value, slots) {
-                Err(error) => Ok(Poison::value(error.to_string())),
+                Err(error) => Ok(Poison::value(PoisonKind::Body, error.to_string())),
                 Ok(()) if self.upcasts.is_empty() => self.event(record, slots),
                 Ok(()) => self.upcast(record, slots),
             },
@@ -143,7 +189,8 @@ impl<'c> Applier<'c> {
                 Some(other) => Some(other),
                 None => {
                     let path = definition.projection().type_path.0.join(".");
-                    return Ok(Poison::value(format!("no event type: `$.{path}` is missing or null")));
+                    let reason = format!("no event type: `$.{path}` is missing or null");
+                    return Ok(Poison::value(PoisonKind::Type, reason));
                 }
             },
         };
@@ -220,6 +267,7 @@ impl<'c> Applier<'c> {
             Ok(_) => Ok(Outcome::Applied),
             Err(error) => match poison_reason(&error) {
                 Some(reason) => Ok(Outcome::Poison(Poison {
+                    kind: PoisonKind::Handler,
                     reason,
                     line: Some(step.line),
                 })),

@@ -4,14 +4,16 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
+use super::apply::PoisonKind;
+use super::decision;
 use super::history;
 use super::invariant;
 use super::latest::Latest;
 use super::outbox;
-use super::store::{Counts, DeadLetter, ReadModelInfo, State};
+use super::store::{Counts, DeadLetter, LetterState, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE _foldlog_model (
@@ -27,6 +29,7 @@ CREATE TABLE _foldlog_model (
   applied    INTEGER NOT NULL,
   ignored    INTEGER NOT NULL,
   skipped    INTEGER NOT NULL,
+  held       INTEGER NOT NULL,
   poisoned   INTEGER NOT NULL,
   paused     TEXT,
   latest     INTEGER,
@@ -52,10 +55,12 @@ CREATE TABLE _foldlog_dead_letter (
   key       BLOB,
   value     BLOB,
   headers   TEXT NOT NULL,
+  kind      TEXT NOT NULL,
   reason    TEXT NOT NULL,
   line      INTEGER,
-  held      INTEGER NOT NULL
+  state     TEXT NOT NULL
 ) STRICT;
+CREATE INDEX _foldlog_dead_letter_kind ON _foldlog_dead_letter (state, kind);
 ";
 
 /// What a read model is, as it is written down when it is made.
@@ -71,8 +76,9 @@ pub(super) struct Identity<'a> {
 pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute_batch(SCHEMA)?;
     connection.execute_batch(invariant::SCHEMA)?;
+    decision::create(connection)?;
     connection.execute(
-        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, NULL, NULL, NULL, NULL)",
+        "INSERT INTO _foldlog_model VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL)",
         params![
             VERSION,
             identity.name,
@@ -102,14 +108,15 @@ pub(super) fn write_state(
     connection
         .prepare_cached(
             "UPDATE _foldlog_model
-             SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, poisoned = ?, paused = ?, latest = ?,
-                 latest_topic = ?, latest_partition = ?",
+             SET updated_at = ?, applied = ?, ignored = ?, skipped = ?, held = ?, poisoned = ?, paused = ?,
+                 latest = ?, latest_topic = ?, latest_partition = ?",
         )?
         .execute(params![
             now.0,
             stored(counts.applied),
             stored(counts.ignored),
             stored(counts.skipped),
+            stored(counts.held),
             stored(counts.poisoned),
             paused,
             latest.time.map(|time| time.0),
@@ -148,8 +155,8 @@ pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter) ->
     connection
         .prepare_cached(
             "INSERT INTO _foldlog_dead_letter
-               (topic, partition, \"offset\", timestamp, key, value, headers, reason, line, held)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               (topic, partition, \"offset\", timestamp, key, value, headers, kind, reason, line, state)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             &*record.topic,
@@ -159,16 +166,17 @@ pub(super) fn write_dead_letter(connection: &Connection, letter: &DeadLetter) ->
             record.key,
             record.value,
             headers_to_text(&record.headers),
+            letter.kind.word(),
             letter.reason,
-            letter.line.map(|line| i64::try_from(line).unwrap_or(i64::MAX)),
-            letter.held
+            letter.line.map(stored_line),
+            letter.state.word()
         ])?;
     Ok(())
 }
 
 /// Takes the record that a paused read model stood before off the list: it is about to be tried again.
 pub(super) fn release_held(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.execute("DELETE FROM _foldlog_dead_letter WHERE held", [])
+    connection.execute("DELETE FROM _foldlog_dead_letter WHERE state = 'paused'", [])
 }
 
 /// Takes the record off the list of those that could not be applied.
@@ -213,7 +221,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     let info = connection
         .query_row(
             "SELECT name, file, hash, cluster_id, updated_at, applied, ignored, skipped, poisoned, paused, latest,
-                    latest_topic, latest_partition
+                    latest_topic, latest_partition, held
              FROM _foldlog_model",
             [],
             |row| {
@@ -227,10 +235,13 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     broken: Vec::new(),
                     emitted: None,
                     history: None,
+                    poison: Vec::new(),
+                    decisions: 0,
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
                         skipped: counted(row.get(7)?),
+                        held: counted(row.get(13)?),
                         poisoned: counted(row.get(8)?),
                     },
                     state: match row.get(9)? {
@@ -251,6 +262,8 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     info.broken = invariant::read(connection)?;
     info.emitted = outbox::read(connection)?;
     info.history = history::info(connection)?;
+    info.poison = poison_by_kind(connection)?;
+    info.decisions = decision::count(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;
@@ -259,6 +272,19 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
         info.position.set(partition, row.get(2)?);
     }
     Ok(Some(info))
+}
+
+/// How many records could not be applied, by what is wrong with them.
+fn poison_by_kind(connection: &Connection) -> rusqlite::Result<Vec<(PoisonKind, u64)>> {
+    let mut statement = connection.prepare(
+        "SELECT kind, count(*) FROM _foldlog_dead_letter WHERE state IN ('paused', 'skipped') GROUP BY kind",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok((PoisonKind::of(&row.get::<_, String>(0)?), counted(row.get(1)?)))
+    })?;
+    let mut kinds: Vec<_> = rows.collect::<Result<_, _>>()?;
+    kinds.sort();
+    Ok(kinds)
 }
 
 /// Reads the topics with their ids.
@@ -280,7 +306,7 @@ pub(super) fn each_dead_letter(
     take: &mut dyn FnMut(DeadLetter) -> bool,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(
-        "SELECT topic, partition, \"offset\", timestamp, key, value, headers, reason, line, held
+        "SELECT topic, partition, \"offset\", timestamp, key, value, headers, kind, reason, line, state
          FROM _foldlog_dead_letter ORDER BY id",
     )?;
     let mut rows = statement.query([])?;
@@ -295,17 +321,26 @@ pub(super) fn each_dead_letter(
                 value: row.get(5)?,
                 headers: headers_from_text(&row.get::<_, String>(6)?),
             },
-            reason: row.get(7)?,
-            line: row
-                .get::<_, Option<i64>>(8)?
-                .and_then(|line| usize::try_from(line).ok()),
-            held: row.get(9)?,
+            kind: PoisonKind::of(&row.get::<_, String>(7)?),
+            reason: row.get(8)?,
+            line: read_line(row.get(9)?),
+            state: LetterState::of(&row.get::<_, String>(10)?),
         };
         if !take(letter) {
             break;
         }
     }
     Ok(())
+}
+
+/// A line's number as it is stored.
+pub(super) fn stored_line(line: usize) -> i64 {
+    i64::try_from(line).unwrap_or(i64::MAX)
+}
+
+/// A line's number as it was stored.
+pub(super) fn read_line(stored: Option<i64>) -> Option<usize> {
+    stored.and_then(|line| usize::try_from(line).ok())
 }
 
 fn stored(count: u64) -> i64 {

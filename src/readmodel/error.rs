@@ -76,6 +76,15 @@ pub enum ReadModelError {
         /// Why.
         reason: String,
     },
+    /// What was decided about records is written in a way that this version does not know.
+    #[error("{} was written by another version of the program", path.display())]
+    #[diagnostic(help(
+        "what was decided about records stands in it; use the version that wrote it, or move the file away to decide anew"
+    ))]
+    Decisions {
+        /// The file.
+        path: PathBuf,
+    },
     /// A query that SQLite does not accept.
     #[error("{message}")]
     Query {

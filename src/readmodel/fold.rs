@@ -15,6 +15,7 @@ use super::bookkeeping;
 use super::changes::Recorder;
 use super::compile::{Definition, text_of};
 use super::condition;
+use super::decision::{self, Amendment, Amendments};
 use super::error::ReadModelError;
 use super::history::Journal;
 use super::invariant::{self, Broken};
@@ -23,7 +24,7 @@ use super::missing::MissingField;
 use super::outbox::Outbox;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
-use super::store::{self, Counts, DeadLetter, State};
+use super::store::{self, Counts, DeadLetter, LetterState, State};
 use super::writer::now;
 
 /// Bytes of poison records that are kept for the list of a rebuild that fails: each may have megabytes.
@@ -57,6 +58,8 @@ pub enum Folded {
 pub struct Fold<'c> {
     pub(super) connection: &'c Connection,
     pub(super) applier: Applier<'c>,
+    /// What was decided about single records.
+    amendments: Amendments,
     on_poison: OnPoison,
     counts: Counts,
     reached: Reached,
@@ -85,9 +88,12 @@ impl<'c> Fold<'c> {
     ) -> Result<Self, ReadModelError> {
         let applier = Applier::new(connection, definition)
             .map_err(|error| ReadModelError::sqlite("cannot prepare the handlers", error))?;
+        let amendments = decision::read_amendments(connection)
+            .map_err(|error| ReadModelError::sqlite("cannot read what was decided about records", error))?;
         Ok(Self {
             connection,
             applier,
+            amendments,
             on_poison,
             counts: Counts::default(),
             reached: Reached::default(),
@@ -169,14 +175,23 @@ impl<'c> Fold<'c> {
                 return Ok(Folded::Stopped);
             }
             self.begin()?;
-            let outcome = self.applier.apply(&record, &mut slots)?;
+            let mut other = Vec::new();
+            let (outcome, event) = match self.amendments.of(&record) {
+                None => (self.applier.apply(&record, &mut slots)?, slots.first()),
+                Some(amendment) => {
+                    let outcome = amended(&mut self.applier, &record, amendment, &mut other)?;
+                    (outcome, other.first())
+                }
+            };
             if let Some(journal) = &mut self.journal {
                 match outcome {
                     Outcome::Applied => journal
-                        .applied(self.connection, &record, text_of(slots.first()).as_deref())
+                        .applied(self.connection, &record, text_of(event).as_deref())
                         .map_err(|error| ReadModelError::sqlite("cannot write the history", error))?,
                     // What the statements before the failed one did has been rolled back.
-                    Outcome::Ignored | Outcome::Poison(_) => journal.recorder.forget(),
+                    Outcome::Ignored | Outcome::Poison(_) | Outcome::Skipped | Outcome::Held => {
+                        journal.recorder.forget()
+                    }
                 }
             }
             if self.counted(&record, outcome)? {
@@ -188,6 +203,7 @@ impl<'c> Fold<'c> {
 
     /// Counts what became of a record; whether to stop before it.
     fn counted(&mut self, record: &RecordRef<'_>, outcome: Outcome) -> Result<bool, ReadModelError> {
+        let mut listed = self.amendments.is_empty();
         match outcome {
             Outcome::Applied => {
                 self.counts.applied += 1;
@@ -195,11 +211,17 @@ impl<'c> Fold<'c> {
                 self.keep_emissions()?;
             }
             Outcome::Ignored => self.counts.ignored += 1,
+            Outcome::Skipped => self.counts.skipped += 1,
+            Outcome::Held => self.counts.held += 1,
             Outcome::Poison(poison) => {
                 if self.poisoned(record, poison)? {
                     return Ok(true);
                 }
+                listed = true;
             }
+        }
+        if !listed {
+            self.list_amended(record)?;
         }
         self.uncommitted += 1;
         self.latest.see(record);
@@ -228,7 +250,10 @@ impl<'c> Fold<'c> {
         };
         let (next, latest) = (self.reached.next(record.topic, record.partition), self.latest.clone());
         let mut slots = Vec::new();
-        let outcome = self.applier.apply(record, &mut slots)?;
+        let outcome = match self.amendments.of(record) {
+            None => self.applier.apply(record, &mut slots)?,
+            Some(amendment) => amended(&mut self.applier, record, amendment, &mut slots)?,
+        };
         let (lines, mut changes) = match &self.recorder {
             Some(recorder) => recorder
                 .drain(self.connection, |lines, changes| {
@@ -242,10 +267,12 @@ impl<'c> Fold<'c> {
             changes.clear();
         }
         let event = text_of(slots.first()).map(Cow::into_owned);
+        let edited = matches!(self.amendments.of(record), Some(Amendment::Edited(..)));
         self.counted(record, outcome.clone())?;
         Ok(Effect {
             event,
             outcome,
+            edited,
             lines,
             changes,
             next,
@@ -287,9 +314,13 @@ impl<'c> Fold<'c> {
     fn poisoned(&mut self, record: &RecordRef<'_>, poison: Poison) -> Result<bool, ReadModelError> {
         let letter = DeadLetter {
             record: record.to_record(),
+            kind: poison.kind,
             reason: poison.reason,
             line: poison.line,
-            held: self.on_poison == OnPoison::Pause,
+            state: match self.on_poison {
+                OnPoison::Pause => LetterState::Paused,
+                OnPoison::Skip | OnPoison::Collect(_) => LetterState::Skipped,
+            },
         };
         match self.on_poison {
             OnPoison::Skip => {
@@ -308,15 +339,31 @@ impl<'c> Fold<'c> {
                 self.counts.poisoned += 1;
                 self.list(&letter)?;
                 self.state = State::Paused {
-                    reason: format!(
-                        "{}[{}] offset {}: {}",
-                        record.topic, record.partition, record.offset, letter.reason
-                    ),
+                    reason: letter.to_string(),
                 };
                 self.letters.push(letter);
                 Ok(true)
             }
         }
+    }
+
+    /// Lists a record that somebody decided something about, so that what is not as the log has it can be seen.
+    fn list_amended(&self, record: &RecordRef<'_>) -> Result<(), ReadModelError> {
+        let Some(amendment) = self.amendments.of(record) else {
+            return Ok(());
+        };
+        let (decision, state) = match amendment {
+            Amendment::Skipped(decision) => (decision, LetterState::Skipped),
+            Amendment::Held(decision) => (decision, LetterState::Held),
+            Amendment::Edited(decision, _) => (decision, LetterState::Edited),
+        };
+        self.list(&DeadLetter {
+            record: record.to_record(),
+            kind: decision.poison.kind,
+            reason: decision::reason(&amendment),
+            line: decision.poison.line,
+            state,
+        })
     }
 
     fn list(&self, letter: &DeadLetter) -> Result<(), ReadModelError> {
@@ -339,6 +386,20 @@ impl<'c> Fold<'c> {
             self.retry = false;
         }
         Ok(())
+    }
+
+    /// Goes on with other decisions about the records to come, from the transaction on that is open now or begins with this.
+    pub(super) fn amend(&mut self, amendments: &Amendments) -> Result<(), ReadModelError> {
+        self.begin()?;
+        decision::write_amendments(self.connection, amendments)
+            .map_err(|error| ReadModelError::sqlite("cannot write what was decided about records", error))?;
+        self.amendments = amendments.clone();
+        Ok(())
+    }
+
+    /// What was decided about single records.
+    pub fn amendments(&self) -> &Amendments {
+        &self.amendments
     }
 
     /// Takes all dead letters off the list, so that a fold that nobody asks for them needs no room for them.
@@ -382,6 +443,20 @@ impl<'c> Fold<'c> {
         bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now())?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
+    }
+}
+
+/// Applies a record as somebody decided. `slots` is empty.
+fn amended<'r>(
+    applier: &mut Applier<'_>,
+    record: &RecordRef<'r>,
+    amendment: Amendment<'r>,
+    slots: &mut Vec<Scalar<'r>>,
+) -> Result<Outcome, ReadModelError> {
+    match amendment {
+        Amendment::Skipped(_) => Ok(Outcome::Skipped),
+        Amendment::Held(_) => Ok(Outcome::Held),
+        Amendment::Edited(_, value) => applier.apply(&RecordRef { value, ..*record }, slots),
     }
 }
 

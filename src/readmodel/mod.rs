@@ -7,6 +7,7 @@
 //! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`fold`] | records applied, counted, and committed: the transaction of rows, position, counts and dead letters |
+//! | [`decision`] | what was decided about single records, which amends the log |
 //! | [`writer`] | building beside and swapping in; going on with the one in use |
 //! | [`outbox`] | records that are emitted, until they are published |
 //! | [`invariant`] | what must be true after every event, and the first event after which it was not |
@@ -28,6 +29,7 @@ pub mod compare;
 pub mod compile;
 mod condition;
 mod dates;
+pub mod decision;
 pub mod dump;
 pub mod error;
 mod explain;

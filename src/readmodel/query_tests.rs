@@ -16,6 +16,7 @@ fn build(store: &Store, name: &str) {
     let origin = Origin {
         cluster_id: "c".to_owned(),
         topics: vec![("t".to_owned(), None)],
+        amendments: Default::default(),
     };
     let building = Building::start(store, &definition, &origin).unwrap();
     let record = crate::record::RecordRef {

@@ -13,6 +13,7 @@ use super::apply::Outcome;
 use super::bookkeeping;
 use super::changes::{Change, Recorder, Watched};
 use super::compile::Definition;
+use super::decision::{self, Amendments};
 use super::dump;
 use super::error::ReadModelError;
 use super::fold::{self, Fold, OnPoison};
@@ -49,6 +50,8 @@ pub struct Effect {
     pub event: Option<String>,
     /// What became of it.
     pub outcome: Outcome,
+    /// Whether somebody decided that it has another value than the log says.
+    pub edited: bool,
     /// The lines of the statements that ran, in order.
     pub lines: Vec<usize>,
     /// The rows that they wrote, in order.
@@ -72,6 +75,7 @@ impl Effect {
         Self {
             event,
             outcome: Outcome::Applied,
+            edited: false,
             lines,
             changes,
             next: None,
@@ -143,11 +147,12 @@ impl Scratch {
 
     fn prepare(&self, origin: &Origin, filled: bool) -> rusqlite::Result<()> {
         self.set_up()?;
-        if filled {
-            return Ok(());
-        }
         self.connection.execute_batch("BEGIN")?;
-        writer::create(&self.connection, &self.definition, origin)?;
+        if filled {
+            decision::write_amendments(&self.connection, &origin.amendments)?;
+        } else {
+            writer::create(&self.connection, &self.definition, origin)?;
+        }
         self.connection.execute_batch("COMMIT")
     }
 
@@ -167,6 +172,11 @@ impl Scratch {
     /// What it is, and how far it has come.
     pub fn info(&self) -> Result<ReadModelInfo, ReadModelError> {
         store::info_of(&self.connection, &self.path)
+    }
+
+    /// What was decided about single records, as it was folded with.
+    pub fn amendments(&self) -> Result<Amendments, ReadModelError> {
+        decision::read_amendments(&self.connection).map_err(|error| self.failed("cannot read", error))
     }
 
     /// The definition that it folds by.
@@ -236,7 +246,8 @@ impl Scratch {
         let count = match effect.outcome {
             Outcome::Applied => &mut counts.applied,
             Outcome::Ignored => &mut counts.ignored,
-            Outcome::Poison(_) => &mut counts.skipped,
+            Outcome::Poison(_) | Outcome::Skipped => &mut counts.skipped,
+            Outcome::Held => &mut counts.held,
         };
         *count = count.saturating_sub(1);
         bookkeeping::write_state(connection, &counts, &State::Ready, &effect.latest, writer::now())?;

@@ -12,6 +12,7 @@ use crate::record::Position;
 
 use super::apply::Bound;
 use super::changes::{self, Watched};
+use super::decision::{self, Amendments};
 use super::dump::quoted;
 use super::error::ReadModelError;
 use super::history;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub(super) path: PathBuf,
     /// Where it stands, and the latest time of its records.
     pub info: ReadModelInfo,
+    /// What was decided about single records when it was taken.
+    pub amendments: Amendments,
 }
 
 impl Store {
@@ -117,10 +120,12 @@ impl Snapshots {
     }
 }
 
-fn open(path: PathBuf) -> Result<Snapshot, ReadModelError> {
+pub(super) fn open(path: PathBuf) -> Result<Snapshot, ReadModelError> {
     let connection = store::open_read_only(&path)?;
     let info = store::info_of(&connection, &path)?;
-    Ok(Snapshot { path, info })
+    let amendments = decision::read_amendments(&connection)
+        .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?;
+    Ok(Snapshot { path, info, amendments })
 }
 
 /// Copies row by row: SQLite's own backup refuses a connection with an open transaction, and a rebuild is one.

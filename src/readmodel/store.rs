@@ -6,6 +6,7 @@
 //! until the next, or until it is dropped; it can be brought back. A preview, `NAME.preview.db`, is a build of which nobody has
 //! said yet that it is wanted, with a lock of its own.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +16,15 @@ use rusqlite::{Connection, OpenFlags};
 use crate::projection::parse::parse;
 use crate::record::{Position, Timestamp, TopicPartition};
 
+use super::apply::{Poison, PoisonKind};
 use super::bookkeeping;
+use super::decision::RecordPlace;
 use super::error::ReadModelError;
 use super::history::HistoryInfo;
 use super::invariant::Broken;
 use super::lock::Lock;
 use super::outbox::{self, Emitted};
-use super::snapshot::{Snapshot, Snapshots};
+use super::snapshot::{self, Snapshot, Snapshots};
 use super::writer;
 
 /// The read models of one cluster: a folder with the builds of each projection.
@@ -48,8 +51,8 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// What became of the records that a projection has seen. Every record is in exactly one of `applied`, `ignored`, `skipped`
-/// and `poisoned`.
+/// What became of the records that a projection has seen. Every record is in exactly one of `applied`, `ignored`, `skipped`,
+/// `held` and `poisoned`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Records whose handlers ran.
@@ -58,6 +61,8 @@ pub struct Counts {
     pub ignored: u64,
     /// Poison records that somebody chose to skip; each is in the dead-letter list.
     pub skipped: u64,
+    /// Records that wait for an earlier one of their key, which was skipped; each is in the dead-letter list.
+    pub held: u64,
     /// Poison records that stopped the replay; each is in the dead-letter list.
     pub poisoned: u64,
 }
@@ -65,21 +70,81 @@ pub struct Counts {
 impl Counts {
     /// All records together.
     pub fn total(&self) -> u64 {
-        self.applied + self.ignored + self.skipped + self.poisoned
+        self.applied + self.ignored + self.skipped + self.held + self.poisoned
     }
 }
 
-/// A record that could not be applied: where it is, why, and its raw bytes.
+/// A record that was not applied as it stands in the log: where it is, why, and its raw bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// The record, with its position and raw bytes.
     pub record: crate::record::Record,
+    /// What is wrong with it; of one that is held, with the one that it waits for.
+    pub kind: PoisonKind,
     /// Why, such as `cannot store TEXT value in INTEGER column account.balance`.
     pub reason: String,
     /// The line of the statement that failed; `None` where the value could not be decoded.
     pub line: Option<usize>,
-    /// Whether a paused read model stands before it, and tries it again when it is followed; `false` where it was skipped.
-    pub held: bool,
+    /// What became of it.
+    pub state: LetterState,
+}
+
+impl DeadLetter {
+    /// Where it stands in the log.
+    pub fn place(&self) -> RecordPlace {
+        RecordPlace::of(&self.record.view())
+    }
+
+    /// Why it could not be applied.
+    pub fn poison(&self) -> Poison {
+        Poison {
+            kind: self.kind,
+            reason: self.reason.clone(),
+            line: self.line,
+        }
+    }
+}
+
+impl fmt::Display for DeadLetter {
+    /// Where it is and why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = &self.record;
+        write!(
+            f,
+            "{}[{}] offset {}: {}",
+            record.topic, record.partition, record.offset, self.reason
+        )
+    }
+}
+
+/// What became of a record that was not applied as it stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LetterState {
+    /// A paused read model stands before it, and tries it again when it is followed.
+    Paused,
+    /// It was left out.
+    Skipped,
+    /// It waits for an earlier one of its key, which was left out.
+    Held,
+    /// It was applied with another value.
+    Edited,
+}
+
+impl LetterState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Skipped => "skipped",
+            Self::Held => "held",
+            Self::Edited => "edited",
+        }
+    }
+
+    pub(super) fn of(word: &str) -> Self {
+        let mut all = [Self::Paused, Self::Held, Self::Edited].into_iter();
+        all.find(|state| state.word() == word).unwrap_or(Self::Skipped)
+    }
 }
 
 /// Whether a read model can be relied on.
@@ -116,6 +181,10 @@ pub struct ReadModelInfo {
     pub position: Position,
     /// What became of the records.
     pub counts: Counts,
+    /// How many records could not be applied, by what is wrong with them; none that is 0.
+    pub poison: Vec<(PoisonKind, u64)>,
+    /// How many decisions about single records it was folded with.
+    pub decisions: u64,
     /// The invariants that do not hold, with the first event after which each did not.
     pub broken: Vec<Broken>,
     /// What became of the records that it emits; `None` where it emits none.
@@ -205,6 +274,8 @@ impl Store {
                     topics: Vec::new(),
                     position: Position::new(),
                     counts: Counts::default(),
+                    poison: Vec::new(),
+                    decisions: 0,
                     broken: Vec::new(),
                     emitted: None,
                     history: None,
@@ -352,10 +423,7 @@ impl Store {
     pub fn preview(&self, name: &str) -> Result<Option<Snapshot>, ReadModelError> {
         let path = self.preview_path(name);
         match path.try_exists() {
-            Ok(true) => Ok(Some(Snapshot {
-                info: read_info(&path)?,
-                path,
-            })),
+            Ok(true) => snapshot::open(path).map(Some),
             Ok(false) => Ok(None),
             Err(error) => Err(ReadModelError::io("cannot read", &path, error)),
         }
@@ -437,6 +505,19 @@ impl Store {
             })
     }
 
+    /// The dead letter of one record, if there is one.
+    pub fn dead_letter(&self, name: &str, place: &RecordPlace) -> Result<Option<DeadLetter>, ReadModelError> {
+        let mut found = None;
+        self.each_dead_letter(name, &mut |letter| {
+            let there = RecordPlace::of(&letter.record.view()) == *place;
+            if there {
+                found = Some(letter);
+            }
+            !there
+        })?;
+        Ok(found)
+    }
+
     /// Every build of every read model that is whole.
     pub(super) fn builds(&self) -> Result<Vec<Build>, ReadModelError> {
         let entries = match fs::read_dir(&self.root) {
@@ -501,7 +582,7 @@ impl Store {
 }
 
 /// Names of schemas are compared without regard to case, so two files must not differ in case alone.
-fn stem(name: &str) -> String {
+pub(super) fn stem(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 

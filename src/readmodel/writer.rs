@@ -12,18 +12,19 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::record::{Position, Timestamp};
+use crate::record::{Position, Record, Timestamp};
 
 use super::bookkeeping::{self, Identity};
 use super::compile::Definition;
+use super::decision::{self, Amendments, Decision};
 use super::error::ReadModelError;
-use super::fold::{Fold, OnPoison, resume};
+use super::fold::{Fold, Folded, OnPoison, resume};
 use super::history::{self, Journal};
 use super::latest::Latest;
 use super::lock::Lock;
 use super::outbox;
 use super::snapshot::Snapshots;
-use super::store::{self, Counts, ReadModelInfo, State, Store};
+use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
 
 /// Page cache of a rebuild: what 100,000 keys need, and little enough that a replay of any size stays under 200 MB.
 const BUILD_CACHE_KIB: i32 = 64 * 1024;
@@ -41,6 +42,8 @@ pub struct Origin {
     pub cluster_id: String,
     /// The topics with the ids that the cluster gave them, where it gives any.
     pub topics: Vec<(String, Option<String>)>,
+    /// What was decided about single records, which amends the log.
+    pub amendments: Amendments,
 }
 
 /// A build in the making, beside the one in use.
@@ -53,6 +56,10 @@ pub struct Building {
     path: PathBuf,
     /// Where it is when it is whole.
     target: PathBuf,
+    /// What is written down with the swap.
+    decided: Vec<Decision>,
+    /// The record that the read model stands before when it is put in use, if it is paused then.
+    paused: Option<DeadLetter>,
     _lock: Lock,
     /// That of the preview too, where it begins with one.
     preview: Option<Lock>,
@@ -150,6 +157,8 @@ impl Building {
             aim,
             path,
             target,
+            decided: Vec::new(),
+            paused: None,
             _lock: lock,
             preview: None,
         };
@@ -223,6 +232,45 @@ impl Building {
         Ok(fold)
     }
 
+    /// Records that it was folded past or that wait, as they would be listed.
+    pub fn each_letter(&self, take: &mut dyn FnMut(DeadLetter) -> bool) -> Result<(), ReadModelError> {
+        bookkeeping::each_dead_letter(&self.connection, take)
+            .map_err(|error| ReadModelError::sqlite("cannot read the dead letters", error))
+    }
+
+    /// Whether a record can be applied after all that was folded; leaves nothing behind. What is against it is returned.
+    pub fn attempt(&self, record: &Record) -> Result<Option<DeadLetter>, ReadModelError> {
+        let mark = |sql: &str| {
+            self.connection
+                .execute_batch(sql)
+                .map_err(|error| ReadModelError::sqlite("cannot try a record", error))
+        };
+        mark("SAVEPOINT foldlog_attempt")?;
+        let mut fold = Fold::new(&self.connection, &self.definition, OnPoison::Collect(1))?;
+        fold.open = true;
+        fold.apply(std::iter::once(record.view()), &|| false)?;
+        let letter = fold.take_letters().pop();
+        drop(fold);
+        mark("ROLLBACK TO foldlog_attempt; RELEASE foldlog_attempt")?;
+        Ok(letter)
+    }
+
+    /// Goes on with these decisions about the records to come.
+    pub fn amend(&self, amendments: &Amendments) -> Result<(), ReadModelError> {
+        decision::write_amendments(&self.connection, amendments)
+            .map_err(|error| ReadModelError::sqlite("cannot write what was decided about records", error))
+    }
+
+    /// Choices that are written down when this build is put in use, which was folded with them already.
+    pub fn decide(&mut self, decided: Vec<Decision>) {
+        self.decided = decided;
+    }
+
+    /// Puts it in use as one that is paused before this record, if there is one.
+    pub fn stays_paused(&mut self, letter: Option<DeadLetter>) {
+        self.paused = letter;
+    }
+
     /// Builds what was left for after the load, checks the file, makes it durable, and puts it in use, or leaves it as a
     /// preview. The build that was in use is kept; the one before that is deleted.
     pub fn finish(
@@ -249,6 +297,10 @@ impl Building {
         store::sync(&self.path)?;
         self.store.stepped();
         let target = &self.target;
+        // Before the swap: what stands and is not in the read model is found and said, what is in it and stands nowhere would be lost
+        // with the next build.
+        self.store
+            .write_decisions(&self.definition.projection().name, &self.decided)?;
         fs::rename(&self.path, target).map_err(|error| ReadModelError::io("cannot put in place", target, error))?;
         // The new build is in use from here on: what fails now must not be told as a rebuild that failed.
         let _ = store::sync(self.store.root());
@@ -283,7 +335,16 @@ impl Building {
             self.connection.execute_batch(&step.sql)?;
         }
         bookkeeping::write_position(&self.connection, position)?;
-        bookkeeping::write_state(&self.connection, &counts, &State::Ready, latest, now())?;
+        let mut counts = counts;
+        let mut state = State::Ready;
+        if let Some(letter) = &self.paused {
+            bookkeeping::write_dead_letter(&self.connection, letter)?;
+            counts.poisoned += 1;
+            state = State::Paused {
+                reason: letter.to_string(),
+            };
+        }
+        bookkeeping::write_state(&self.connection, &counts, &state, latest, now())?;
         self.connection.flush_prepared_statement_cache();
         self.connection.execute_batch("COMMIT")?;
         let check: String = self
@@ -321,6 +382,7 @@ impl Drop for Building {
 #[derive(Debug)]
 pub struct Live {
     connection: Connection,
+    store: Store,
     definition: Definition,
     info: ReadModelInfo,
     topics: Vec<(String, Option<String>)>,
@@ -362,6 +424,7 @@ impl Live {
             .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", build.path.display()), error))?;
         Ok(Self {
             connection,
+            store: store.clone(),
             definition: definition.clone(),
             info,
             topics,
@@ -380,6 +443,11 @@ impl Live {
     /// Whether it has or makes records to publish.
     pub fn publishes(&self) -> bool {
         !self.definition.emits().is_empty() || self.info.emitted.as_ref().is_some_and(|emitted| emitted.waiting > 0)
+    }
+
+    /// The definition that it goes on by.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
     }
 
     /// What the read model was when it was opened.
@@ -407,6 +475,50 @@ impl Live {
         interrupt_when(&mut self.connection, move || {
             !committing.load(Ordering::Relaxed) && stop()
         })
+    }
+
+    /// Takes over what stands by now about records that are still to come. Returns how many records that are folded already stand
+    /// otherwise than they were folded: only a rebuild takes that over.
+    pub fn adopt(&self, standing: &Amendments) -> Result<usize, ReadModelError> {
+        let position = self.read_info()?.position;
+        let folded = |decision: &Decision| {
+            let place = decision.place();
+            position.next(&place.partition).is_some_and(|next| place.offset < next)
+        };
+        let failed = |error| ReadModelError::sqlite("cannot take over what was decided about records", error);
+        let ours = decision::read_amendments(&self.connection).map_err(failed)?;
+        let to_come = standing.only(|decision| !folded(decision));
+        let adopted = ours.only(folded).with(to_come.iter().cloned());
+        if adopted != ours {
+            let write = || {
+                let transaction = self.connection.unchecked_transaction()?;
+                decision::write_amendments(&transaction, &adopted)?;
+                transaction.commit()
+            };
+            write().map_err(failed)?;
+        }
+        Ok(ours.only(folded).differences(&standing.only(folded)))
+    }
+
+    /// Applies the record that a paused read model stands before, as these choices amend it, and goes on past it: rows, position and
+    /// choices commit together. One that cannot be applied even so is returned with the reason, and nothing is changed.
+    pub fn settle(&mut self, record: &Record, decided: &[Decision]) -> Result<Option<DeadLetter>, ReadModelError> {
+        let mut fold = self.fold(OnPoison::Pause)?;
+        let amendments = fold.amendments().with(decided.iter().cloned());
+        fold.amend(&amendments)?;
+        if fold.apply(std::iter::once(record.view()), &|| false)? != Folded::All {
+            let letter = fold.take_letters().pop();
+            drop(fold);
+            self.connection
+                .execute_batch("ROLLBACK")
+                .map_err(|error| ReadModelError::sqlite("cannot roll back", error))?;
+            return Ok(letter);
+        }
+        // Before the rows: see [`Building::finish`]. Whoever follows next finds it and does the same again.
+        self.store
+            .write_decisions(&self.definition.projection().name, decided)?;
+        fold.commit()?;
+        Ok(None)
     }
 
     /// The fold that goes on from the read model's position.
@@ -446,6 +558,7 @@ pub(super) fn create(connection: &Connection, definition: &Definition, origin: &
         cluster_id: &origin.cluster_id,
     };
     bookkeeping::create(connection, &identity, now())?;
+    decision::write_amendments(connection, &origin.amendments)?;
     bookkeeping::write_topics(connection, &origin.topics)
 }
 
@@ -494,7 +607,8 @@ pub(super) fn fold_log_in(path: &Path) -> Result<(), ReadModelError> {
     connection.close().map_err(|(_, error)| failed(error))
 }
 
-pub(super) fn now() -> Timestamp {
+/// The time.
+pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

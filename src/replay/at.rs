@@ -86,7 +86,9 @@ impl Past {
     ) -> Result<Self, ReplayError> {
         let info = store.info(name)?;
         let definition = compile(&parse(&store.source(name)?, &info.file)?)?;
-        let (log, ranges) = ask(client, definition.projection().topics.clone(), moment, control)?;
+        let (mut log, ranges) = ask(client, definition.projection().topics.clone(), moment, control)?;
+        // Those that the read model in use was folded with, whatever was decided since.
+        log.amendments = store.amendments(name)?;
         follow::start(definition.projection(), &info, &store.topics(name)?, &log)?;
         Ok(Self {
             store: store.clone(),
@@ -111,7 +113,8 @@ impl Past {
         control: &Control,
     ) -> Result<Position, ReplayError> {
         let topics = self.definition.projection().topics.clone();
-        let (log, ranges) = ask(client, topics, moment, control)?;
+        let (mut log, ranges) = ask(client, topics, moment, control)?;
+        log.amendments = std::mem::take(&mut self.log.amendments);
         self.log = log;
         Ok(log::ends(&ranges))
     }
@@ -169,7 +172,8 @@ impl Past {
     ) -> Result<Option<Snapshot>, ReplayError> {
         for snapshot in self.snapshots.before(moment) {
             let near = below.is_none_or(|records| snapshot.info.counts.total() < records);
-            if near && self.holds(&snapshot, moment, open, control)? {
+            let agrees = snapshot.amendments.agree(&self.log.amendments, &snapshot.info.position);
+            if near && agrees && self.holds(&snapshot, moment, open, control)? {
                 return Ok(Some(snapshot));
             }
         }

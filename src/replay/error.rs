@@ -43,6 +43,26 @@ pub enum ReplayError {
         /// Whether the log was read to its end, so that these are all there are.
         all: bool,
     },
+    /// Records that somebody wanted to be applied after all, or that stand in the way of it; nothing was changed.
+    #[error("{}", still_poison(.name, .letters))]
+    #[diagnostic(help(
+        "`foldlog dead-letters {name} edit P:OFFSET` gives such a record another value; where the handler is wrong, mend its file and          try again"
+    ))]
+    StillPoison {
+        /// The projection.
+        name: String,
+        /// The records, with the reason of each.
+        letters: Vec<DeadLetter>,
+    },
+    /// A record that nothing can be decided about.
+    #[error("{message}")]
+    NoLetter {
+        /// Why.
+        message: String,
+        /// What there is.
+        #[help]
+        help: String,
+    },
     /// Invariants that do not hold, where that was to end it; the read model in use was not touched.
     #[error("the read model `{name}` is not put in use:\n{}", .broken.iter().map(|broken| format!("  {broken}")).collect::<Vec<_>>().join("\n"))]
     #[diagnostic(help(
@@ -162,6 +182,16 @@ impl From<ReadModelError> for ReplayError {
     }
 }
 
+fn still_poison(name: &str, letters: &[DeadLetter]) -> String {
+    let count = match letters.len() {
+        1 => "1 record".to_owned(),
+        count => format!("{count} records"),
+    };
+    let mut text = format!("{count} cannot be applied by `{name}` even so, and nothing was changed");
+    list(&mut text, letters);
+    text
+}
+
 fn poison_list(name: &str, letters: &[DeadLetter], all: bool) -> String {
     let count = letters.len();
     let (what, more) = match (count, all) {
@@ -173,6 +203,11 @@ fn poison_list(name: &str, letters: &[DeadLetter], all: bool) -> String {
         ),
     };
     let mut text = format!("{what} cannot be applied by `{name}`{more}; the new read model was not put in use");
+    list(&mut text, letters);
+    text
+}
+
+fn list(text: &mut String, letters: &[DeadLetter]) {
     for letter in letters {
         let record = &letter.record;
         let at = format!("{}[{}] offset {}", record.topic, record.partition, record.offset);
@@ -183,5 +218,4 @@ fn poison_list(name: &str, letters: &[DeadLetter], all: bool) -> String {
             printable(letter.reason.as_bytes(), 500).text
         );
     }
-    text
 }

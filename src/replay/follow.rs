@@ -1,5 +1,7 @@
 //! Follow: from the read model's position on, live, until cancelled.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use crate::record::{Position, TopicPartition};
 use super::error::ReplayError;
 use super::log::{self, Log, Span};
 use super::lookout::{self, Look, Lookout};
+use super::pause::{self, Paused};
 use super::progress::{Meter, Phase};
 use super::publish::courier::Threaded;
 use super::publish::{Kafka, Publisher};
@@ -41,6 +44,21 @@ pub struct FollowOptions {
     pub skip_poison: bool,
     /// Apply events without publishing what they emit, now or later.
     pub no_emit: bool,
+    /// Where it pauses, wait until somebody decides about the record or builds the read model anew, and go on, instead of ending.
+    pub wait: Option<Wait>,
+}
+
+/// How a paused follow waits. The read model is not locked meanwhile.
+#[derive(Clone)]
+pub struct Wait {
+    /// Reads the projection again, whose file may have been mended; `None` where it cannot be read.
+    pub reload: Arc<dyn Fn() -> Option<Projection> + Send + Sync>,
+}
+
+impl fmt::Debug for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wait")
+    }
 }
 
 /// Starts following; builds the read model first where there is none. A read model that was built by another version of the
@@ -61,7 +79,7 @@ fn run(
     options: &FollowOptions,
     control: &mut Control,
 ) -> Result<ReadModelInfo, ReplayError> {
-    let definition = compile(projection)?;
+    let mut definition = compile(projection)?;
     if !projection.emits.is_empty() && !options.no_emit {
         // Before anything is built that could then not be followed.
         client.check_write("publishing what a projection emits")?;
@@ -80,14 +98,51 @@ fn run(
             "{file} asks for a history, and `{name}` was built without: `foldlog rebuild {file}` begins one"
         ));
     }
+    loop {
+        let ended = stay(client, store, &mut live, options, control)?;
+        let info = live.read_info()?;
+        let (Ended::Paused, Some(wait)) = (ended, &options.wait) else {
+            return Ok(info);
+        };
+        let paused = Paused {
+            store,
+            wait,
+            mark: store.mark(&info.name),
+        };
+        control.meter.notice(pause::advice(&info));
+        drop(live);
+        let Some(resumed) = paused.until_decided(&mut definition, control)? else {
+            return Ok(info);
+        };
+        live = resumed;
+    }
+}
+
+/// Follows until something ends it.
+fn stay(
+    client: &Client,
+    store: &Store,
+    live: &mut Live,
+    options: &FollowOptions,
+    control: &mut Control,
+) -> Result<Ended, ReplayError> {
     let cancel = control.cancel.clone();
     live.interrupt_when(move || cancel.is_cancelled())?;
-    let mut publisher = publisher(client, &live, projection, options)?;
+    let definition = live.definition().clone();
+    let projection = definition.projection();
+    let mut publisher = publisher(client, live, projection, options)?;
     loop {
         let log = survey(client, projection, control)?;
-        let start = start_at(projection, &live, &log)?;
+        let start = start_at(projection, live, &log)?;
         for notice in start.notices {
             control.meter.notice(notice);
+        }
+        let standing = store.standing(&projection.name, &log.topic_ids())?;
+        if let missed @ 1.. = live.adopt(&standing)? {
+            control.meter.notice(format!(
+                "the decisions about {missed} of its records stand otherwise than they were folded: `foldlog rebuild {}` takes that over",
+                projection.file
+            ));
         }
         let open = |ranges| {
             let order = Order::Arrival;
@@ -95,7 +150,7 @@ fn run(
         };
         let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
         match go_on(
-            &live,
+            live,
             &start.ranges,
             open,
             &lookout,
@@ -104,11 +159,11 @@ fn run(
             control,
         ) {
             Ok(Ended::Changed) => {}
-            Ok(Ended::Cancelled | Ended::Paused | Ended::End) => return Ok(live.read_info()?),
+            Ok(ended) => return Ok(ended),
             Err(ReplayError::Broker(error)) => {
                 // An offset that is gone, for one, is what a topic looks like that was created anew: the log says which it is.
                 let log = survey(client, projection, control)?;
-                start_at(projection, &live, &log)?;
+                start_at(projection, live, &log)?;
                 return Err(error.into());
             }
             Err(error) => return Err(error),

@@ -104,6 +104,7 @@ pub(in crate::replay) fn followed(
     let definition = definition(text);
     let live = Live::open(store, &definition).unwrap();
     let start = start(definition.projection(), live.info(), live.topics(), &log.log())?;
+    live.adopt(&store.standing("accounts", &log.log().topic_ids())?)?;
     let mut control = control();
     let cancel = control.cancel.clone();
     let open = |ranges: Vec<Range>| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::broker::client::Client;
 use crate::broker::reader::Range;
 use crate::broker::topics::Watermarks;
+use crate::readmodel::decision::Amendments;
 use crate::readmodel::writer::Origin;
 use crate::record::{Position, TopicPartition};
 
@@ -16,6 +17,8 @@ use super::rebuild::Until;
 pub(super) struct Log {
     pub(super) cluster_id: String,
     pub(super) topics: Vec<Topic>,
+    /// What was decided about single records; none before somebody sets it.
+    pub(super) amendments: Amendments,
 }
 
 /// A topic with its partitions.
@@ -64,6 +67,7 @@ impl Log {
         Ok(Self {
             cluster_id: client.cluster()?.id,
             topics,
+            amendments: Amendments::default(),
         })
     }
 
@@ -84,17 +88,20 @@ impl Log {
     pub(super) fn origin(&self) -> Origin {
         Origin {
             cluster_id: self.cluster_id.clone(),
-            topics: self
-                .topics
-                .iter()
-                .map(|topic| (topic.name.to_string(), topic.id.clone()))
-                .collect(),
+            topics: self.topic_ids(),
+            amendments: self.amendments.clone(),
         }
     }
 
     /// Where each partition begins.
     pub(super) fn starts(&self) -> Position {
         self.marks(|marks| marks.low)
+    }
+
+    /// The topics with their ids.
+    pub(super) fn topic_ids(&self) -> Vec<(String, Option<String>)> {
+        let topics = self.topics.iter();
+        topics.map(|topic| (topic.name.to_string(), topic.id.clone())).collect()
     }
 
     /// Where each partition ends.

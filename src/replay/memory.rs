@@ -60,6 +60,12 @@ impl Memory {
         records.last_mut().unwrap()
     }
 
+    /// The record that was appended to a partition last.
+    pub(super) fn last(&mut self, topic: &str, partition: i32) -> &mut Record {
+        let records = self.partitions.get_mut(&TopicPartition::new(topic, partition));
+        records.unwrap().last_mut().unwrap()
+    }
+
     fn high(&self, at: &TopicPartition) -> i64 {
         let last = self.partitions.get(at).and_then(|records| records.last());
         last.map_or(self.low, |record| record.offset + 1 + self.gap)
@@ -85,6 +91,7 @@ impl Memory {
         Log {
             cluster_id: "memory".to_owned(),
             topics,
+            amendments: Default::default(),
         }
     }
 

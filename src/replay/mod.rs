@@ -8,6 +8,7 @@ pub mod blame;
 #[cfg(test)]
 mod cases;
 mod changed;
+pub mod decide;
 pub mod drift;
 pub mod error;
 pub mod faults;
@@ -19,6 +20,7 @@ mod log;
 mod lookout;
 #[cfg(test)]
 mod memory;
+mod pause;
 pub mod preview;
 pub mod progress;
 mod publish;

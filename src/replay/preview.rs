@@ -21,6 +21,7 @@ use crate::readmodel::writer::Building;
 use crate::record::Position;
 
 use super::at::{Past, ask, is_empty, merged};
+use super::decide;
 use super::drift::Key;
 use super::error::ReplayError;
 use super::faults::walk;
@@ -128,7 +129,7 @@ pub(super) fn shadow<S: Source>(
 ) -> Result<Preview, ReplayError> {
     let building = Building::preview(&new.store, definition, &new.log.origin())?;
     let ranges = new.ranges(&Position::new(), &new.ends);
-    let report = fill(building, &ranges, open, skip_poison, control)?;
+    let report = fill(building, &ranges, open, skip_poison, |_| Ok(()), control)?;
     let mut found = Preview {
         before: model.info()?,
         after: report.info,
@@ -170,7 +171,8 @@ fn both(
 pub fn accept(client: Client, store: Store, projection: Projection, options: PreviewOptions) -> Task<RebuildReport> {
     Task::start("accept", move |control| {
         let definition = compile(&projection)?;
-        let (log, ranges) = ask(&client, projection.topics.clone(), None, control)?;
+        let (mut log, ranges) = ask(&client, projection.topics.clone(), None, control)?;
+        log.amendments = decide::standing(&store, &projection.name, &log, control)?;
         let past = Past {
             snapshots: store.snapshots(&projection.name)?,
             definition: definition.clone(),
@@ -210,14 +212,20 @@ pub(super) fn swap<S: Source>(
         });
     }
     follow::start(projection, &preview.info, &store.preview_topics(name)?, &past.log)?;
-    if past.holds(&preview, &past.ends, open, control)? {
+    let amendments = &past.log.amendments;
+    let agrees = preview.amendments.agree(amendments, &preview.info.position);
+    if agrees && past.holds(&preview, &past.ends, open, control)? {
         let building = Building::from_preview(store, &past.definition)?;
+        building.amend(amendments)?;
         let ranges = past.ranges(&preview.info.position, &past.ends);
-        return fill(building, &ranges, open, skip_poison, control);
+        return fill(building, &ranges, open, skip_poison, |_| Ok(()), control);
     }
-    control.meter.notice(
-        "records have come that belong before what the preview has, as their times say: all was built anew".to_owned(),
-    );
+    let why = if agrees {
+        "records have come that belong before what the preview has, as their times say"
+    } else {
+        "something else was decided about records that the preview has"
+    };
+    control.meter.notice(format!("{why}: all was built anew"));
     let report = anew(control)?;
     store.drop_preview(name)?;
     Ok(report)

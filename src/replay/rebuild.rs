@@ -11,10 +11,13 @@ use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::fold::{Fold, Folded, OnPoison};
 use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
-use crate::readmodel::writer::{Building, Origin};
+use crate::readmodel::writer::Building;
+#[cfg(test)]
+use crate::readmodel::writer::Origin;
 use crate::record::{Position, RecordRef, Timestamp};
 
 use super::at::{Told, is_empty};
+use super::decide;
 use super::error::ReplayError;
 use super::keeper::Keeper;
 use super::log::{self, Log, Span};
@@ -24,7 +27,7 @@ use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
 
 /// Poison records that are listed before a rebuild gives up: enough to see what is wrong with a log in one go.
-const LISTED: usize = 100;
+pub(super) const LISTED: usize = 100;
 /// Records between two looks at the clock; also bounds how long a cancel waits for slow handlers.
 pub(super) const CHUNK: usize = 256;
 /// How long the applying thread waits before it looks whether it was cancelled.
@@ -50,6 +53,8 @@ pub struct RebuildOptions {
     pub skip_poison: bool,
     /// Leave the read model in use as it is when an invariant breaks, instead of putting the new one in use and saying so.
     pub strict: bool,
+    /// Take back everything that was decided about single records; with who does it.
+    pub forget_decisions: Option<String>,
 }
 
 /// What a rebuild did.
@@ -87,27 +92,31 @@ pub(super) fn run(
         definition.projection().topics.clone(),
         options.until.clone(),
     );
-    let (log, ranges) = lookout::ask(&control.cancel, move || {
+    let (mut log, ranges) = lookout::ask(&control.cancel, move || {
         let log = Log::survey(&asked, &topics)?;
         let ranges = log.ranges(&asked, until.as_ref())?;
         Ok((log, ranges))
     })?;
+    let standing = decide::standing(store, &definition.projection().name, &log, control)?;
+    let mut forgotten = Vec::new();
+    match &options.forget_decisions {
+        None => log.amendments = standing,
+        Some(who) => forgotten = decide::taken_back(&standing, who),
+    }
     let open = |ranges| {
         let order = Order::Merged;
         Ok(client.reader(ReadPlan { ranges, order })?)
     };
-    build(
-        store,
-        definition,
-        &log.origin(),
-        &ranges,
-        open,
-        options.skip_poison,
-        control,
-    )
+    let check = |building: &mut Building| {
+        building.decide(forgotten);
+        Ok(())
+    };
+    let building = Building::start(store, definition, &log.origin())?;
+    fill(building, &ranges, open, options.skip_poison, check, control)
 }
 
 /// Rebuilds from any source.
+#[cfg(test)]
 pub(super) fn build<S: Source>(
     store: &Store,
     definition: &Definition,
@@ -122,16 +131,18 @@ pub(super) fn build<S: Source>(
         ranges,
         open,
         skip_poison,
+        |_| Ok(()),
         control,
     )
 }
 
-/// Fills a build and finishes it.
+/// Fills a build, lets `check` look at it, and finishes it.
 pub(super) fn fill<S: Source>(
     mut building: Building,
     ranges: &[Range],
     open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
     skip_poison: bool,
+    check: impl FnOnce(&mut Building) -> Result<(), ReplayError>,
     control: &mut Control,
 ) -> Result<RebuildReport, ReplayError> {
     let started = Instant::now();
@@ -195,6 +206,7 @@ pub(super) fn fill<S: Source>(
     fold.write_history()?;
     let (counts, latest) = (fold.counts(), fold.latest().clone());
     drop(fold);
+    check(&mut building)?;
     control.meter.phase(Phase::Finishing);
     let info = building.finish(counts, &ends, &latest)?;
     Ok(RebuildReport {

@@ -34,7 +34,8 @@ pub(super) fn other(
     control: &Control,
 ) -> Result<Past, ReplayError> {
     let definition = compile(with)?;
-    let (log, ranges) = ask(client, with.topics.clone(), until, control)?;
+    let (mut log, ranges) = ask(client, with.topics.clone(), until, control)?;
+    log.amendments = past.log.amendments.clone();
     let (mut starts, mut ends) = (log::starts(&ranges), log::ends(&ranges));
     for (of, from) in [(&mut starts, &past.starts), (&mut ends, &past.ends)] {
         for (partition, next) in from

@@ -72,7 +72,7 @@ impl Verified {
 }
 
 fn behind(counts: &Counts) -> u64 {
-    counts.applied + counts.ignored + counts.skipped
+    counts.applied + counts.ignored + counts.skipped + counts.held
 }
 
 /// An event, as a finding names it.
@@ -137,8 +137,11 @@ pub(super) fn run<S: Source>(
             built: info.file,
         });
     }
+    // What was decided since `past` was opened is in the copy, and belongs to it.
+    let mut past = past.clone();
+    past.log.amendments = model.amendments()?;
     let log = Replays {
-        past,
+        past: &past,
         to: &info.position,
         open,
     };

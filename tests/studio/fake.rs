@@ -17,9 +17,10 @@ use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
 use foldlog::demo::run::{StepState, StepView};
+use foldlog::readmodel::apply::PoisonKind;
 use foldlog::readmodel::compare::{RowDifference, Shape as Compared, Tally};
 use foldlog::readmodel::query::{Cell, Rows, TableInfo};
-use foldlog::readmodel::store::{Counts, DeadLetter, ReadModelInfo, State};
+use foldlog::readmodel::store::{Counts, DeadLetter, LetterState, ReadModelInfo, State};
 use foldlog::record::{Position, Record, Timestamp, TopicPartition};
 use foldlog::replay::progress::{Phase, Progress};
 use foldlog::replay::step::{Goal, RowGoal, Walked};
@@ -110,9 +111,11 @@ fn info(name: &str, state: State) -> ReadModelInfo {
         counts: Counts {
             applied: 1_380,
             ignored: 19,
-            skipped: 0,
             poisoned: 1,
+            ..Counts::default()
         },
+        poison: vec![(PoisonKind::Handler, 1)],
+        decisions: 0,
         broken: Vec::new(),
         emitted: None,
         history: None,
@@ -134,9 +137,10 @@ fn projections() -> Vec<ProjectionRow> {
             value: Some(br#"{"type":"Deposited","amount":"many"}"#.to_vec()),
             headers: Vec::new(),
         },
+        kind: PoisonKind::Handler,
         reason: "account.balance: cannot store TEXT value in INTEGER column".into(),
         line: Some(12),
-        held: true,
+        state: LetterState::Paused,
     };
     let base = |name: &str| ProjectionRow {
         name: name.into(),
@@ -253,8 +257,7 @@ pub fn progress() -> Progress {
         counts: Counts {
             applied: 860,
             ignored: 8,
-            skipped: 0,
-            poisoned: 0,
+            ..Counts::default()
         },
         rate: 412_345.0,
         eta: Some(Duration::from_millis(2_300)),
@@ -386,7 +389,7 @@ fn past() -> Vec<Moment> {
         applied,
         ignored,
         skipped,
-        poisoned: 0,
+        ..Counts::default()
     };
     let event = |offset: i64, kind: &str, key: &str, outcome, changes: Vec<RowChange>| Applied {
         record: Record {

@@ -231,7 +231,7 @@ impl Finding {
                 );
                 self.failures.push(Failure::of(given.line, what));
             }
-            (Outcome::Applied, Some(_)) => {
+            (Outcome::Applied | Outcome::Skipped | Outcome::Held, Some(_)) => {
                 let what = "the event is not poison: it was applied".to_owned();
                 self.failures.push(Failure::of(given.line, what));
             }
@@ -246,7 +246,8 @@ impl Finding {
                 );
                 self.notes.push(note);
             }
-            (Outcome::Applied, None) => {}
+            // A test has no decisions about its events.
+            (Outcome::Applied | Outcome::Skipped | Outcome::Held, None) => {}
         }
     }
 }

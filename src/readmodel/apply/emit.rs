@@ -10,7 +10,7 @@ use crate::record::{Header, Position, RecordRef, TopicPartition};
 use super::super::compile::{Definition, EmitStep, Program, text_of};
 use super::super::error::ReadModelError;
 use super::super::outbox::{Emission, ID_HEADER, Refused};
-use super::{Applier, Outcome, Poison, bind, failed, go, poison_reason};
+use super::{Applier, Outcome, Poison, PoisonKind, bind, failed, go, poison_reason};
 
 /// Records that one event may publish, so that a SELECT that has lost its WHERE does not fill memory.
 const MOST: usize = 100_000;
@@ -136,6 +136,7 @@ impl<'c> Applier<'c> {
             };
             emits.emissions.truncate(before);
             return Ok(Err(Poison {
+                kind: PoisonKind::Handler,
                 reason: format!("the emit at line {} {reason}", emit.line),
                 line: Some(emit.line),
             }));

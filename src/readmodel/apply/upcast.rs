@@ -7,7 +7,7 @@ use crate::record::RecordRef;
 
 use super::super::compile::text_of;
 use super::super::error::ReadModelError;
-use super::{Applier, Outcome, Poison, bind, failed, poison_reason};
+use super::{Applier, Outcome, Poison, PoisonKind, bind, failed, poison_reason};
 
 impl Applier<'_> {
     /// Applies an event whose fields are in `slots`, after the upcasts that are for it. What one returns may be for another,
@@ -109,6 +109,7 @@ impl Applier<'_> {
             .get(number)
             .map(|upcast| upcast.line);
         Outcome::Poison(Poison {
+            kind: PoisonKind::Upcast,
             reason: match line {
                 Some(line) => format!("the upcast at line {line} {what}"),
                 None => format!("an upcast {what}"),

@@ -283,6 +283,9 @@ fn fate(fate: &Fate) -> Fact {
         Fate::AllLeftOut(records) => hint(format!("{} left out", counted(*records, "record"))),
         Fate::Was(_, Outcome::Applied) => hint("the event below, as edited, was applied"),
         Fate::Was(_, Outcome::Ignored) => warning("the event below, as edited, is ignored: no handler is for it"),
+        Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(
+            "the event below, as edited, is left out: that was decided about it, or about an earlier one of its key",
+        ),
         Fate::Was(_, Outcome::Poison(poison)) => warning(format!(
             "the event below, as edited, could not be applied: {}",
             poison.reason

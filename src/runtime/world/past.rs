@@ -335,6 +335,8 @@ pub(super) fn applied(step: &Step, source: &str) -> Applied {
             apply::Outcome::Applied => Outcome::Applied,
             apply::Outcome::Ignored => Outcome::Ignored,
             apply::Outcome::Poison(poison) => Outcome::Refused(poison.reason.clone()),
+            apply::Outcome::Skipped => Outcome::Refused("it was decided to leave it out".to_owned()),
+            apply::Outcome::Held => Outcome::Refused("it waits for an earlier one of its key".to_owned()),
         },
         ran: ran.collect(),
         changes: changes.collect(),

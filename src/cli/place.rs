@@ -1,0 +1,98 @@
+//! Where a record stands, as a command line says it: `0:12`, or `orders:0:12` where there are several topics.
+
+use std::str::FromStr;
+
+use miette::miette;
+
+use crate::readmodel::decision::RecordPlace;
+use crate::record::TopicPartition;
+
+/// A record, perhaps without its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PlaceArg {
+    topic: Option<String>,
+    partition: i32,
+    offset: i64,
+}
+
+impl FromStr for PlaceArg {
+    type Err = String;
+
+    /// Also as tables show it: `orders[0] 12`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = || {
+            let (partition, offset) = text.trim().rsplit_once([':', ' '])?;
+            let partition = partition.trim().trim_end_matches(':');
+            let (topic, partition) = match partition.strip_suffix(']') {
+                Some(inside) => inside.rsplit_once('[')?,
+                None => partition.rsplit_once(':').unwrap_or(("", partition)),
+            };
+            Some(Self {
+                topic: (!topic.is_empty()).then(|| topic.to_owned()),
+                partition: partition.parse().ok().filter(|partition| *partition >= 0)?,
+                offset: offset.trim().parse().ok().filter(|offset| *offset >= 0)?,
+            })
+        };
+        parsed().ok_or_else(|| {
+            format!(
+                "`{}` is no record's place: write PARTITION:OFFSET such as 0:12, or TOPIC:PARTITION:OFFSET",
+                text.escape_debug()
+            )
+        })
+    }
+}
+
+impl PlaceArg {
+    /// The place in one of these topics.
+    pub(super) fn among(self, topics: &[String]) -> miette::Result<RecordPlace> {
+        let topic = match (self.topic, topics) {
+            (Some(topic), topics) if topics.contains(&topic) => topic,
+            (None, [topic]) => topic.clone(),
+            (Some(topic), topics) => {
+                return Err(miette!(
+                    help = format!("it reads {}", topics.join(", ")),
+                    "the read model does not read the topic {topic}"
+                ));
+            }
+            (None, topics) => {
+                return Err(miette!(
+                    help = format!("write {}:{}:{}", topics.join("|"), self.partition, self.offset),
+                    "{}:{} could be in any of its topics: {}",
+                    self.partition,
+                    self.offset,
+                    topics.join(", ")
+                ));
+            }
+        };
+        Ok(RecordPlace {
+            partition: TopicPartition::new(topic, self.partition),
+            offset: self.offset,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_in_several_ways() {
+        let place = |topic: Option<&str>| PlaceArg {
+            topic: topic.map(str::to_owned),
+            partition: 0,
+            offset: 12,
+        };
+        assert_eq!("0:12".parse(), Ok(place(None)));
+        for text in ["a.b-c:0:12", "a.b-c[0]:12", "a.b-c[0] 12", " a.b-c[0]: 12"] {
+            assert_eq!(text.parse(), Ok(place(Some("a.b-c"))), "{text}");
+        }
+        for text in ["", "12", "a:12", "0:x", "-1:5", "0:-5", "a[b]:1", "a[0]"] {
+            assert!(text.parse::<PlaceArg>().unwrap_err().contains("0:12"), "{text}");
+        }
+        let topics = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(place(Some("b")).among(&topics).unwrap().to_string(), "b:0:12");
+        assert_eq!(place(None).among(&topics[..1]).unwrap().to_string(), "a:0:12");
+        assert!(place(None).among(&topics).is_err());
+        assert!(place(Some("c")).among(&topics).is_err());
+    }
+}
