@@ -19,14 +19,20 @@ use super::rebuild::{parse_until, watch};
   foldlog diff account_balance@2026-01-31 account_balance
   foldlog diff account_balance@0:1500 account_balance@0:1501
   foldlog diff account_balance account_balance_v2
+  foldlog diff account_balance@previous account_balance
+  foldlog diff account_balance account_balance@preview
   foldlog diff --json account_balance@2026-01-30 \\
     account_balance@2026-01-31
+
+A moment is one of the log, by the rules that the read model in use was built with; `previous` is the build before it, `preview` \
+what `foldlog preview` left.
 
 Rows are matched by primary key, table by table: + is only in the second, - only in the first, ~ in both with other values. \
 Values are compared by type, so 1 is not 1.0 and not '1'. The exit code is 0 when nothing differs, else 1. An error leaves 1 \
 too; a script tells them apart by the last line of --json, {\"equal\": ...}, which comes only after a whole comparison.")]
 pub struct Args {
-    /// The first: a projection's read model, or what it was before a time or before offsets, as `foldlog at` takes them
+    /// The first: a projection's read model, what it was before a time or before offsets, as `foldlog at` takes them, or its
+    /// `previous` build or `preview`
     #[arg(value_name = "PROJECTION[@MOMENT]", value_parser = parse_place)]
     before: Place,
     /// The second
@@ -42,25 +48,37 @@ pub struct Args {
 struct Place {
     text: String,
     projection: String,
-    moment: Option<Until>,
+    which: Which,
+}
+
+/// Which of a projection's read models.
+#[derive(Debug, Clone)]
+enum Which {
+    InUse,
+    Moment(Until),
+    Previous,
+    Preview,
 }
 
 fn parse_place(text: &str) -> Result<Place, String> {
-    let (projection, moment) = match text.split_once('@') {
-        Some((projection, moment)) => (projection, Some(parse_until(moment)?)),
-        None => (text, None),
+    let (projection, which) = match text.split_once('@') {
+        None => (text, Which::InUse),
+        Some((projection, "previous")) => (projection, Which::Previous),
+        Some((projection, "preview")) => (projection, Which::Preview),
+        Some((projection, moment)) => (projection, Which::Moment(parse_until(moment)?)),
     };
     Ok(Place {
         text: text.to_owned(),
         projection: projection.to_owned(),
-        moment,
+        which,
     })
 }
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     // Read models as they are need no cluster.
-    let past = args.before.moment.is_some() || args.after.moment.is_some();
+    let is_past = |place: &Place| matches!(place.which, Which::Moment(_));
+    let past = is_past(&args.before) || is_past(&args.after);
     let connection = past.then(|| context.connect()).transpose()?;
     let (mut before, one) = open(context, connection.as_ref(), &args.before, '-')?;
     let (mut after, two) = open(context, connection.as_ref(), &args.after, '+')?;
@@ -102,15 +120,18 @@ fn open(
     place: &Place,
     sign: char,
 ) -> miette::Result<(Side, Option<Moment>)> {
-    let opened = match (&place.moment, connection) {
-        (Some(moment), Some(connection)) => {
+    let name = place.projection.as_str();
+    let opened = match (&place.which, connection) {
+        (Which::Moment(moment), Some(connection)) => {
             let (client, store) = (connection.client.clone(), connection.store.clone());
             let task = at(client, store, place.projection.clone(), Some(moment.clone()));
             watch(&task, &format!("at {}", place.text))?;
             let moment = task.wait()?;
             (Side::past(&moment.scratch)?, Some(moment))
         }
-        _ => (Side::in_use(&context.store()?, &place.projection)?, None),
+        (Which::Previous, _) => (Side::previous(&context.store()?, name)?, None),
+        (Which::Preview, _) => (Side::preview(&context.store()?, name)?, None),
+        _ => (Side::in_use(&context.store()?, name)?, None),
     };
     let info: ReadModelInfo = opened.0.info()?;
     eprintln!("{sign} {}", sentence(&info));

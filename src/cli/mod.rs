@@ -17,11 +17,14 @@ pub mod groups;
 mod interrupt;
 mod log;
 mod place;
+pub mod preview;
 pub mod produce;
 pub mod projections;
 pub mod query;
 pub mod read;
 pub mod rebuild;
+pub mod rollback;
+mod saved;
 mod show;
 pub mod step;
 pub mod studio;
@@ -96,6 +99,10 @@ pub enum Command {
     Groups(groups::Args),
     /// Build a read model from the whole log
     Rebuild(rebuild::Args),
+    /// See what another version of a projection's file would change, before it is put in use
+    Preview(preview::Args),
+    /// Bring back the build of a read model before the one in use, or delete it
+    Rollback(rollback::Args),
     /// Keep read models up to date until interrupted
     Follow(follow::Args),
     /// Run the tests in projection files
@@ -148,6 +155,8 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Read(args)) => read::run(&context, args),
         Some(Command::Groups(args)) => groups::run(&context, args),
         Some(Command::Rebuild(args)) => rebuild::run(&context, args),
+        Some(Command::Preview(args)) => preview::run(&context, args),
+        Some(Command::Rollback(args)) => rollback::run(&context, args),
         Some(Command::Follow(args)) => follow::run(&context, args),
         Some(Command::Test(args)) => test::run(&context, args),
         Some(Command::Query(args)) => query::run(&context, args),

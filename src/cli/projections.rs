@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::decode::printable::printable;
 use crate::projection::parse::parse;
 use crate::readmodel::outbox::Emitted;
-use crate::readmodel::store::{ReadModelInfo, State};
+use crate::readmodel::store::{ReadModelInfo, State, Store};
 use crate::replay::standing::{Standing, standing};
 
 use super::context::Context;
@@ -21,12 +23,27 @@ tells apart: `foldlog dead-letters PROJECTION` shows them.
 
 Examples:
   foldlog projections
-  foldlog projections --json | jq '{projection, lag}'")]
-pub struct Args {}
+  foldlog projections --json | jq '{projection, lag}'
+  foldlog projections --source account_balance > as-built.sql")]
+pub struct Args {
+    /// Print the text of the file that this read model was built from, instead of the list
+    #[arg(long, value_name = "PROJECTION")]
+    source: Option<String>,
+}
 
 /// Runs it.
-pub fn run(context: &Context, _args: Args) -> miette::Result<()> {
-    let models = context.store()?.list()?;
+pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    let store = context.store()?;
+    if let Some(name) = args.source {
+        let text = store.source(&name)?;
+        if context.json() {
+            println!("{}", json!({ "projection": name, "source": text }));
+        } else {
+            print!("{text}");
+        }
+        return Ok(());
+    }
+    let models = store.list()?;
     if models.is_empty() {
         if !context.json() {
             eprintln!("there are no read models yet: `foldlog rebuild FILE.sql` builds one");
@@ -36,7 +53,10 @@ pub fn run(context: &Context, _args: Args) -> miette::Result<()> {
     let standings = standings(context, &models);
     if context.json() {
         for (info, standing) in models.iter().zip(&standings) {
-            println!("{}", json_line(info, standing.as_ref()));
+            let mut line = json_line(info, standing.as_ref());
+            line["previous"] = store.has_previous(&info.name)?.into();
+            line["preview"] = preview(&store, info).is_some().into();
+            println!("{line}");
         }
         return Ok(());
     }
@@ -74,6 +94,13 @@ pub fn run(context: &Context, _args: Args) -> miette::Result<()> {
         for reason in reasons(info, standing.as_ref()) {
             println!("{}: {}", info.name, printable(reason.as_bytes(), 500).text);
         }
+        if let Some(preview) = preview(&store, info) {
+            let file = printable(preview.file.as_bytes(), 500).text;
+            println!(
+                "{}: a preview of {file} waits (`foldlog preview {file} --accept` puts it in use)",
+                info.name
+            );
+        }
     }
     Ok(())
 }
@@ -97,6 +124,11 @@ fn json_line(info: &ReadModelInfo, standing: Option<&Standing>) -> serde_json::V
     }
     line["file_changed"] = file_changed(info).into();
     line
+}
+
+/// The preview of a read model, if one waits that can be read.
+fn preview(store: &Store, info: &ReadModelInfo) -> Option<ReadModelInfo> {
+    store.preview(&info.name).ok().flatten().map(|preview| preview.info)
 }
 
 /// Why a read model is in its state, for people.

@@ -103,7 +103,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 /// Whether a rebuild takes the name of another file's read model, and what to say then. Two files that both have the name are
 /// most likely two projections, of which the one would undo the other's work: that is refused unless it is wanted. A file that
 /// is gone was most likely moved, and nobody should need a flag for that.
-fn takes_over(store: &Store, projection: &Projection, wanted: bool) -> miette::Result<Option<String>> {
+pub(super) fn takes_over(store: &Store, projection: &Projection, wanted: bool) -> miette::Result<Option<String>> {
     // One that cannot be read has nothing to lose.
     let Some(built) = store.find(&projection.name).ok().flatten() else {
         return Ok(None);
@@ -178,7 +178,8 @@ fn warn(info: &ReadModelInfo) {
     }
 }
 
-fn missing_json(missing: &MissingField) -> serde_json::Value {
+/// A field that no event had, as JSON.
+pub(super) fn missing_json(missing: &MissingField) -> serde_json::Value {
     json!({ "field": missing.field, "line": missing.line, "on": missing.on.to_string(), "events": missing.events })
 }
 

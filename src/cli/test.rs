@@ -6,8 +6,6 @@ mod run;
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
 
 use miette::{Context as _, IntoDiagnostic, miette};
 use serde_json::json;
@@ -16,13 +14,12 @@ use crate::decode::printable::printable;
 
 use super::context::Context;
 use super::interrupt::Interrupt;
+use super::saved::Saved;
 use super::show;
 use run::{Failure, Tested};
 
 /// Characters of a line: a reason or a row may be a whole document.
 const WIDTH: usize = 400;
-/// How often `--watch` reads the files: soon for whoever just saved one, and nothing for the machine.
-const EVERY: Duration = Duration::from_millis(300);
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -62,20 +59,18 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         return once(context, &args);
     }
     let interrupt = Interrupt::listen(|| {});
-    let mut before = None;
+    let mut saved = Saved::new(&args.files);
     while !interrupt.is_set() {
-        // The text and not the time of change: two saves may fall into one tick of the file system's clock.
-        let now: Vec<Option<String>> = args.files.iter().map(|file| fs::read_to_string(file).ok()).collect();
-        if before.as_ref() != Some(&now) {
-            if before.is_some() && !context.json() {
+        let first = saved.is_new();
+        if saved.changed() {
+            if !first && !context.json() {
                 println!();
             }
             if let Err(error) = once(context, &args) {
                 eprintln!("{error:?}");
             }
-            before = Some(now);
         }
-        thread::sleep(EVERY);
+        saved.wait();
     }
     Ok(())
 }

@@ -231,7 +231,7 @@ fn verdict_line(name: &str, verdict: &Verdict) -> String {
 }
 
 /// `account id 'a1'`.
-fn row_of(row: &RowDifference) -> String {
+pub(super) fn row_of(row: &RowDifference) -> String {
     let table = one_line(row.shape.table.as_bytes(), WIDTH).text;
     format!("{table} {}", pairs(&row.shape.columns, row.key()))
 }

@@ -326,7 +326,7 @@ fn verb(change: &Change) -> &'static str {
 }
 
 /// `events: 8,577 → 8,576 applied, 0 → 1 not applicable`; what is the same is said once.
-fn counts_line(before: Counts, after: Counts) -> String {
+pub(super) fn counts_line(before: Counts, after: Counts) -> String {
     let pairs = [
         (before.applied, after.applied, "applied"),
         (before.ignored, after.ignored, "ignored"),
@@ -342,6 +342,11 @@ fn counts_line(before: Counts, after: Counts) -> String {
     format!("events: {}", parts.join(", "))
 }
 
+/// What became of the events, as JSON.
+pub(super) fn counts_json(counts: Counts) -> Value {
+    json!({ "applied": counts.applied, "ignored": counts.ignored, "skipped": counts.skipped })
+}
+
 /// The invariants that are broken in one alone.
 fn only<'a>(these: &'a ReadModelInfo, those: &ReadModelInfo) -> impl Iterator<Item = &'a Broken> {
     let known: HashSet<String> = those.broken.iter().map(|broken| broken.name.clone()).collect();
@@ -349,8 +354,6 @@ fn only<'a>(these: &'a ReadModelInfo, those: &ReadModelInfo) -> impl Iterator<It
 }
 
 fn report_json(changes: &[Change], found: &WhatIf, tally: &Tally) -> Value {
-    let counts =
-        |counts: Counts| json!({ "applied": counts.applied, "ignored": counts.ignored, "skipped": counts.skipped });
     let refused = |refused: &Refused| {
         json!({
             "topic": refused.topic,
@@ -368,7 +371,7 @@ fn report_json(changes: &[Change], found: &WhatIf, tally: &Tally) -> Value {
         .zip(&found.fates)
         .map(|(change, fate)| fate_json(change, fate))
         .collect();
-    line["events"] = json!({ "before": counts(found.before.counts), "after": counts(found.after.counts) });
+    line["events"] = json!({ "before": counts_json(found.before.counts), "after": counts_json(found.after.counts) });
     line["refused"] = found.refused.iter().map(refused).collect();
     line["mended"] = found.mended.iter().map(refused).collect();
     line["broken"] = json!({ "before": broken(&found.before), "after": broken(&found.after) });

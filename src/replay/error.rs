@@ -94,7 +94,10 @@ pub enum ReplayError {
     },
     /// The read model was built by another version of its file, or from another file.
     #[error("the read model `{name}` was built {}", if built == file { format!("by another version of {file}") } else { format!("from {built}, which says something else than {file}") })]
-    #[diagnostic(help("what {file} says now was never applied to the events before: `foldlog rebuild {file}`"))]
+    #[diagnostic(help(
+        "what {file} says now was never applied to the events before: `foldlog rebuild {file}` does that, and `foldlog \
+                    preview {file}` shows first what it would change"
+    ))]
     DefinitionChanged {
         /// The read model.
         name: String,

@@ -426,3 +426,32 @@ fn a_record_that_is_not_taken_holds_up_the_others_or_is_gone_on_past() {
         }
     }
 }
+
+/// There and back between two builds, each takes over what the other had not published, and publishes nothing that it had.
+#[test]
+fn a_build_that_is_brought_back_publishes_what_is_left_and_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
+    let log = |count: usize| log_of(&inputs(&[1, 60, 3, 4, 5][..count]), 0);
+    rebuilt(&store, &text, &log(0), None);
+    applied(&store, &text, &log(2));
+    let other = text.replace(
+        "CREATE TABLE seen",
+        "CREATE TABLE more (id TEXT PRIMARY KEY) STRICT;\nCREATE TABLE seen",
+    );
+    rebuilt(&store, &other, &log(2), None);
+    followed(&store, &other, &log(3), &topics, false);
+    assert_eq!((ids(&topics).len(), emitted(&store).waiting), (5, 0));
+    // The four that waited in it then were published by the other since.
+    store.bring_back("accounts").unwrap();
+    assert_eq!(emitted(&store).waiting, 0);
+    followed(&store, &text, &log(4), &topics, false);
+    let all = ids(&topics);
+    assert_eq!((all.len(), all.last().unwrap().as_str()), (6, "accounts/events/0/3/0"));
+    applied(&store, &text, &log(5));
+    store.bring_back("accounts").unwrap();
+    assert_eq!(emitted(&store).waiting, 1);
+    followed(&store, &other, &log(5), &topics, false);
+    let all = ids(&topics);
+    assert_eq!((all.len(), all.last().unwrap().as_str()), (7, "accounts/events/0/4/0"));
+}

@@ -10,6 +10,7 @@ mod dead_letters;
 mod emit;
 mod invariants;
 mod output;
+mod preview;
 mod produce;
 mod projections;
 mod read;
@@ -163,6 +164,8 @@ fn every_command_has_help() {
         "projections",
         "dead-letters",
         "what-if",
+        "preview",
+        "rollback",
         "demo",
     ];
     for command in all {

@@ -5,6 +5,7 @@ mod emit;
 mod follow;
 mod kill;
 mod past;
+mod preview;
 mod rebuild;
 mod whatif;
 
