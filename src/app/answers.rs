@@ -4,7 +4,7 @@ use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
-use super::screens::{blame, differences, groups, projections, readmodel, records, tail, time, topics};
+use super::screens::{blame, differences, groups, previews, projections, readmodel, records, tail, time, topics};
 use super::update::ask_demo;
 use super::work::Kind;
 
@@ -41,6 +41,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 time.timeline.value = timeline;
             }
         }
+        Event::Previewed(previewed) => previews::answer(model, *previewed),
         Event::Differences(found) if differs(model, id) => differences::answer(model, *found),
         Event::Underway(underway) if differs(model, id) => {
             if let Some(state) = &mut model.differences {

@@ -38,6 +38,10 @@ pub enum Action {
     Blame,
     OnlyCell,
     Verify,
+    Preview,
+    Accept,
+    DropPreview,
+    BringBack,
     Without,
     Instead,
     OpenRecord,
@@ -103,6 +107,8 @@ pub enum Context {
     Records,
     /// The projections screen.
     Projections,
+    /// The dead letters of a projection.
+    Letters,
     /// The read-model screen.
     ReadModel,
     /// The rows of the read-model screen, while they have the focus.
@@ -133,6 +139,7 @@ impl Context {
             Self::Topics => "Topics",
             Self::Records => "Records",
             Self::Projections => "Projections",
+            Self::Letters => "Dead letters",
             Self::ReadModel => "Read models",
             Self::Rows => "Rows",
             Self::Time => "Time",
@@ -181,8 +188,8 @@ const fn command(
 }
 
 use Context::{
-    Always, Blame, Browse, Demos, Differences, List, Motion, Overlay, Projections, ReadModel, Records, Rows, Time,
-    Topics, Welcome,
+    Always, Blame, Browse, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel, Records, Rows,
+    Time, Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -196,7 +203,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Rebuild, "rebuild", &[Key::ch('r')], &[Projections], "fold the whole log again beside the old read model, then swap", "rebuild"),
     command(Action::RebuildSkipping, "rebuild, skip poison", &[Key::ch('S')], &[Projections], "rebuild, listing poison records instead of stopping at them", ""),
     command(Action::Follow, "follow", &[Key::ch('f')], &[Projections], "keep the read model up to date as records arrive", "follow"),
-    command(Action::DeadLetter, "open dead letter", &[Key::ch('d')], &[Projections], "go to the record of the newest dead letter", "dead letter"),
+    command(Action::DeadLetter, "dead letters", &[Key::ch('d')], &[Projections], "the records that could not be applied, each with the reason", "dead letters"),
     command(Action::Forward, "step forward", &[Key::ch('.')], &[Time], "apply the next event; → does the same", "step"),
     command(Action::Backward, "step back", &[Key::ch(',')], &[Time], "undo the last event; ← does the same", "back"),
     command(Action::Play, "play", &[Key::ch('p')], &[Time], "play the log on from here; again to stop", "play"),
@@ -218,9 +225,13 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Forward100, "100 forward", &[Key::ch('}')], &[Time], "apply the next 100 events", ""),
     command(Action::Backward100, "100 back", &[Key::ch('{')], &[Time], "undo the last 100 events", ""),
     command(Action::NextTable, "next table", &[Key::ch('b')], &[Time], "show the rows of the next table", "table"),
-    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Time, Blame, Differences], "open the event among the records of its topic", "record"),
+    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Letters, Time, Blame, Differences], "open the event among the records of its topic", "record"),
     command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel, Blame, Differences], "go back in time: the read model at any moment, event by event", "time"),
     command(Action::Blame, "blame", &[Key::ch('B')], &[ReadModel, Time, Differences], "every event that wrote the row under the cursor, or changed the cell", "blame"),
+    command(Action::Preview, "preview", &[Key::ch('p')], &[Projections], "what the changed file would make of the log: built beside the read model, and compared", "preview"),
+    command(Action::Accept, "accept preview", &[Key::ch('a')], &[Projections, Differences], "put the preview in use; the build before is kept", "accept"),
+    command(Action::DropPreview, "drop preview", &[Key::ch('X')], &[Projections, Differences], "drop the preview; the read model in use stays", "drop"),
+    command(Action::BringBack, "bring back", &[Key::ch('b')], &[Projections], "put the build before this one back in use; asks first", ""),
     command(Action::Verify, "verify", &[Key::ch('v')], &[Projections, ReadModel], "replay the log beside the read model, and show each row that is not what the log says", "verify"),
     command(Action::Without, "what if without", &[Key::ch('-')], &[Records, Time, Blame], "what the read model would be, had this event never been", ""),
     command(Action::Instead, "what if instead", &[Key::ch('=')], &[Records, Time, Blame], "what the read model would be, had this event said something else", ""),
@@ -229,7 +240,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
-    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Blame, Differences], "show only what contains a text", "filter"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Blame, Differences], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),

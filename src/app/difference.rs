@@ -16,6 +16,8 @@ pub const MOST: usize = 1_000;
 pub enum Question {
     /// Is the read model what its log says?
     Verify(String),
+    /// What would the projection's file make of the log, as it is saved now?
+    Preview(String),
     /// What would the read model be without an event, or had it said something else?
     WhatIf(Thought),
 }
@@ -24,7 +26,7 @@ impl Question {
     /// The read model that it is about.
     pub fn read_model(&self) -> &str {
         match self {
-            Self::Verify(name) => name,
+            Self::Verify(name) | Self::Preview(name) => name,
             Self::WhatIf(thought) => &thought.read_model,
         }
     }
@@ -33,6 +35,7 @@ impl Question {
     pub fn title(&self) -> &'static str {
         match self {
             Self::Verify(_) => "verify",
+            Self::Preview(_) => "preview",
             Self::WhatIf(_) => "what if",
         }
     }
@@ -41,6 +44,7 @@ impl Question {
     pub fn sides(&self) -> (&'static str, &'static str) {
         match self {
             Self::Verify(_) => ("read model", "its log"),
+            Self::Preview(_) => ("in use", "preview"),
             Self::WhatIf(_) => ("as it is", "as it would be"),
         }
     }

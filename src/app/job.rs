@@ -15,6 +15,7 @@ use super::difference::{Found, Question};
 use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
+use super::screens::previews::Previewed;
 
 /// Names a job that was started, so that its answers find whoever asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -154,6 +155,12 @@ pub struct ProjectionRow {
     pub built: Option<ReadModelInfo>,
     /// Whether the read model was built by another version of the file.
     pub changed: bool,
+    /// What the file says now, as a hash; `None` where it says nothing that can be built.
+    pub hash: Option<String>,
+    /// Whether the build before the one in use is still there.
+    pub previous: bool,
+    /// The statements that failed on dead letters, by the line on which they begin.
+    pub statements: BTreeMap<usize, String>,
     /// Records between the read model's position and the log's end; `None` where that cannot be told.
     pub lag: Option<u64>,
     /// The newest dead letters.
@@ -238,6 +245,24 @@ pub enum Job {
         /// Its file.
         file: String,
     },
+    /// Build what the file makes of the log beside the read model in use, and compare.
+    Preview {
+        /// The projection's name.
+        name: String,
+        /// Its file.
+        file: String,
+    },
+    /// Put the preview in use.
+    Accept {
+        /// The projection's name.
+        name: String,
+        /// Its file.
+        file: String,
+    },
+    /// Drop the preview.
+    DropPreview(String),
+    /// Put the build before the one in use back in use.
+    BringBack(String),
     /// Every table of every read model.
     Tables,
     /// A query over the read models.
@@ -300,6 +325,8 @@ pub enum Event {
     Progress(Progress),
     /// A read model that a rebuild has put in place.
     Built(Box<ReadModelInfo>),
+    /// A preview that was built.
+    Previewed(Box<Previewed>),
     /// The tables.
     Tables(Vec<TableRow>),
     /// The answer to a query.

@@ -14,7 +14,9 @@ use super::list::List;
 use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
-use super::screens::{blame, demos, differences, groups, projections, readmodel, records, time, topics};
+use super::screens::{
+    blame, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
+};
 use super::work::Work;
 
 /// The smallest terminal that a screen is drawn for.
@@ -31,6 +33,8 @@ pub enum Screen {
     Records,
     /// What can be built, and how far is it?
     Projections,
+    /// What could not be applied, and why?
+    Letters,
     /// What came out?
     ReadModel,
     /// What was it at this moment, and why?
@@ -51,6 +55,7 @@ impl Screen {
         Self::Topics,
         Self::Records,
         Self::Projections,
+        Self::Letters,
         Self::ReadModel,
         Self::Time,
         Self::Blame,
@@ -65,6 +70,7 @@ impl Screen {
             Self::Topics => "topics",
             Self::Records => "records",
             Self::Projections => "projections",
+            Self::Letters => "dead letters",
             Self::ReadModel => "read models",
             Self::Time => "time",
             Self::Blame => "blame",
@@ -146,6 +152,10 @@ pub struct Model {
     pub records: Option<records::Records>,
     /// The projections.
     pub projections: projections::Projections,
+    /// What their files would make of the log as they are saved now.
+    pub previews: previews::Previews,
+    /// The dead letters of one, while they are looked at.
+    pub letters: Option<letters::Letters>,
     /// The read models.
     pub readmodel: readmodel::ReadModel,
     /// The time machine, while it is open.
@@ -192,6 +202,8 @@ impl Model {
             topics: topics::Topics::default(),
             records: None,
             projections: projections::Projections::default(),
+            previews: previews::Previews::default(),
+            letters: None,
             readmodel: readmodel::ReadModel::default(),
             time: None,
             conditions: Vec::new(),
@@ -296,6 +308,18 @@ impl Model {
         let no = |ok: bool, why: &'static str| (!ok).then_some(why);
         match action {
             Action::Open => no(self.can_open(), "there is nothing under the cursor"),
+            Action::OpenRecord if self.screen == Screen::Letters => {
+                no(letters::selected(self).is_some(), "there is no record under the cursor")
+            }
+            Action::Preview => previews::refusal(self),
+            Action::Accept | Action::DropPreview => no(
+                previews::of_selected(self).is_some(),
+                "there is no preview: p builds one of a file that was changed",
+            ),
+            Action::BringBack => no(
+                projection.is_some_and(|p| p.previous && projections::work(self, &p.name).is_none()),
+                "there is no build before this one that could be brought back",
+            ),
             Action::Verify => no(
                 differences::verifiable(self).is_some(),
                 "there is no read model under the cursor: r builds one on the projections screen",
@@ -411,6 +435,7 @@ impl Model {
             Screen::Topics => &self.topics.list,
             Screen::Records => &self.records.as_ref()?.list,
             Screen::Projections => &self.projections.list,
+            Screen::Letters => &self.letters.as_ref()?.list,
             Screen::ReadModel => &self.readmodel.list,
             Screen::Time => return None,
             Screen::Blame => &self.blame.as_ref()?.list,
@@ -426,7 +451,7 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Time | Screen::Blame | Screen::Differences => false,
+            Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -452,6 +477,7 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Topics => Context::Topics,
         Screen::Records => Context::Records,
         Screen::Projections => Context::Projections,
+        Screen::Letters => Context::Letters,
         Screen::ReadModel => Context::ReadModel,
         Screen::Time => Context::Time,
         Screen::Blame => Context::Blame,
@@ -460,7 +486,10 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
-    if matches!(screen, Screen::Time | Screen::Blame | Screen::Differences) {
+    if matches!(
+        screen,
+        Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences
+    ) {
         // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {
         contexts.push(Context::List);

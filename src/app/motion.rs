@@ -163,6 +163,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Topics => &mut model.topics.list,
         Screen::Records => &mut model.records.as_mut()?.list,
         Screen::Projections => &mut model.projections.list,
+        Screen::Letters => &mut model.letters.as_mut()?.list,
         Screen::ReadModel => &mut model.readmodel.list,
         Screen::Time => return None,
         Screen::Blame => &mut model.blame.as_mut()?.list,
@@ -180,7 +181,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
-        Screen::Projections | Screen::Time | Screen::Blame | Screen::Differences | Screen::Demos => {}
+        Screen::Projections | Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences | Screen::Demos => {}
     }
 }
 

@@ -48,7 +48,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
     model.layout = Default::default();
     match screen {
         Screen::Topics => topics::ask(model, fx),
-        Screen::Projections => projections::ask(model, fx),
+        Screen::Projections | Screen::Letters => projections::ask(model, fx),
         Screen::ReadModel => readmodel::ask(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
@@ -75,7 +75,7 @@ pub(super) fn back(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 /// To the screen before, past those of which nothing is left.
-fn up(model: &mut Model, fx: &mut Vec<Effect>) {
+pub(super) fn up(model: &mut Model, fx: &mut Vec<Effect>) {
     let Some((screen, pane)) = model.back.pop() else {
         return model.tell(Level::Hint, "this is the first screen: q quits");
     };
@@ -86,6 +86,7 @@ fn up(model: &mut Model, fx: &mut Vec<Effect>) {
     model.screen = screen;
     let gone = match screen {
         Screen::Records => model.records.is_none(),
+        Screen::Letters => model.letters.is_none(),
         Screen::Time => model.time.is_none(),
         Screen::Blame => model.blame.is_none(),
         Screen::Differences => model.differences.is_none(),
@@ -125,6 +126,7 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
             None => {}
         },
         Screen::Records
+        | Screen::Letters
         | Screen::ReadModel
         | Screen::Time
         | Screen::Blame

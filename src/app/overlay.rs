@@ -97,6 +97,8 @@ pub enum Confirmed {
     DeleteTopic(String),
     /// Run this demo.
     RunDemo(String),
+    /// Bring the build before back.
+    BringBack(String),
     /// Leave the studio.
     Quit,
 }

@@ -11,7 +11,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, past
 use super::palette::{Choice, Kind, Palette};
 use super::place;
 use super::screens::time::conditions::Towards;
-use super::screens::{demos, differences, readmodel, records, time};
+use super::screens::{demos, differences, letters, previews, readmodel, records, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -144,6 +144,7 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
             }
         }
         Screen::Projections => model.projections.refresh(),
+        Screen::Letters => letters::refresh(model),
         Screen::ReadModel => model.readmodel.refresh(),
         Screen::Time => {}
         Screen::Differences => {
@@ -263,6 +264,7 @@ fn confirmed(model: &mut Model, what: Confirmed, fx: &mut Vec<Effect>) {
             model.deleting.push((task, name));
         }
         Confirmed::RunDemo(id) => demos::run(model, &id, fx),
+        Confirmed::BringBack(name) => previews::bring_back(model, name, fx),
         Confirmed::Quit => fx.push(Effect::Quit),
     }
 }

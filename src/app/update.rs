@@ -11,11 +11,13 @@ use super::message::{Effect, Message};
 use super::model::{Level, Model, Pane, Screen};
 use super::moment::EventAt;
 use super::motion;
-use super::navigate::{self, enter, go, open_topic};
+use super::navigate::{self, enter, go};
 use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
-use super::screens::{blame, demos, differences, groups, projections, readmodel, records, tail, time, topics};
+use super::screens::{
+    blame, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time, topics,
+};
 use super::typing;
 use super::work::Kind;
 
@@ -140,7 +142,27 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::Rebuild => projections::begin(model, Kind::Rebuild, false, fx),
         Action::RebuildSkipping => projections::begin(model, Kind::Rebuild, true, fx),
         Action::Follow => projections::begin(model, Kind::Follow, false, fx),
-        Action::DeadLetter => dead_letter(model, fx),
+        Action::DeadLetter => {
+            letters::open(model);
+            enter(model, Screen::Letters, fx);
+        }
+        Action::Preview => match previews::of_selected(model).map(|preview| preview.name.clone()) {
+            Some(name) => {
+                differences::open(model, Question::Preview(name), fx);
+                enter(model, Screen::Differences, fx);
+            }
+            None => previews::build(model, fx),
+        },
+        Action::Accept | Action::DropPreview => {
+            match action {
+                Action::Accept => previews::accept(model, fx),
+                _ => previews::drop_it(model, fx),
+            }
+            if model.screen == Screen::Differences {
+                navigate::up(model, fx);
+            }
+        }
+        Action::BringBack => ask_bring_back(model),
         Action::Time if matches!(model.screen, Screen::Blame | Screen::Differences) => {
             if let Some((read_model, event)) = moment(model) {
                 navigate::open_moment(model, read_model, event, fx);
@@ -181,6 +203,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::NextTable => time::rows::next_table(model, fx),
         Action::OpenRecord => {
             let event = match model.screen {
+                Screen::Letters => letters::event(model),
                 Screen::Blame => blame::event(model),
                 Screen::Differences => differences::event(model),
                 _ => time::event(model).map(|event| EventAt::of(&event.record)),
@@ -237,13 +260,6 @@ fn toggle(model: &mut Model, overlay: Overlay) {
     model.overlay = (!same).then_some(overlay);
 }
 
-fn dead_letter(model: &mut Model, fx: &mut Vec<Effect>) {
-    let letter = model.projections.selected().and_then(|p| p.dead_letters.first());
-    if let Some(record) = letter.map(|l| l.record.clone()) {
-        open_topic(model, &record.topic, Place::At(record.partition, record.offset), fx);
-    }
-}
-
 fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
     if model.cluster.value.is_none() {
         return connect(model, fx);
@@ -255,6 +271,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         }
         Screen::Records => records::again(model, fx),
         Screen::Projections => projections::ask(model, fx),
+        Screen::Letters => projections::ask(model, fx),
         Screen::ReadModel => readmodel::again(model, fx),
         Screen::Time => time::again(model, fx),
         Screen::Blame => blame::again(model, fx),
@@ -273,6 +290,8 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
             .and_then(|r| r.selected())
             .map(|r| String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned()),
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
+        Screen::Letters => letters::selected(model)
+            .map(|letter| String::from_utf8_lossy(letter.record.value.as_deref().unwrap_or_default()).into_owned()),
         Screen::ReadModel => Some(model.readmodel.sql.clone()),
         Screen::Time => time::event(model)
             .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
@@ -346,6 +365,15 @@ fn ask_delete(model: &mut Model) {
         );
         let name = topic.name.clone();
         confirm(model, question, name.clone(), Confirmed::DeleteTopic(name));
+    }
+}
+
+fn ask_bring_back(model: &mut Model) {
+    if let Some(name) = model.projections.selected().map(|row| row.name.clone()) {
+        let question = format!(
+            "Bring back the build of `{name}` before this one? The one in use is then the one before, and can be brought back the same way."
+        );
+        confirm(model, question, String::new(), Confirmed::BringBack(name));
     }
 }
 

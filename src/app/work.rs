@@ -13,6 +13,14 @@ pub enum Kind {
     Rebuild,
     /// A follow.
     Follow,
+    /// A preview that is built.
+    Preview,
+    /// A preview that is put in use.
+    Accept,
+    /// A preview that is dropped.
+    Drop,
+    /// The build before, which is put back in use.
+    BringBack,
     /// A demo.
     Demo,
 }
@@ -23,6 +31,10 @@ impl Kind {
         match self {
             Self::Rebuild => "rebuild",
             Self::Follow => "follow",
+            Self::Preview => "preview",
+            Self::Accept => "accept",
+            Self::Drop => "drop the preview of",
+            Self::BringBack => "bring back",
             Self::Demo => "demo",
         }
     }
@@ -81,7 +93,7 @@ impl Work {
     /// How far it is, from 0 to 1; `None` where it has no end or none that is known.
     pub fn share(&self) -> Option<f64> {
         match self.kind {
-            Kind::Rebuild if self.progress.total > 0 => {
+            Kind::Rebuild | Kind::Preview | Kind::Accept if self.progress.total > 0 => {
                 Some((self.progress.done as f64 / self.progress.total as f64).clamp(0.0, 1.0))
             }
             Kind::Demo if !self.steps.is_empty() => {

@@ -71,6 +71,10 @@ fn path(model: &Model) -> Vec<String> {
             ],
             None => vec![Screen::Differences.title().to_owned()],
         },
+        (Screen::Letters, _) => {
+            let name = model.letters.as_ref().map(|letters| letters.read_model.clone());
+            name.into_iter().chain([Screen::Letters.title().to_owned()]).collect()
+        }
         (Screen::Blame, _) => {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
             name.into_iter().chain([Screen::Blame.title().to_owned()]).collect()
@@ -114,6 +118,7 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
 fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
+        Screen::Letters => Screen::Projections.title(),
         Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
         screen => screen.title(),
     };

@@ -75,6 +75,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Topics,
         Context::Records,
         Context::Projections,
+        Context::Letters,
         Context::ReadModel,
         Context::Rows,
         Context::Time,

@@ -13,6 +13,7 @@ use foldlog::app::moment::{
     Applied, EventAt, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
 };
 use foldlog::app::screens::blame::Asked;
+use foldlog::app::screens::previews::Previewed;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
@@ -164,6 +165,7 @@ fn projections() -> Vec<ProjectionRow> {
             )),
             lag: Some(1_234),
             dead_letters: vec![poison],
+            statements: BTreeMap::from([(12, "UPDATE account\n   SET balance = balance + :amount;".into())]),
             ..base("account_daily")
         },
         ProjectionRow {
@@ -626,6 +628,24 @@ impl World for Fake {
                 }
                 Err(Failure::new("not over"))
             }
+            Job::Preview { name, .. } => {
+                let found = self.found.clone()?;
+                out.send(Event::Previewed(Box::new(Previewed {
+                    name,
+                    hash: "new".into(),
+                    tally: found.tally,
+                    event: found.event,
+                })));
+                Ok(Event::Done(
+                    "preview of account_balance: 3 rows differ; p shows them".into(),
+                ))
+            }
+            Job::Accept { name, .. } => {
+                out.send(Event::Built(Box::new(info(&name, State::Ready))));
+                Ok(Event::Done(format!("the preview of {name} is in use")))
+            }
+            Job::DropPreview(name) => Ok(Event::Done(format!("the preview of {name} is dropped"))),
+            Job::BringBack(name) => Ok(Event::Done(format!("the build of {name} before is in use again"))),
             Job::Tables => self.tables.clone().map(Event::Tables),
             Job::Query { .. } => self.rows.clone().map(Event::Rows),
             Job::Walk { stood, go } => self.walk(&stood, &go),

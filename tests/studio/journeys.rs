@@ -215,7 +215,12 @@ fn a_poison_record_pauses_a_follow_and_is_one_key_away() {
     t.keys("f")
         .wait_for("paused at a poison record")
         .wait_for("Dead letters");
-    t.keys("d").wait_for("oldest first").wait_for("␛[31mnot json");
+    t.keys("d")
+        .wait_for("› dead letters")
+        .wait_for("␛[31mnot json")
+        .keys(ENTER)
+        .wait_for("oldest first")
+        .wait_for("␛[31mnot json");
     t.keys("2")
         .wait_for("applied")
         .keys("S")

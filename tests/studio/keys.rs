@@ -329,7 +329,7 @@ fn leaving_asks_while_a_rebuild_runs() {
 #[test]
 fn a_dead_letter_leads_to_its_record() {
     let mut s = studio();
-    s.keys("2jd");
+    s.keys("2jd<enter>");
     assert_eq!(s.model.screen, Screen::Records);
     let asked = s.asked.iter().filter_map(|(_, j)| page(j)).next_back();
     assert!(asked.is_some_and(|p| p.topic == "account-events"));

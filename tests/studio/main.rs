@@ -13,5 +13,6 @@ mod hostile;
 mod journeys;
 mod keys;
 mod permits;
+mod previews;
 mod screens;
 mod time;

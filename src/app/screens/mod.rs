@@ -4,6 +4,8 @@ pub mod blame;
 pub mod demos;
 pub mod differences;
 pub mod groups;
+pub mod letters;
+pub mod previews;
 pub mod projections;
 pub mod readmodel;
 pub mod records;

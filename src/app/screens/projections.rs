@@ -11,6 +11,7 @@ use super::super::message::Effect;
 use super::super::model::{Model, Screen};
 use super::super::remote::Remote;
 use super::super::work::{Kind, Work};
+use super::{letters, previews};
 
 /// How often the list is asked for while it is in view.
 const EVERY_MS: i64 = 3_000;
@@ -82,6 +83,8 @@ pub fn answer(model: &mut Model, rows: Vec<ProjectionRow>, fx: &mut Vec<Effect>)
     }
     model.projections.answer(rows);
     advance(model);
+    letters::refresh(model);
+    previews::look(model, fx);
     if model.projections.stale {
         ask(model, fx);
     }
@@ -105,6 +108,7 @@ pub fn advance(model: &mut Model) {
 
 /// Takes a read model that was just built.
 pub fn built(model: &mut Model, info: ReadModelInfo) {
+    previews::built(model, &info.name);
     if let Some(row) = model.projections.row(&info.name) {
         row.changed = false;
         row.lag = None;

@@ -28,6 +28,7 @@ impl Studio {
     pub(super) fn differences(&self, question: &Question, out: &dyn Outlet) -> Result<Event, Failure> {
         let found = match question {
             Question::Verify(name) => self.verify(name, out)?,
+            Question::Preview(name) => self.previewed(name)?,
             Question::WhatIf(thought) => self.what_if(thought, out)?,
         };
         Ok(Event::Differences(Box::new(found)))
@@ -38,7 +39,8 @@ impl Studio {
         let (client, store) = (link.client.clone(), link.store.clone());
         let task = verify(client, store, name.to_owned(), VerifyOptions::default());
         let verified = self.underway(task, out)?;
-        let (_, rows, shapes) = rows(&verified.model, &verified.shadow, "the read model", "its log")?;
+        let (model, shadow) = (side(&verified.model)?, side(&verified.shadow)?);
+        let (_, rows, shapes) = rows(&model, &shadow, "the read model", "its log")?;
         let mut facts = vec![answer(&verified)];
         facts.extend(shapes);
         facts.extend(verified.first.as_ref().map(since));
@@ -81,7 +83,8 @@ impl Studio {
         };
         let task = what_if(client, store, thought.read_model.clone(), options);
         let found = self.underway(task, out)?;
-        let (tally, rows, shapes) = rows(&found.truth, &found.model, "as it is", "as it would be")?;
+        let (truth, model) = (side(&found.truth)?, side(&found.model)?);
+        let (tally, rows, shapes) = rows(&truth, &model, "as it is", "as it would be")?;
         let mut facts = vec![would_be(&tally)];
         facts.extend(shapes);
         facts.extend(found.fates.iter().map(fate));
@@ -131,19 +134,15 @@ impl Studio {
 }
 
 /// The first rows that differ, how all compare, and what differs beside rows. Stops where there are enough rows.
-fn rows(
-    before: &Scratch,
-    after: &Scratch,
+pub(super) fn rows(
+    before: &Side,
+    after: &Side,
     first: &str,
     second: &str,
 ) -> Result<(Tally, Vec<RowDifference>, Vec<Fact>), Failure> {
-    let (before, after) = (
-        Side::past(before).map_err(failure)?,
-        Side::past(after).map_err(failure)?,
-    );
     let (mut rows, mut facts) = (Vec::new(), Vec::new());
     let who = |only: Which| if only == Which::Before { first } else { second };
-    let tally = compare(&before, &after, &mut |difference| {
+    let tally = compare(before, after, &mut |difference| {
         match difference {
             Difference::Row(row) if rows.len() < MOST => rows.push(row),
             Difference::Row(_) | Difference::Compared { .. } => {}
@@ -166,14 +165,18 @@ fn rows(
     Ok((tally.map_err(failure)?, rows, facts))
 }
 
-fn fact(level: Level, text: impl Into<String>) -> Fact {
+fn side(copy: &Scratch) -> Result<Side, Failure> {
+    Side::past(copy).map_err(failure)
+}
+
+pub(super) fn fact(level: Level, text: impl Into<String>) -> Fact {
     Fact {
         level,
         text: text.into(),
     }
 }
 
-fn hint(text: impl Into<String>) -> Fact {
+pub(super) fn hint(text: impl Into<String>) -> Fact {
     fact(Level::Hint, text)
 }
 
@@ -181,7 +184,7 @@ fn warning(text: impl Into<String>) -> Fact {
     fact(Level::Warning, text)
 }
 
-fn parting(event: &verify::Event) -> Arc<Parting> {
+pub(super) fn parting(event: &verify::Event) -> Arc<Parting> {
     Arc::new(Parting {
         at: EventAt {
             topic: event.topic.clone(),
@@ -194,7 +197,7 @@ fn parting(event: &verify::Event) -> Arc<Parting> {
 }
 
 /// `1 only here, 2 only there, 3 changed; 4 alike`.
-fn told(tally: &Tally) -> String {
+pub(super) fn told(tally: &Tally) -> String {
     let parts = [(tally.removed, "-"), (tally.added, "+"), (tally.changed, "~")];
     let parts: Vec<String> = parts
         .into_iter()

@@ -5,11 +5,13 @@ mod demos;
 mod differences;
 mod past;
 mod places;
+mod previews;
 mod projections;
 mod records;
 mod replays;
 mod timeline;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub(super) struct Studio {
     link: Mutex<Option<Arc<Link>>>,
     /// The walk through a read model's past, while somebody looks at one.
     past: Mutex<Option<past::Walking>>,
+    /// Previews that were built, by the projection's name.
+    previews: Mutex<BTreeMap<String, previews::Built>>,
     /// Where a job waits for a replay's progress.
     handle: Handle,
 }
@@ -69,6 +73,7 @@ impl Studio {
             demos,
             link: Mutex::new(None),
             past: Mutex::new(None),
+            previews: Mutex::new(BTreeMap::new()),
             handle,
         })
     }
@@ -182,6 +187,10 @@ impl World for Studio {
             Job::Projections => projections::list(&*self.link()?, &self.demos.catalog).map(Event::Projections),
             Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
             Job::Follow { file, .. } => self.follow(&file, out),
+            Job::Preview { name, file } => self.preview(&name, &file, out),
+            Job::Accept { name, file } => self.accept(&name, &file, out),
+            Job::DropPreview(name) => self.drop_preview(&name),
+            Job::BringBack(name) => self.bring_back(&name, out),
             Job::Tables => self.tables(),
             Job::Query { sql, limit } => {
                 let session = Session::open(&self.link()?.store).map_err(failure)?;

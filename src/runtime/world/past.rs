@@ -345,7 +345,7 @@ pub(super) fn applied(step: &Step, source: &str) -> Applied {
 }
 
 /// The text of the statement that begins on a line, from 1: up to the line that ends it, or the header after it.
-fn statement(source: &str, line: usize) -> String {
+pub(super) fn statement(source: &str, line: usize) -> String {
     let mut text: Vec<&str> = Vec::new();
     for line in source.lines().skip(line.saturating_sub(1)) {
         let ends = line.trim_end().ends_with(';');

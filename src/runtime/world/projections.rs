@@ -18,6 +18,7 @@ use crate::record::TopicPartition;
 
 use super::super::Link;
 use super::failure;
+use super::past::statement;
 
 /// A file larger than this is no projection that somebody wrote.
 const LARGEST: u64 = 1 << 20;
@@ -113,6 +114,12 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             row.lag = ends.lag(info);
             row.dead_letters = link.store.dead_letters(&row.name, DEAD_LETTERS).map_err(failure)?;
             row.dead_letters.reverse();
+            row.previous = link.store.has_previous(&row.name).map_err(failure)?;
+            if !row.dead_letters.is_empty() {
+                let source = link.store.source(&row.name).map_err(failure)?;
+                let lines = row.dead_letters.iter().filter_map(|letter| letter.line);
+                row.statements = lines.map(|line| (line, statement(&source, line))).collect();
+            }
         }
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
@@ -146,6 +153,7 @@ fn row(file: &str, origin: &str, built: &mut BTreeMap<String, ReadModelInfo>, de
         Ok(projection) => {
             let info = built.remove(&projection.name);
             ProjectionRow {
+                hash: Some(projection.hash.clone()),
                 changed: info.as_ref().is_some_and(|i| i.hash != projection.hash),
                 name: projection.name,
                 topics: projection.topics,

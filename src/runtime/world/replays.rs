@@ -64,7 +64,7 @@ impl Studio {
     }
 
     /// Hands on a task's progress until it is over; cancels it when nobody wants it any more.
-    fn watch<T: Send + 'static>(&self, task: Task<T>, out: &dyn Outlet) -> Result<T, Failure> {
+    pub(super) fn watch<T: Send + 'static>(&self, task: Task<T>, out: &dyn Outlet) -> Result<T, Failure> {
         let mut progress = task.progress();
         loop {
             let changed = self.handle.block_on(async { timeout(EVERY, progress.changed()).await });

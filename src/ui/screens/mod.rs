@@ -5,6 +5,7 @@ mod changes;
 pub(super) mod demos;
 pub(super) mod differences;
 pub(super) mod groups;
+pub(super) mod letters;
 pub(super) mod projections;
 pub(super) mod readmodel;
 pub(super) mod records;

@@ -16,6 +16,7 @@ use super::super::list::{self, Listing};
 use super::super::table::{Column, cell};
 use super::super::text::Lines;
 use super::super::theme::Role;
+use super::letters;
 
 pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
     let listing = Listing {
@@ -43,7 +44,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     };
     listing.draw(canvas, rect, model, |projection| {
         let work = work(model, &projection.name);
-        let (state, role) = state(projection, work);
+        let (state, role) = state(model, projection, work);
         let counts = work
             .filter(|w| !w.follows() && w.progress.total > 0)
             .map(|w| w.progress.counts)
@@ -77,7 +78,7 @@ fn seen(counts: &crate::readmodel::store::Counts) -> u64 {
 }
 
 /// How a projection stands, in a word or two.
-fn state(projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
+fn state(model: &Model, projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
     if let Some(work) = work {
         let share = work
             .share()
@@ -88,6 +89,8 @@ fn state(projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
             (_, Phase::Live) => ("● live".into(), Role::Good),
             (_, Phase::Finishing) => ("finishing".into(), Role::Good),
             (Kind::Rebuild, _) => (format!("rebuilding{share}"), Role::Good),
+            (Kind::Preview, _) => (format!("preview{share}"), Role::Good),
+            (Kind::Accept, _) => (format!("accepting{share}"), Role::Good),
             _ => ("starting".into(), Role::Good),
         };
     }
@@ -96,6 +99,7 @@ fn state(projection: &ProjectionRow, work: Option<&Work>) -> (String, Role) {
         None => ("not built".into(), Role::Muted),
         Some(_) if projection.unreadable().is_some() => ("✗ unreadable".into(), Role::Bad),
         Some(built) if matches!(built.state, Built::Paused { .. }) => ("◼ paused".into(), Role::Bad),
+        Some(_) if model.previews.built.contains_key(&projection.name) => ("preview ready".into(), Role::Warning),
         Some(_) if projection.changed => ("file changed".into(), Role::Warning),
         Some(_) => ("ready".into(), Role::Good),
     }
@@ -106,7 +110,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
     let work = work(model, &projection.name);
     lines.text(&projection.name, Role::Strong);
     lines.blank();
-    let (word, role) = state(projection, work);
+    let (word, role) = state(model, projection, work);
     lines.field("state", word, role);
     if let Some(file) = &projection.file {
         lines.field("file", file.clone(), Role::Plain);
@@ -129,15 +133,19 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
         progress(&mut lines, work);
     }
     if let Some((kind, failure)) = model.projections.failed.get(&projection.name) {
-        lines.heading(if *kind == Kind::Follow {
-            "Following ended"
-        } else {
-            "The last rebuild failed"
+        lines.heading(match kind {
+            Kind::Follow => "Following ended",
+            Kind::Preview => "The preview cannot be built",
+            Kind::Accept => "The preview was not put in use",
+            Kind::Drop => "The preview was not dropped",
+            Kind::BringBack => "The build before was not brought back",
+            _ => "The last rebuild failed",
         });
         for line in failure.full.lines() {
             lines.text(line, Role::Bad);
         }
     }
+    preview(&mut lines, model, projection);
     match &projection.built {
         Some(_) => built(&mut lines, model, projection),
         None if work.is_none() => {
@@ -152,10 +160,11 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
 
 fn progress(lines: &mut Lines<'_>, work: &Work) {
     let p = &work.progress;
-    lines.heading(if work.kind == Kind::Follow {
-        "Following"
-    } else {
-        "Rebuilding"
+    lines.heading(match work.kind {
+        Kind::Follow => "Following",
+        Kind::Preview => "Building a preview",
+        Kind::Accept => "Putting the preview in use",
+        _ => "Rebuilding",
     });
     if let Some(share) = work.share() {
         lines.field(
@@ -213,15 +222,10 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     }
     counts(lines, &info.counts);
     if projection.changed {
-        lines.field("", "the file has changed since: r rebuilds", Role::Warning);
+        lines.field("", "the file has changed since: p previews, r rebuilds", Role::Warning);
     }
     if let Built::Paused { reason } = &info.state {
-        lines.heading("Paused");
-        lines.text(reason, Role::Bad);
-        lines.text(
-            "d opens the record, S rebuilds and lists such records instead",
-            Role::Muted,
-        );
+        paused(lines, projection, reason);
     }
     if !info.broken.is_empty() {
         lines.heading("Invariants that do not hold");
@@ -243,6 +247,46 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
             .collect();
         lines.grid(&["partition", "next offset"], &rows, u16::MAX, &[]);
     }
+}
+
+/// The record that it stands before, the statement that failed, and why.
+fn paused<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow, reason: &'a str) {
+    lines.heading("Paused");
+    if let Some(letter) = projection.dead_letters.first() {
+        let record = &letter.record;
+        lines.spans(vec![
+            (format!("before {}[{}] ", record.topic, record.partition), Role::Plain),
+            (format::offset(record.offset), Role::Number),
+        ]);
+        letters::statement(lines, projection, letter.line);
+    }
+    lines.text(reason, Role::Bad);
+    lines.text(
+        "d shows the record, S rebuilds and lists such records instead",
+        Role::Muted,
+    );
+}
+
+/// What the file as it is saved now would make of the read model.
+fn preview(lines: &mut Lines<'_>, model: &Model, projection: &ProjectionRow) {
+    let Some(preview) = model.previews.built.get(&projection.name) else {
+        return;
+    };
+    lines.heading("Preview of the file as it is saved");
+    let tally = &preview.tally;
+    let rows = format::counted(tally.rows(), "row");
+    let role = if tally.is_equal() { Role::Good } else { Role::Warning };
+    lines.field(
+        "differ",
+        format!("{rows}: + {}, - {}, ~ {}", tally.added, tally.removed, tally.changed),
+        role,
+    );
+    if let Some(event) = &preview.event {
+        let at = &event.at;
+        let text = format!("{}[{}] {}", at.topic, at.partition, format::offset(at.offset));
+        lines.field("since", text, Role::Number);
+    }
+    lines.text("p shows the rows · a accepts it · X drops it", Role::Muted);
 }
 
 fn dead_letters<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow) {

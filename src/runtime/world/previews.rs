@@ -1,0 +1,130 @@
+//! Previews: built in the background, held until they are accepted or dropped.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use crate::app::difference::{Event as Parting, Found};
+use crate::app::job::{Event, Failure, Outlet};
+use crate::app::model::Level;
+use crate::app::screens::previews::Previewed;
+use crate::replay::preview::{Preview, PreviewOptions, accept, preview};
+use crate::ui::format::{counted, time_to_second};
+
+use super::differences::{fact, hint, parting, rows, told};
+use super::{Studio, failure, projections};
+
+/// A preview that was built, and the first event after which it parts from the read model in use.
+#[derive(Debug)]
+pub(super) struct Built {
+    preview: Preview,
+    event: Option<Arc<Parting>>,
+}
+
+impl Studio {
+    pub(super) fn preview(&self, name: &str, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let projection = projections::load(file, &self.demos.catalog)?;
+        let hash = projection.hash.clone();
+        // The one before gives back its room first.
+        self.previews().remove(name);
+        let (client, store) = (link.client.clone(), link.store.clone());
+        let task = preview(client.clone(), store, projection, PreviewOptions::default());
+        let built = self.watch(task, out)?;
+        let event = match built.tally.rows() {
+            0 => None,
+            _ => self.watch(built.parting(client), out)?,
+        };
+        let event = event.map(|first| parting(&first.event));
+        let tally = built.tally;
+        let preview = Built {
+            preview: built,
+            event: event.clone(),
+        };
+        self.previews().insert(name.to_owned(), preview);
+        let previewed = Previewed {
+            name: name.to_owned(),
+            hash,
+            tally,
+            event,
+        };
+        out.send(Event::Previewed(Box::new(previewed)));
+        Ok(Event::Done(match tally.rows() {
+            0 if tally.is_equal() => format!("preview of {name}: no row would be another; a accepts it"),
+            rows => format!("preview of {name}: {} differ; p shows them", counted(rows, "row")),
+        }))
+    }
+
+    /// What differs between the read model in use and its preview.
+    pub(super) fn previewed(&self, name: &str) -> Result<Found, Failure> {
+        let previews = self.previews();
+        let Some(built) = previews.get(name) else {
+            return Err(Failure::new(format!("there is no preview of {name} any more")));
+        };
+        let (before, after) = built.preview.sides().map_err(failure)?;
+        let (tally, rows, shapes) = rows(&before, &after, "the read model in use", "the preview")?;
+        let mut facts = vec![match tally.rows() {
+            0 if tally.is_equal() => fact(Level::Done, "no row would be another"),
+            rows => fact(
+                Level::Warning,
+                format!("{} would differ: {}", counted(rows, "row"), told(&tally)),
+            ),
+        }];
+        facts.extend(shapes);
+        facts.extend(
+            built
+                .preview
+                .missing
+                .iter()
+                .map(|missing| fact(Level::Warning, missing.to_string())),
+        );
+        facts.extend(
+            built
+                .preview
+                .after
+                .broken
+                .iter()
+                .map(|broken| fact(Level::Error, broken.to_string())),
+        );
+        facts.push(hint(
+            "a puts the preview in use and keeps the build before · X drops it",
+        ));
+        Ok(Found {
+            tally,
+            rows,
+            facts,
+            event: built.event.clone(),
+        })
+    }
+
+    pub(super) fn accept(&self, name: &str, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let projection = projections::load(file, &self.demos.catalog)?;
+        let (client, store) = (link.client.clone(), link.store.clone());
+        let task = accept(client, store, projection, PreviewOptions::default());
+        let report = self.watch(task, out)?;
+        self.previews().remove(name);
+        out.send(Event::Built(Box::new(report.info)));
+        Ok(Event::Done(format!(
+            "the preview of {name} is in use; b brings the build before back"
+        )))
+    }
+
+    pub(super) fn drop_preview(&self, name: &str) -> Result<Event, Failure> {
+        self.previews().remove(name);
+        self.link()?.store.drop_preview(name).map_err(failure)?;
+        Ok(Event::Done(format!("the preview of {name} is dropped")))
+    }
+
+    pub(super) fn bring_back(&self, name: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+        let info = self.link()?.store.bring_back(name).map_err(failure)?;
+        let at = time_to_second(info.updated_at, &jiff::tz::TimeZone::UTC);
+        out.send(Event::Built(Box::new(info)));
+        Ok(Event::Done(format!(
+            "the build of {name} before, updated {at} UTC, is in use again"
+        )))
+    }
+
+    fn previews(&self) -> MutexGuard<'_, BTreeMap<String, Built>> {
+        self.previews.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,118 @@
+//! The dead letters of a projection, and the one under the cursor whole: the reason, the statement that failed, the record.
+
+use ratatui::layout::Rect;
+
+use crate::app::job::ProjectionRow;
+use crate::app::layout::Viewport;
+use crate::app::model::Model;
+use crate::app::screens::letters::{projection, selected};
+use crate::readmodel::store::DeadLetter;
+
+use super::super::canvas::Canvas;
+use super::super::format;
+use super::super::list;
+use super::super::printable::one_line;
+use super::super::table::{Column, cell};
+use super::super::text::{self, Lines};
+use super::super::theme::Role;
+use super::records;
+
+/// From this width on a list has room for whole times.
+const ROOMY: u16 = 60;
+/// The most characters of a key that are shown.
+const KEY: usize = 4_000;
+
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    let (Some(letters), Some(row)) = (&model.letters, projection(model)) else {
+        return Viewport::default();
+    };
+    let count = format::count(letters.list.shown().len() as u64);
+    let inner = list::border(canvas, rect, model, "dead letters", letters.list.filter(), &[count]);
+    if letters.list.shown().is_empty() {
+        match letters.list.filter() {
+            "" => text::middle(canvas, inner, &[("no record failed", Role::Good)]),
+            filter => {
+                let line = format!("nothing contains “{filter}”");
+                list::filtered_away(canvas, inner, &line, "esc clears the filter");
+            }
+        }
+        return Viewport::default();
+    }
+    let zone = model.zone();
+    let roomy = inner.width >= ROOMY;
+    let columns = [
+        Column::fit("time", 23).drop(3),
+        Column::fit("offset", 15).right(),
+        Column::fit("key", 16).drop(2),
+        Column::fill_from("reason", 20),
+    ];
+    list::rows(canvas, inner, model, &letters.list, &columns, |at| {
+        let letter = &row.dead_letters[letters.list.shown()[at]];
+        let record = &letter.record;
+        let time = match record.timestamp {
+            Some(at) if roomy => format::time_to_second(at, &zone),
+            Some(at) => format::day(at, &zone),
+            None => "none".to_owned(),
+        };
+        vec![
+            cell(time, Role::Time),
+            cell(
+                format!("{}:{}", record.partition, format::offset(record.offset)),
+                Role::Number,
+            ),
+            cell(one_line(record.key.as_deref().unwrap_or_default(), 200), Role::Key),
+            cell(letter.reason.as_str(), Role::Bad),
+        ]
+    })
+}
+
+pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+    list::detail(canvas, rect, model, "record", "", |canvas, columns| {
+        Some(lines(canvas, model, projection(model)?, selected(model)?, columns))
+    })
+}
+
+fn lines<'a>(
+    canvas: &Canvas<'_>,
+    model: &Model,
+    row: &'a ProjectionRow,
+    letter: &'a DeadLetter,
+    columns: u16,
+) -> Lines<'a> {
+    let mut lines = Lines::new(canvas.theme, 5);
+    lines.text(&letter.reason, Role::Bad);
+    statement(&mut lines, row, letter.line);
+    lines.blank();
+    let record = &letter.record;
+    lines.spans(vec![
+        (format!("{}[{}] ", record.topic, record.partition), Role::Strong),
+        (format::offset(record.offset), Role::Number),
+    ]);
+    match record.timestamp {
+        Some(at) => lines.field("time", format::time(at, &model.zone()), Role::Time),
+        None => lines.field("time", "none", Role::Null),
+    }
+    match record.key.as_deref() {
+        Some([]) => lines.field("key", "empty", Role::Null),
+        Some(key) => lines.field("key", one_line(key, KEY), Role::Key),
+        None => lines.field("key", "none", Role::Null),
+    }
+    records::value(&mut lines, canvas, record.value.as_deref(), columns);
+    lines
+}
+
+/// The statement that failed, with its lines in the file.
+pub(super) fn statement(lines: &mut Lines<'_>, row: &ProjectionRow, line: Option<usize>) {
+    let Some(line) = line else { return };
+    match row.statements.get(&line) {
+        Some(text) => {
+            for (n, part) in text.lines().enumerate() {
+                lines.spans(vec![
+                    (format!("{:>4} ", line + n), Role::Muted),
+                    (part.to_owned(), Role::String),
+                ]);
+            }
+        }
+        None => lines.owned(format!("line {line}"), Role::Muted),
+    }
+}

@@ -1,0 +1,210 @@
+//! What a file that was saved would make of the log; and the records that could not be applied.
+
+use foldlog::app::difference::Question;
+use foldlog::app::job::{Job, PageFrom};
+use foldlog::app::message::{Effect, Message};
+use foldlog::app::model::Screen;
+use foldlog::app::place::Place;
+use foldlog::record::Timestamp;
+use foldlog::ui::sample::NOW;
+
+use super::fake::{Fake, refused};
+use super::harness::Studio;
+use super::journeys::{self, assert_put_back};
+
+const ESC: &str = "\x1b";
+
+fn started() -> Studio {
+    let mut s = Studio::new((80, 24), Fake::default()).started();
+    s.keys("2");
+    say(&mut s, "old", false);
+    s
+}
+
+/// Lets the first file say something, and the studio look.
+fn say(s: &mut Studio, hash: &str, changed: bool) {
+    if let Ok(rows) = &mut s.world.projections {
+        rows[0].hash = Some(hash.into());
+        rows[0].changed = changed;
+        rows[0].previous = true;
+    }
+    s.keys("<c-r>");
+}
+
+fn previews(s: &Studio) -> usize {
+    s.asked
+        .iter()
+        .filter(|(_, job)| matches!(job, Job::Preview { .. }))
+        .count()
+}
+
+fn built(job: &Job) -> bool {
+    matches!(job, Job::Preview { .. })
+}
+
+#[test]
+fn saving_a_file_builds_its_preview_and_the_list_says_so() {
+    let mut s = started();
+    s.keys("<c-r>");
+    assert_eq!(previews(&s), 0, "nothing was saved");
+    s.keys("p");
+    assert!(s.text().contains("save a change first"), "{}", s.text());
+    say(&mut s, "new", true);
+    assert_eq!(previews(&s), 1);
+    assert!(s.text().contains("preview ready"), "{}", s.text());
+    s.keys("<c-r>");
+    assert_eq!(previews(&s), 1, "once for a save");
+    s.keys("p");
+    assert_eq!(s.model.screen, Screen::Differences);
+    let question = &s.model.differences.as_ref().unwrap().question;
+    assert_eq!(*question, Question::Preview("account_balance".into()));
+    // A file that says again what was built needs none.
+    s.keys("<esc>");
+    say(&mut s, "old", false);
+    assert!(
+        s.asked
+            .iter()
+            .any(|(_, job)| *job == Job::DropPreview("account_balance".into()))
+    );
+    assert!(!s.text().contains("preview ready"), "{}", s.text());
+}
+
+#[test]
+fn the_newest_save_counts_while_a_preview_is_built() {
+    let mut s = started();
+    s.hold = built;
+    say(&mut s, "new", true);
+    let first = s.last(built);
+    assert!(s.text().contains("preview"), "{}", s.text());
+    say(&mut s, "newer", true);
+    assert!(s.effects.contains(&Effect::Cancel(first)));
+    assert_eq!(previews(&s), 1, "the one before has to end first");
+    s.end(first, Err(refused()));
+    assert_eq!(previews(&s), 2);
+}
+
+#[test]
+fn a_preview_is_accepted_or_dropped_from_both_screens() {
+    for keys in ["a", "pa"] {
+        let mut s = started();
+        say(&mut s, "new", true);
+        s.keys(keys);
+        assert_eq!(s.model.screen, Screen::Projections);
+        assert!(
+            s.asked.iter().any(|(_, job)| matches!(job, Job::Accept { .. })),
+            "{keys}"
+        );
+        assert!(s.text().contains("is in use"), "{}", s.text());
+        assert!(s.model.previews.built.is_empty());
+        s.keys("a");
+        assert!(s.text().contains("there is no preview"), "{}", s.text());
+    }
+    for keys in ["X", "pX"] {
+        let mut s = started();
+        say(&mut s, "new", true);
+        s.keys(keys);
+        assert_eq!(s.model.screen, Screen::Projections);
+        assert!(s.text().contains("is dropped"), "{}", s.text());
+        // It is not built again until the file is saved again.
+        s.send(Message::Tick(Timestamp(NOW.0 + 10_000)));
+        assert_eq!(previews(&s), 1);
+    }
+}
+
+#[test]
+fn the_build_before_is_brought_back_only_when_that_was_meant() {
+    let brought = |s: &Studio| s.asked.iter().any(|(_, job)| matches!(job, Job::BringBack(_)));
+    let mut s = started();
+    s.keys("b");
+    assert!(s.text().contains("are you sure?"), "{}", s.text());
+    s.keys("<esc>");
+    assert!(!brought(&s));
+    s.keys("b<enter>");
+    assert!(brought(&s));
+    assert!(s.text().contains("is in use again"), "{}", s.text());
+}
+
+#[test]
+fn dead_letters_are_listed_with_their_reason_and_lead_to_their_record() {
+    let mut s = Studio::new((120, 30), Fake::default()).started();
+    s.keys("2jd");
+    assert_eq!(s.model.screen, Screen::Letters);
+    for said in [
+        "1,399",
+        "cannot store TEXT",
+        "12 UPDATE account",
+        "\"amount\": \"many\"",
+    ] {
+        assert!(s.text().contains(said), "{said}: {}", s.text());
+    }
+    s.keys("/nothing like it<enter>");
+    assert!(s.text().contains("nothing contains"), "{}", s.text());
+    s.keys("<esc><enter>");
+    assert_eq!(s.model.screen, Screen::Records);
+    let mut places = s.asked.iter().filter_map(|(_, job)| match job {
+        Job::Page(request) => Some(&request.from),
+        _ => None,
+    });
+    assert!(places.any(|from| *from == PageFrom::Place(Place::At(0, 1_399))));
+    s.keys("<esc>");
+    assert_eq!(s.model.screen, Screen::Letters);
+    s.keys("<esc>");
+    assert_eq!(s.model.screen, Screen::Projections);
+}
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
+
+#[test]
+fn screens() {
+    for size in SIZES {
+        let shot = |name: &str, s: &Studio| insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), s.text());
+        let mut s = Studio::new(size, Fake::default()).started();
+        s.keys("2jd");
+        shot("letters", &s);
+        s.keys("?");
+        shot("letters_keys", &s);
+        let mut s = Studio::new(size, Fake::default()).started();
+        s.keys("2");
+        say(&mut s, "old", false);
+        say(&mut s, "new", true);
+        shot("preview_ready", &s);
+        s.keys("p");
+        shot("preview_differences", &s);
+        let mut s = Studio::new(size, Fake::default()).started();
+        s.hold = built;
+        s.keys("2");
+        say(&mut s, "old", false);
+        say(&mut s, "new", true);
+        shot("preview_building", &s);
+    }
+}
+
+#[test]
+fn a_saved_file_is_previewed_accepted_and_brought_back() {
+    const FILE: &str = "-- projection: seen\n-- topic: account-events\n-- type: $.type\n\nCREATE TABLE seen (\n  type TEXT PRIMARY KEY,\n  n INTEGER NOT NULL\n) STRICT;\n\n-- on: *\nINSERT INTO seen VALUES (:type, 1) ON CONFLICT (type) DO UPDATE SET n = n + 1;\n";
+    let place = journeys::Place::new();
+    let file = place.work().join("seen.sql");
+    std::fs::write(&file, FILE).unwrap();
+    let mut t = place.studio(140, 40);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    t.keys("2").wait_for("seen").keys("/seen\r").wait_for("not built");
+    t.keys("r").wait_for("rebuilt seen").wait_for("ready");
+    std::fs::write(&file, FILE.replace("n + 1", "n + 10")).unwrap();
+    t.wait_for("preview ready").wait_for("p shows the rows");
+    t.keys("p")
+        .wait_for("› preview")
+        .wait_for("would differ")
+        .wait_for(" → ");
+    t.keys("a").wait_for("the preview of seen is in use").wait_for("ready");
+    t.keys("v")
+        .wait_for("seen is what its log says")
+        .keys(ESC)
+        .wait_for("r rebuild");
+    t.keys("b")
+        .wait_for("are you sure?")
+        .keys("\r")
+        .wait_for("is in use again")
+        .wait_for("file changed");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
