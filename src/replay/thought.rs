@@ -1,11 +1,12 @@
 //! Changes of a log, held against what it has and put together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::broker::client::Client;
 use crate::broker::reader::Range;
 use crate::projection::Projection;
 use crate::readmodel::compile::compile;
+use crate::readmodel::decision::Amendments;
 use crate::record::{Record, Timestamp, TopicPartition};
 
 use super::at::{Past, ask};
@@ -23,6 +24,8 @@ pub(super) struct Thought {
     pub(super) plan: Plan,
     /// Which change made the record at a place.
     pub(super) changed: HashMap<Place, usize>,
+    /// Records about which nothing counts any more that was decided: they are left out, or say something else.
+    anew: HashSet<Place>,
 }
 
 /// The log as the rules of another file read it: to the same moment where both read a topic.
@@ -73,6 +76,7 @@ impl Thought {
             thought: Self {
                 plan: Plan::new(&past.definition.projection().type_path),
                 changed: HashMap::new(),
+                anew: HashSet::new(),
             },
         };
         for (number, change) in options.changes.iter().enumerate() {
@@ -91,6 +95,16 @@ impl Thought {
             }
         }
         Ok(making.thought)
+    }
+
+    /// What was decided about records of the log, as far as it counts for the changed one.
+    pub(super) fn amendments(&self, of_log: &Amendments) -> Amendments {
+        of_log.only(|decision| {
+            let record = &decision.record;
+            let place = (record.topic.clone(), record.partition, record.offset);
+            let gone = |(_, key): &(usize, Vec<u8>)| record.key.as_ref() == Some(key);
+            !self.anew.contains(&place) && !self.plan.keys.iter().any(gone)
+        })
     }
 
     /// Adds what was left out to what became of the others. A record that was named and never came is an error.
@@ -166,10 +180,12 @@ impl<S: Source> Making<'_, '_, S> {
             Change::Without(at) => {
                 let (at, offset) = self.name(at, false)?;
                 self.thought.plan.point(&at, offset).action = Action::LeaveOut(number);
+                self.thought.anew.insert((at.topic, at.partition, offset));
             }
             Change::Edit(at, edited) => {
                 let (at, offset) = self.name(at, false)?;
                 self.thought.plan.point(&at, offset).action = Action::Replace(edited.clone());
+                self.thought.anew.insert((at.topic.clone(), at.partition, offset));
                 self.thought.changed.insert((at.topic, at.partition, offset), number);
             }
             Change::Move(at, spot) => {

@@ -203,14 +203,15 @@ pub(super) fn run<S: Source>(
     open: &Open<'_, S>,
     control: &mut Control,
 ) -> Result<WhatIf, ReplayError> {
-    let ground = other.unwrap_or(past);
-    let thought = thought::Thought::of(ground, options, open, control)?;
+    let mut ground = other.unwrap_or(past).clone();
+    let thought = thought::Thought::of(&ground, options, open, control)?;
+    ground.log.amendments = thought.amendments(&ground.log.amendments);
     let base = match other {
         // Its snapshots were made by other rules.
         Some(_) => None,
         None => base(past, &thought, open, control)?,
     };
-    let (model, mut fates) = replay(ground, base.as_ref(), &thought, open, control)?;
+    let (model, mut fates) = replay(&ground, base.as_ref(), &thought, open, control)?;
     let truth = past.go_from(base.as_ref(), &past.ends, Way::default(), open, control)?;
     control.meter.phase(Phase::Finishing);
     let (before, after) = (refused(&truth)?, refused(&model)?);
@@ -264,7 +265,8 @@ fn base<S: Source>(
     for snapshot in past.snapshots.before(&before) {
         let latest = Latest::of(&snapshot.info);
         let after_all = plan.timed().all(|record| latest.is_before(&record.view()));
-        if after_all && past.holds(&snapshot, &past.ends, open, control)? {
+        let agrees = snapshot.amendments.agree(&past.log.amendments, &snapshot.info.position);
+        if after_all && agrees && past.holds(&snapshot, &past.ends, open, control)? {
             return Ok(Some(snapshot));
         }
     }

@@ -7,6 +7,8 @@ use super::super::memory::{Memory, MemorySource};
 use super::super::rebuild::build;
 use super::super::rebuild::tests::{ACCOUNTS, control, definition, dumped, events, log_of, push, with_invariants};
 use super::*;
+use crate::readmodel::apply::{Poison, PoisonKind};
+use crate::readmodel::decision::{Choice, Decision};
 
 fn folded(store: &Store, text: &str, log: &Memory, records: Vec<Record>, sizes: &[usize]) {
     let ranges = log.ranges();
@@ -525,4 +527,54 @@ fn nothing_of_it_is_written() {
     let before = (dumped(&store), store.snapshots("accounts").unwrap().count());
     asked(&store, &log, vec![Change::Without(of(2))]).unwrap();
     assert_eq!((dumped(&store), store.snapshots("accounts").unwrap().count()), before);
+}
+
+/// What was decided about a record counts on both sides, and no longer about one that is left out or says something else.
+#[test]
+fn what_was_decided_about_records_counts_on_both_sides() {
+    let (_folder, store) = store();
+    let log = ten(&store);
+    let mut past = past(&store, ACCOUNTS, &log);
+    let skip = |offset: usize| Decision {
+        at: Timestamp(0),
+        who: "ada@lab".to_owned(),
+        choice: Choice::Skip { hold_key: false },
+        record: log.all()[offset].clone(),
+        topic_id: None,
+        poison: Poison {
+            kind: PoisonKind::Body,
+            reason: "not JSON".to_owned(),
+            line: None,
+        },
+    };
+    past.log.amendments = past.log.amendments.with([skip(3), skip(8)]);
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+    let asked = |changes: Vec<Change>| {
+        let options = WhatIfOptions {
+            changes,
+            ..WhatIfOptions::default()
+        };
+        let found = run(&past, None, &options, &open, &mut control()).unwrap();
+        let balance = |scratch: &Scratch| {
+            scratch
+                .session()
+                .unwrap()
+                .query("SELECT balance FROM account", 1)
+                .unwrap()
+                .rows
+        };
+        let sides = [balance(&found.truth), balance(&found.model)].map(|rows| rows[0][0].clone());
+        (
+            sides,
+            found.before.counts.skipped,
+            found.after.counts.skipped,
+            found.skipped,
+        )
+    };
+    let balances = |before, after| [Cell::Integer(before), Cell::Integer(after)];
+    let edit = |offset| Change::Edit(of(offset), Edited::Value(Some(one("In", "a", 5).into_bytes())));
+    assert_eq!(asked(vec![edit(3)]), (balances(8, 13), 2, 1, 3));
+    assert_eq!(asked(vec![Change::Without(of(3))]), (balances(8, 8), 2, 1, 3));
+    // The snapshots after the third record were taken without that decision, and are of no use.
+    assert_eq!(asked(vec![edit(9)]), (balances(8, 12), 2, 2, 3));
 }
