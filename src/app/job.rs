@@ -6,6 +6,7 @@ use crate::broker::groups::{GroupDetail, GroupSummary};
 use crate::broker::profile::Access;
 use crate::broker::topics::{ConfigEntry, Watermarks};
 use crate::demo::run::StepView;
+use crate::readmodel::decision::Decision;
 use crate::readmodel::query::{Rows, TableInfo};
 use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
@@ -15,6 +16,7 @@ use super::difference::{Found, Question};
 use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
+use super::screens::letters::Deciding;
 use super::screens::previews::Previewed;
 
 /// Names a job that was started, so that its answers find whoever asked.
@@ -159,6 +161,8 @@ pub struct ProjectionRow {
     pub hash: Option<String>,
     /// Whether the build before the one in use is still there.
     pub previous: bool,
+    /// What was decided about records, oldest first.
+    pub decisions: Vec<Decision>,
     /// The statements that failed on dead letters, by the line on which they begin.
     pub statements: BTreeMap<usize, String>,
     /// Records between the read model's position and the log's end; `None` where that cannot be told.
@@ -259,6 +263,8 @@ pub enum Job {
         /// Its file.
         file: String,
     },
+    /// Do something with records that could not be applied.
+    Decide(Deciding),
     /// Drop the preview.
     DropPreview(String),
     /// Put the build before the one in use back in use.

@@ -311,6 +311,7 @@ impl Model {
             Action::OpenRecord if self.screen == Screen::Letters => {
                 no(letters::selected(self).is_some(), "there is no record under the cursor")
             }
+            Action::Retry | Action::Skip | Action::SkipKey | Action::Mend | Action::Replay => letters::refusal(self),
             Action::Preview => previews::refusal(self),
             Action::Accept | Action::DropPreview => no(
                 previews::of_selected(self).is_some(),
@@ -362,7 +363,10 @@ impl Model {
                 Some(p) if p.broken.is_some() => Some("the file must be mended first: the detail says where"),
                 Some(p) if p.file.is_none() => Some("the file that it was built from is not here"),
                 Some(p) => no(
-                    projections::work(self, &p.name).is_none(),
+                    match action {
+                        Action::Follow => projections::work(self, &p.name).is_none(),
+                        _ => !projections::busy(self, &p.name),
+                    },
                     "it is being worked on: x cancels that",
                 ),
             },

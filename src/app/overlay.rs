@@ -37,6 +37,8 @@ pub enum PromptKind {
     Partitions,
     /// A query.
     Sql,
+    /// The value with which a record is applied.
+    Mend,
     /// What an event says instead.
     Instead,
 }
@@ -50,6 +52,7 @@ impl PromptKind {
             Self::Partitions => "partitions ",
             Self::Sql => "SQL ",
             Self::Instead => "had it said ",
+            Self::Mend => "apply it as ",
         }
     }
 
@@ -59,7 +62,7 @@ impl PromptKind {
             Self::Filter => "text to look for",
             Self::Place => "begin, end, -100, 4200, 3:4200, 14:34, 2026-11-21 14:34, 10m ago",
             Self::Partitions => "0,2,5-7; nothing for all",
-            Self::Instead => "the event's value as JSON; null for a tombstone",
+            Self::Mend | Self::Instead => "the event's value as JSON; null for a tombstone",
             Self::Sql => "SELECT ... FROM read_model.table",
         }
     }

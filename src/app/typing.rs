@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::readmodel::decision::Choice as Decided;
+
 use super::key::{Code, Key};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
@@ -20,32 +22,16 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
         PromptKind::Filter => motion::list_mut(model).map(|l| l.filter().to_owned()),
         PromptKind::Sql => Some(model.readmodel.sql.clone()),
         PromptKind::Place => None,
-        PromptKind::Instead => said(model),
+        PromptKind::Instead => {
+            differences::thinkable(model).map(|(_, _, value)| differences::one_line(value.as_deref()))
+        }
+        PromptKind::Mend => letters::said(model),
         PromptKind::Partitions => model.records.as_ref().and_then(|r| r.partitions.as_ref()).map(|set| {
             let all: Vec<String> = set.iter().map(ToString::to_string).collect();
             all.join(",")
         }),
     };
     model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
-}
-
-/// What the event under the cursor says, on one line.
-fn said(model: &Model) -> Option<String> {
-    let (_, _, value) = differences::thinkable(model)?;
-    let Some(value) = value else {
-        return Some("null".to_owned());
-    };
-    let json: serde_json::Result<Box<serde_json::value::RawValue>> = serde_json::from_slice(&value);
-    let text = json.map_or_else(
-        |_| String::from_utf8_lossy(&value).into_owned(),
-        |json| json.get().to_owned(),
-    );
-    Some(
-        text.split(['\n', '\r', '\t'])
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(" "),
-    )
 }
 
 /// Opens the palette.
@@ -210,6 +196,11 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
                 differences::open(model, question, fx);
                 navigate::enter(model, Screen::Differences, fx);
             }
+        }
+        PromptKind::Mend => {
+            differences::said(text)?;
+            let value = Some(text.trim().as_bytes().to_vec()).filter(|value| value != b"null");
+            letters::decide(model, Decided::Edit(value), fx);
         }
         PromptKind::Sql if text.trim().is_empty() => return Err("type a SELECT, or esc to leave".into()),
         PromptKind::Sql => readmodel::own_query(model, text.trim(), fx),

@@ -1,6 +1,7 @@
 //! What every message does.
 
 use crate::broker::profile::Access;
+use crate::readmodel::decision::Choice;
 
 use super::answers;
 use super::command::{Action, resolve};
@@ -146,6 +147,11 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             letters::open(model);
             enter(model, Screen::Letters, fx);
         }
+        Action::Retry => letters::decide(model, Choice::Retry, fx),
+        Action::Skip => letters::decide(model, Choice::Skip { hold_key: false }, fx),
+        Action::SkipKey => letters::decide(model, Choice::Skip { hold_key: true }, fx),
+        Action::Mend => typing::prompt(model, PromptKind::Mend),
+        Action::Replay => letters::replay(model, fx),
         Action::Preview => match previews::of_selected(model).map(|preview| preview.name.clone()) {
             Some(name) => {
                 differences::open(model, Question::Preview(name), fx);

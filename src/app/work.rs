@@ -19,6 +19,8 @@ pub enum Kind {
     Accept,
     /// A preview that is dropped.
     Drop,
+    /// A decision about records that could not be applied.
+    Decide,
     /// The build before, which is put back in use.
     BringBack,
     /// A demo.
@@ -35,6 +37,7 @@ impl Kind {
             Self::Accept => "accept",
             Self::Drop => "drop the preview of",
             Self::BringBack => "bring back",
+            Self::Decide => "decide about",
             Self::Demo => "demo",
         }
     }
@@ -93,7 +96,7 @@ impl Work {
     /// How far it is, from 0 to 1; `None` where it has no end or none that is known.
     pub fn share(&self) -> Option<f64> {
         match self.kind {
-            Kind::Rebuild | Kind::Preview | Kind::Accept if self.progress.total > 0 => {
+            Kind::Rebuild | Kind::Preview | Kind::Accept | Kind::Decide if self.progress.total > 0 => {
                 Some((self.progress.done as f64 / self.progress.total as f64).clamp(0.0, 1.0))
             }
             Kind::Demo if !self.steps.is_empty() => {

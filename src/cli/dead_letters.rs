@@ -65,23 +65,6 @@ pub struct Args {
     action: Option<Action>,
 }
 
-/// Whoever runs this, as far as the system says.
-pub(super) fn who() -> String {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let said = |program: &str, argument: &str| {
-        let output = std::process::Command::new(program).arg(argument).output().ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| said("id", "-un"));
-    let host = said("uname", "-n");
-    format!(
-        "{}@{}",
-        user.as_deref().unwrap_or("unknown"),
-        host.as_deref().unwrap_or("unknown")
-    )
-}
-
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let name = &args.projection;

@@ -68,7 +68,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         until: args.until,
         skip_poison: args.skip_poison,
         strict: args.strict,
-        forget_decisions: args.forget_decisions.then(super::dead_letters::who),
+        forget_decisions: args.forget_decisions.then(crate::replay::decide::who),
     };
     let name = projection.name.clone();
     let task = rebuild(connection.client.clone(), connection.store.clone(), projection, options);

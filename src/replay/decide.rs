@@ -5,6 +5,7 @@
 //! model is folded anew to where it stands, beside the one in use, and swapped in: never is a record applied late.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use crate::broker::client::Client;
 use crate::broker::reader::Range;
@@ -67,6 +68,23 @@ pub fn decide(client: Client, store: Store, request: Request) -> Task<Decided> {
         })?;
         plan.anew(&store, log, &ranges, merged(&client), control)
     })
+}
+
+/// Whoever runs this, as far as the system says.
+pub fn who() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let said = |program: &str, argument: &str| {
+        let output = Command::new(program).arg(argument).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let user = set("USER").or_else(|| set("LOGNAME")).or_else(|| said("id", "-un"));
+    let host = said("uname", "-n");
+    format!(
+        "{}@{}",
+        user.as_deref().unwrap_or("unknown"),
+        host.as_deref().unwrap_or("unknown")
+    )
 }
 
 /// Whether a request takes folding the read model anew, which takes as long as a rebuild up to where it stands.

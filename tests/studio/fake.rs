@@ -644,6 +644,7 @@ impl World for Fake {
                 out.send(Event::Built(Box::new(info(&name, State::Ready))));
                 Ok(Event::Done(format!("the preview of {name} is in use")))
             }
+            Job::Decide(deciding) => Ok(Event::Done(format!("decided about {}", deciding.choices.len()))),
             Job::DropPreview(name) => Ok(Event::Done(format!("the preview of {name} is dropped"))),
             Job::BringBack(name) => Ok(Event::Done(format!("the build of {name} before is in use again"))),
             Job::Tables => self.tables.clone().map(Event::Tables),

@@ -5,6 +5,7 @@ use foldlog::app::job::{Job, PageFrom};
 use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::Screen;
 use foldlog::app::place::Place;
+use foldlog::readmodel::decision::Choice;
 use foldlog::record::Timestamp;
 use foldlog::ui::sample::NOW;
 
@@ -150,6 +151,43 @@ fn dead_letters_are_listed_with_their_reason_and_lead_to_their_record() {
     assert_eq!(s.model.screen, Screen::Letters);
     s.keys("<esc>");
     assert_eq!(s.model.screen, Screen::Projections);
+}
+
+fn decided(s: &Studio) -> Option<(Option<String>, Choice)> {
+    s.asked.iter().rev().find_map(|(_, job)| match job {
+        Job::Decide(deciding) => Some((deciding.file.clone(), deciding.choices[0].1.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn each_key_decides_about_the_record_under_the_cursor() {
+    let mut s = Studio::new((120, 30), Fake::default()).started();
+    s.keys("2jd");
+    let file = Some("account_daily.sql".to_owned());
+    for (keys, wanted) in [
+        ("r", (file, Choice::Retry)),
+        ("s", (None, Choice::Skip { hold_key: false })),
+        ("S", (None, Choice::Skip { hold_key: true })),
+        ("e<c-u>{}<enter>", (None, Choice::Edit(Some(b"{}".to_vec())))),
+        ("e<c-u>null<enter>", (None, Choice::Edit(None))),
+    ] {
+        s.keys(keys);
+        assert_eq!(decided(&s), Some(wanted), "{keys}");
+        assert!(s.text().contains("decided about 1"), "{}", s.text());
+    }
+    let before = s.asked.len();
+    s.keys("e<c-u>{<enter>");
+    assert!(s.text().contains("this is no JSON"), "{}", s.text());
+    s.keys("<esc>R");
+    assert!(s.text().contains("none of them was left out"), "{}", s.text());
+    assert_eq!(s.asked.len(), before);
+    s.hold = |job| matches!(job, Job::Decide(_));
+    s.keys("s");
+    let before = s.asked.len();
+    s.keys("s");
+    assert!(s.text().contains("it is being worked on"), "{}", s.text());
+    assert_eq!(s.asked.len(), before);
 }
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];

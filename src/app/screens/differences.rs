@@ -161,6 +161,20 @@ pub fn without(model: &Model) -> Option<Question> {
     }))
 }
 
+/// A value on one line, as a prompt takes it; `null` for none.
+pub fn one_line(value: Option<&[u8]>) -> String {
+    let Some(value) = value else { return "null".to_owned() };
+    let json: serde_json::Result<Box<serde_json::value::RawValue>> = serde_json::from_slice(value);
+    let text = json.map_or_else(
+        |_| String::from_utf8_lossy(value).into_owned(),
+        |json| json.get().to_owned(),
+    );
+    text.split(['\n', '\r', '\t'])
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Refuses what no event could say, before the log is replayed for it.
 pub fn said(text: &str) -> Result<(), String> {
     let json: Result<serde::de::IgnoredAny, _> = serde_json::from_str(text);

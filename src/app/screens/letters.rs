@@ -1,11 +1,15 @@
 //! Dead letters: the records that a projection could not apply, each with the reason, and what is done with them.
 
-use crate::readmodel::store::DeadLetter;
+use crate::readmodel::decision::{Choice, RecordPlace};
+use crate::readmodel::store::{DeadLetter, LetterState};
 
-use super::super::job::ProjectionRow;
+use super::super::job::{Job, ProjectionRow};
 use super::super::list::List;
-use super::super::model::Model;
+use super::super::message::Effect;
+use super::super::model::{Level, Model};
 use super::super::moment::EventAt;
+use super::super::work::{Kind, Work};
+use super::{differences, projections};
 
 /// The screen.
 #[derive(Debug, Clone, Default)]
@@ -70,4 +74,68 @@ pub fn refresh(model: &mut Model) {
             || letter.record.value.as_deref().is_some_and(has)
     });
     model.letters = Some(letters);
+}
+
+/// What is to be done with which records of a read model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deciding {
+    /// The read model.
+    pub name: String,
+    /// The projection's file, where what it says now is to be used.
+    pub file: Option<String>,
+    /// The records, and what is done with each.
+    pub choices: Vec<(RecordPlace, Choice)>,
+}
+
+/// Why nothing can be decided about the record under the cursor; `None` if it can.
+pub fn refusal(model: &Model) -> Option<&'static str> {
+    match (projection(model), selected(model)) {
+        (Some(row), Some(_)) if projections::busy(model, &row.name) => Some("it is being worked on: x cancels that"),
+        (Some(_), Some(_)) => None,
+        _ => Some("there is no record under the cursor"),
+    }
+}
+
+/// Decides about the record under the cursor.
+pub fn decide(model: &mut Model, choice: Choice, fx: &mut Vec<Effect>) {
+    if let Some(letter) = selected(model) {
+        let choices = vec![(letter.place(), choice)];
+        begin(model, choices, fx);
+    }
+}
+
+/// Tries every record again that was left out.
+pub fn replay(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(row) = projection(model) else { return };
+    let out = row
+        .dead_letters
+        .iter()
+        .filter(|letter| letter.state == LetterState::Skipped);
+    let choices: Vec<_> = out.map(|letter| (letter.place(), Choice::Retry)).collect();
+    if choices.is_empty() {
+        return model.tell(Level::Hint, "none of them was left out");
+    }
+    begin(model, choices, fx);
+}
+
+fn begin(model: &mut Model, choices: Vec<(RecordPlace, Choice)>, fx: &mut Vec<Effect>) {
+    let Some(row) = projection(model) else { return };
+    // Whoever tries again has mended the file, or the record.
+    let tries = choices.iter().any(|(_, choice)| *choice == Choice::Retry);
+    let name = row.name.clone();
+    let file = row.file.clone().filter(|_| tries);
+    let deciding = Deciding {
+        name: name.clone(),
+        file,
+        choices,
+    };
+    let id = model.start(Job::Decide(deciding), fx);
+    model.projections.failed.remove(&name);
+    model.works.push(Work::new(id, Kind::Decide, name, model.now));
+}
+
+/// What the record under the cursor says, on one line.
+pub fn said(model: &Model) -> Option<String> {
+    let value = selected(model)?.record.value.clone();
+    Some(differences::one_line(value.as_deref()))
 }

@@ -153,7 +153,7 @@ pub fn accept(model: &mut Model, fx: &mut Vec<Effect>) {
     let Some((name, file)) = selected(model).and_then(|row| Some((row.name.clone(), row.file.clone()?))) else {
         return;
     };
-    if projections::work(model, &name).is_some() {
+    if projections::busy(model, &name) {
         return model.tell(Level::Hint, "it is being worked on: x cancels that");
     }
     let job = Job::Accept {

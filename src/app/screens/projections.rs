@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::readmodel::store::ReadModelInfo;
 use crate::record::Timestamp;
+use crate::replay::progress::Phase;
 
 use super::super::job::{Failure, Job, ProjectionRow};
 use super::super::list::List;
@@ -154,7 +155,17 @@ pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effe
 
 /// The work that runs on a projection.
 pub fn work<'a>(model: &'a Model, name: &str) -> Option<&'a Work> {
-    model.works.iter().find(|w| w.kind != Kind::Demo && w.name == name)
+    let of_it = |w: &&Work| w.kind != Kind::Demo && w.name == name;
+    model.works.iter().rev().find(of_it)
+}
+
+/// Whether something writes the read model. A follow that waits before a record lets others write.
+pub fn busy(model: &Model, name: &str) -> bool {
+    let writes = |w: &Work| w.kind != Kind::Preview && w.progress.phase != Phase::Paused;
+    model
+        .works
+        .iter()
+        .any(|w| w.kind != Kind::Demo && w.name == name && writes(w))
 }
 
 /// The read model that folds a topic: the one under the cursor of the projections where that does, else the first.

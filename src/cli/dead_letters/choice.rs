@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::projection::Projection;
 use crate::readmodel::decision::{Choice, RecordPlace};
 use crate::readmodel::store::{DeadLetter, LetterState, ReadModelInfo, Store};
-use crate::replay::decide::{Decided, Request, decide};
+use crate::replay::decide::{Decided, Request, decide, who};
 
 use super::super::context::Context;
 use super::super::place::PlaceArg;
@@ -73,7 +73,7 @@ pub(super) struct Who {
 
 impl Who {
     fn name(self) -> String {
-        self.name.unwrap_or_else(super::who)
+        self.name.unwrap_or_else(who)
     }
 }
 

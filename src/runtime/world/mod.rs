@@ -1,6 +1,7 @@
 //! The world as it is: Kafka through the client, read models through the store, files through the file system.
 
 mod blame;
+mod decisions;
 mod demos;
 mod differences;
 mod past;
@@ -189,6 +190,7 @@ impl World for Studio {
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
             Job::Accept { name, file } => self.accept(&name, &file, out),
+            Job::Decide(deciding) => self.decide(&deciding, out),
             Job::DropPreview(name) => self.drop_preview(&name),
             Job::BringBack(name) => self.bring_back(&name, out),
             Job::Tables => self.tables(),

@@ -116,6 +116,7 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             row.dead_letters.reverse();
             row.previous = link.store.has_previous(&row.name).map_err(failure)?;
             if !row.dead_letters.is_empty() {
+                row.decisions = link.store.decisions(&row.name).map_err(failure)?;
                 let source = link.store.source(&row.name).map_err(failure)?;
                 let lines = row.dead_letters.iter().filter_map(|letter| letter.line);
                 row.statements = lines.map(|line| (line, statement(&source, line))).collect();

@@ -1,12 +1,13 @@
 //! Rebuilds and follows, watched until they end or are cancelled.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::app::job::{Event, Failure, Outlet};
 use crate::readmodel::store::State;
-use crate::replay::follow::{FollowOptions, follow};
+use crate::replay::follow::{FollowOptions, Wait, follow};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::task::Task;
 use crate::ui::format::{count, counted};
@@ -47,11 +48,16 @@ impl Studio {
     pub(super) fn follow(&self, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
         let projection = projections::load(file, &self.demos.catalog)?;
+        let (path, demos) = (file.to_owned(), self.demos.catalog.clone());
+        let reload = Arc::new(move || projections::load(&path, &demos).ok());
         let task = follow(
             link.client.clone(),
             link.store.clone(),
             projection,
-            FollowOptions::default(),
+            FollowOptions {
+                wait: Some(Wait { reload }),
+                ..FollowOptions::default()
+            },
         );
         let info = self.watch(task, out)?;
         if let State::Paused { reason } = info.state {

@@ -6,7 +6,8 @@ use crate::app::job::ProjectionRow;
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::letters::{projection, selected};
-use crate::readmodel::store::DeadLetter;
+use crate::readmodel::decision::Choice;
+use crate::readmodel::store::{DeadLetter, LetterState};
 
 use super::super::canvas::Canvas;
 use super::super::format;
@@ -43,6 +44,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     let columns = [
         Column::fit("time", 23).drop(3),
         Column::fit("offset", 15).right(),
+        Column::fit("state", 8),
         Column::fit("key", 16).drop(2),
         Column::fill_from("reason", 20),
     ];
@@ -60,6 +62,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
                 format!("{}:{}", record.partition, format::offset(record.offset)),
                 Role::Number,
             ),
+            cell(letter.state.word(), state_role(letter.state)),
             cell(one_line(record.key.as_deref().unwrap_or_default(), 200), Role::Key),
             cell(letter.reason.as_str(), Role::Bad),
         ]
@@ -82,6 +85,7 @@ fn lines<'a>(
     let mut lines = Lines::new(canvas.theme, 5);
     lines.text(&letter.reason, Role::Bad);
     statement(&mut lines, row, letter.line);
+    decided(&mut lines, model, row, letter);
     lines.blank();
     let record = &letter.record;
     lines.spans(vec![
@@ -99,6 +103,32 @@ fn lines<'a>(
     }
     records::value(&mut lines, canvas, record.value.as_deref(), columns);
     lines
+}
+
+fn state_role(state: LetterState) -> Role {
+    match state {
+        LetterState::Paused => Role::Bad,
+        LetterState::Skipped | LetterState::Held => Role::Warning,
+        LetterState::Edited => Role::Good,
+    }
+}
+
+/// What became of it, and who decided that when.
+fn decided(lines: &mut Lines<'_>, model: &Model, row: &ProjectionRow, letter: &DeadLetter) {
+    lines.field("state", letter.state.word(), state_role(letter.state));
+    let place = letter.place();
+    for decision in row.decisions.iter().filter(|decision| decision.place() == place) {
+        let when = format::time_to_second(decision.at, &model.zone());
+        lines.field(
+            "",
+            format!("{} by {}, {when}", decision.choice.word(), decision.who),
+            Role::Muted,
+        );
+        if let Choice::Edit(value) = &decision.choice {
+            let value = value.as_deref().map_or("null".to_owned(), |value| one_line(value, KEY));
+            lines.field("as", value, Role::Plain);
+        }
+    }
 }
 
 /// The statement that failed, with its lines in the file.

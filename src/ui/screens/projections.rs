@@ -7,7 +7,7 @@ use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::projections::work;
 use crate::app::work::{Kind, Work};
-use crate::readmodel::store::State as Built;
+use crate::readmodel::store::{LetterState, State as Built};
 use crate::replay::progress::Phase;
 
 use super::super::canvas::Canvas;
@@ -136,6 +136,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
         lines.heading(match kind {
             Kind::Follow => "Following ended",
             Kind::Preview => "The preview cannot be built",
+            Kind::Decide => "Nothing was decided",
             Kind::Accept => "The preview was not put in use",
             Kind::Drop => "The preview was not dropped",
             Kind::BringBack => "The build before was not brought back",
@@ -163,6 +164,7 @@ fn progress(lines: &mut Lines<'_>, work: &Work) {
     lines.heading(match work.kind {
         Kind::Follow => "Following",
         Kind::Preview => "Building a preview",
+        Kind::Decide => "Folding anew with what was decided",
         Kind::Accept => "Putting the preview in use",
         _ => "Rebuilding",
     });
@@ -252,7 +254,11 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
 /// The record that it stands before, the statement that failed, and why.
 fn paused<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow, reason: &'a str) {
     lines.heading("Paused");
-    if let Some(letter) = projection.dead_letters.first() {
+    let before = projection
+        .dead_letters
+        .iter()
+        .find(|letter| letter.state == LetterState::Paused);
+    if let Some(letter) = before.or(projection.dead_letters.first()) {
         let record = &letter.record;
         lines.spans(vec![
             (format!("before {}[{}] ", record.topic, record.partition), Role::Plain),
@@ -262,7 +268,7 @@ fn paused<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow, reason: &'a 
     }
     lines.text(reason, Role::Bad);
     lines.text(
-        "d shows the record, S rebuilds and lists such records instead",
+        "d decides: retry, skip, edit · S rebuilds and lists such records",
         Role::Muted,
     );
 }

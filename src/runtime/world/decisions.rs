@@ -1,0 +1,44 @@
+//! What is done with records that could not be applied.
+
+use crate::app::job::{Event, Failure, Outlet};
+use crate::app::screens::letters::Deciding;
+use crate::readmodel::decision::Choice;
+use crate::replay::decide::{Request, decide, who};
+use crate::ui::format::counted;
+
+use super::{Studio, failure, projections};
+
+impl Studio {
+    pub(super) fn decide(&self, deciding: &Deciding, out: &dyn Outlet) -> Result<Event, Failure> {
+        let link = self.link()?;
+        let built = link.store.info(&deciding.name).map_err(failure)?;
+        let now = match &deciding.file {
+            Some(file) => Some(projections::load(file, &self.demos.catalog)?),
+            None => None,
+        };
+        let request = Request {
+            name: deciding.name.clone(),
+            projection: now.filter(|now| now.hash != built.hash),
+            choices: deciding.choices.clone(),
+            who: who(),
+        };
+        let task = decide(link.client.clone(), link.store.clone(), request);
+        let decided = self.watch(task, out)?;
+        let what = match &*deciding.choices {
+            [(place, Choice::Retry)] => format!("applied {place}"),
+            [(place, Choice::Skip { hold_key: false })] => format!("left out {place}"),
+            [(place, Choice::Skip { hold_key: true })] => {
+                format!("left out {place}, and hold what comes later of its key")
+            }
+            [(place, Choice::Edit(_))] => format!("applied {place} with the other value"),
+            many => format!("applied {}", counted(many.len() as u64, "record")),
+        };
+        let anew = if decided.rebuilt.is_some() {
+            "; the read model was folded anew"
+        } else {
+            ""
+        };
+        out.send(Event::Built(Box::new(decided.info)));
+        Ok(Event::Done(format!("{what}{anew}")))
+    }
+}
