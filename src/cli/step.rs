@@ -29,11 +29,18 @@ Examples:
   foldlog step account_balance --type Withdrawn
   foldlog step account_balance 0:1500 \\
     --row account a1 --column balance
-  foldlog step account_balance --until \\
+  foldlog step account_balance 2026-01-31 --until \\
     'SELECT count(*) FROM account WHERE balance < 0'
+  foldlog step account_balance --first \\
+    'SELECT count(*) FROM account WHERE balance < 0'
+  foldlog step account_balance \\
+    --first 'SELECT :amount > 1000'
+  foldlog step account_balance --lasting --first \\
+    'SELECT count(*) >= 1000000 FROM account'
 
-They print the five events from a moment on, the five before it, and so on; the last one finds the first event of the log that \
-makes a balance negative.")]
+The first three print the five events from a moment on, the five before it, and the next of a type. --until goes on from a moment \
+and remembers every event on its way; --first finds the first of the whole log, sooner. A condition may hold for a while only, so \
+--first asks after every event; --lasting says that it never goes back, and is believed: then the snapshots are bisected.")]
 pub struct Args {
     /// The projection
     projection: String,
@@ -45,6 +52,13 @@ pub struct Args {
     back: bool,
     #[command(flatten)]
     goal: GoalArgs,
+    /// To the first event of the whole log after which this SELECT returns something that is neither 0 nor NULL; `:name`, `$a::b` and
+    /// `@key` bind the event as in handlers
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["moment", "back", "every", "GoalArgs"])]
+    first: Option<String>,
+    /// With --first: once the SELECT holds it holds on, so that snapshots are bisected instead of asking after every event
+    #[arg(long, requires = "first")]
+    lasting: bool,
     /// Print every event on the way to the goal, not the one at the goal alone
     #[arg(long)]
     every: bool,
@@ -94,8 +108,13 @@ impl GoalArgs {
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let connection = context.connect()?;
     let (client, store) = (connection.client.clone(), connection.store.clone());
+    let first = args.first.map(|condition| Move::First {
+        condition,
+        lasts: args.lasting,
+    });
+    let of_all = first.is_some();
     let goal = args.goal.goal();
-    let every = args.every || matches!(goal, Goal::Count(_));
+    let every = !of_all && (args.every || matches!(goal, Goal::Count(_)));
     let moment = match args.moment {
         None if !args.back => Some(Until::Time(Timestamp(0))),
         moment => moment,
@@ -103,10 +122,10 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let (moves, asked) = sync_channel(1);
     let (tell, told) = sync_channel(WAITING);
     let task = walk(client, store, args.projection.clone(), moment, every, asked, tell);
-    let step = if args.back {
-        Move::Back(goal)
-    } else {
-        Move::Forward(goal)
+    let step = match first {
+        Some(first) => first,
+        None if args.back => Move::Back(goal),
+        None => Move::Forward(goal),
     };
     // There is room for the one move.
     let _ = moves.try_send(step);
@@ -122,6 +141,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     match walked? {
         Some(Walked::There) => Ok(()),
         Some(Walked::Cancelled) => Err(miette!("cancelled")),
+        _ if of_all => Err(miette!("it holds after no event of the log")),
         _ if args.back => Err(miette!("the log's beginning came first")),
         _ => Err(miette!("the log's end came first")),
     }

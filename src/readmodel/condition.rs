@@ -60,6 +60,11 @@ pub(super) fn holds(connection: &Connection, sql: &str, event: Option<&RecordRef
     })
 }
 
+/// Whether a condition binds anything of an event.
+pub(super) fn binds_event(connection: &Connection, sql: &str) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached(sql)?.parameter_count() > 0)
+}
+
 /// Binds the event's fields and the record itself, as the log has them: no upcast is applied.
 fn bind_event(
     statement: &mut Statement<'_>,

@@ -13,6 +13,7 @@ use super::apply::Outcome;
 use super::bookkeeping;
 use super::changes::{Change, Recorder, Watched};
 use super::compile::Definition;
+use super::condition;
 use super::decision::{self, Amendments};
 use super::dump;
 use super::error::ReadModelError;
@@ -256,6 +257,13 @@ impl Scratch {
         let partition = TopicPartition::new(record.topic, record.partition);
         bookkeeping::set_next(connection, &partition, effect.next)?;
         connection.execute_batch("COMMIT")
+    }
+
+    /// Whether a condition is about the event too; one that is no SELECT over these tables is an error that says why.
+    pub fn binds_event(&self, condition: &str) -> Result<bool, ReadModelError> {
+        condition::holds(&self.connection, condition, None)?;
+        condition::binds_event(&self.connection, condition)
+            .map_err(|error| self.failed("cannot ask a condition of", error))
     }
 
     /// A session in which it is the only read model: its tables are named bare or with the projection's name.

@@ -12,6 +12,7 @@ use crate::record::Position;
 
 use super::apply::Bound;
 use super::changes::{self, Watched};
+use super::condition;
 use super::decision::{self, Amendments};
 use super::dump::quoted;
 use super::error::ReadModelError;
@@ -43,6 +44,13 @@ impl Store {
     pub fn snapshots(&self, name: &str) -> Result<Snapshots, ReadModelError> {
         let build = self.current(name)?;
         Ok(Snapshots::of(&self.build_path(name, build.number)))
+    }
+}
+
+impl Snapshot {
+    /// Whether a condition on the rows holds in it.
+    pub fn holds(&self, condition: &str) -> Result<bool, ReadModelError> {
+        condition::holds(&store::open_read_only(&self.path)?, condition, None)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod drift;
 pub mod error;
 pub mod faults;
 mod fetch;
+mod first;
 pub mod follow;
 mod interleave;
 mod keeper;

@@ -18,6 +18,7 @@ use crate::record::{Position, Record};
 
 use super::at::Past;
 use super::error::ReplayError;
+use super::first::first;
 use super::log::Span;
 use super::source::Source;
 use super::task::Control;
@@ -164,6 +165,16 @@ impl<S: Source + Send + 'static> Steps<S> {
         (self.scratch, self.tables, self.done) = (scratch, tables, done);
         (self.before, self.ahead) = (Before::default(), Ahead::default());
         Ok(())
+    }
+
+    /// Goes to the first event of the whole log after which a condition holds: [`first`](super::first).
+    pub(super) fn first(&mut self, condition: &str, lasts: bool, control: &mut Control) -> Result<Walked, ReplayError> {
+        let open = Arc::clone(&self.open);
+        let Some(found) = first(&self.past, condition, lasts, &*open, control)? else {
+            return Ok(Walked::Edge);
+        };
+        self.jump(&found.from, control)?;
+        self.forward(&Goal::Count(found.count), &mut |_| {}, control)
     }
 
     /// Has what a step in either direction may need made ready meanwhile.

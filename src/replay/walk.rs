@@ -23,6 +23,13 @@ pub enum Move {
     Forward(Goal),
     /// Back, until the event before is at a goal.
     Back(Goal),
+    /// To the first event of the whole log after which a condition holds; by bisection where it is said to last.
+    First {
+        /// A SELECT, as of [`Goal::Condition`].
+        condition: String,
+        /// Whether it holds on once it holds.
+        lasts: bool,
+    },
     /// To another moment; `None` is the end of the log.
     Jump(Option<Until>),
 }
@@ -132,6 +139,7 @@ fn one(
     match next {
         Move::Forward(goal) => steps.forward(goal, &mut each, control).map(Some),
         Move::Back(goal) => steps.back(goal, &mut each, control).map(Some),
+        Move::First { condition, lasts } => steps.first(condition, *lasts, control).map(Some),
         Move::Jump(moment) => {
             let moment = steps.past.moment(client, moment.clone(), control)?;
             steps.jump(&moment, control)?;

@@ -254,6 +254,43 @@ fn real_data_what_an_application_looked_like_on_a_day_and_which_events_made_it()
 
 #[test]
 #[ignore = "needs the real log beside the repository"]
+fn real_data_a_history_tells_which_events_made_a_row_as_a_replay_does() {
+    let desk = Desk::new();
+    desk.create_topic("3");
+    desk.produce(&desk.log(1));
+    desk.rebuild_in(desk.data.path());
+    let other = scratch();
+    let text = fs::read_to_string(desk.projection()).unwrap();
+    let kept = text.replacen("-- type: $.type\n--\n", "-- type: $.type\n-- history: on\n", 1);
+    assert_ne!(kept, text);
+    let file = other.path().join("permits.sql");
+    fs::write(&file, kept).unwrap();
+    desk.run_in(other.path(), &["rebuild", file.to_str().unwrap()]);
+    let busiest = desk.query("SELECT resource FROM permits.workload ORDER BY tasks DESC LIMIT 1");
+    let busiest = busiest[0]["resource"].as_str().unwrap();
+    for question in [
+        &["--json", "blame", "permits", "application", "case-3756"][..],
+        &["blame", "permits", "application", "case-891"],
+        &[
+            "blame",
+            "permits",
+            "application",
+            "case-891",
+            "state",
+            "--until",
+            "2011-01-01",
+        ],
+        &["blame", "permits", "workload", busiest],
+        &["--json", "blame", "permits", "workload", busiest, "last_at"],
+    ] {
+        let told = desk.run_in(other.path(), question);
+        assert_eq!(told, desk.run(question), "{question:?}");
+        assert!(told.lines().count() > 1, "{question:?}: {told}");
+    }
+}
+
+#[test]
+#[ignore = "needs the real log beside the repository"]
 fn real_data_the_state_of_every_application() {
     let desk = Desk::new();
     desk.create_topic("3");

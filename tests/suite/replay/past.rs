@@ -88,6 +88,14 @@ fn the_past_is_walked_and_blamed() {
             .collect::<Vec<_>>()
             .join(" ")
     };
+    let first = |condition: &[&str]| lines(&[&["--json", "step", "accounts", "--first"], condition].concat());
+    let rich = "SELECT count(*) FROM account WHERE balance > 200";
+    let richest = first(&[rich]);
+    assert_eq!(richest, lines(&["--json", "step", "accounts", "--until", rich]));
+    assert_eq!(first(&[rich, "--lasting"]), richest);
+    assert_eq!(times(&first(&["SELECT :amount > 42 AND @partition = 0"])), [44]);
+    assert!(run(&["step", "accounts", "--first", "SELECT count(*) > 99 FROM account"]).contains("after no event"));
+    assert!(run(&["step", "accounts", "--first", "SELECT :amount > 5", "--lasting"]).contains("does not last"));
     assert!(run(&["blame", "accounts", "account", "a9"]).contains("none of 70 records wrote that row"));
     assert!(run(&["blame", "accounts", "nothing", "a9"]).contains("its tables are: account, entry"));
     assert!(run(&["blame", "accounts", "entry", "x"]).contains("its primary key: topic, part, at"));
