@@ -18,11 +18,14 @@ pub const PARTITIONS: i32 = 4;
 
 /// Writes events `0..count` of `size` bytes, keyed by their customer, and returns how long it took to have all acknowledged.
 pub fn produce(cluster: &Cluster, topic: &str, count: u64, size: usize) -> Duration {
-    produce_as(cluster, topic, "none", count, size)
+    produce_as(cluster, topic, "none", count, size, data::event)
 }
 
+/// Writes event `n` of a size into a buffer, and returns its key.
+pub type Make = fn(u64, usize, &mut Vec<u8>) -> String;
+
 /// The same, compressed with this codec.
-fn produce_as(cluster: &Cluster, topic: &str, codec: &str, count: u64, size: usize) -> Duration {
+fn produce_as(cluster: &Cluster, topic: &str, codec: &str, count: u64, size: usize, make: Make) -> Duration {
     let producer: BaseProducer = config_with(
         cluster,
         &[
@@ -38,8 +41,7 @@ fn produce_as(cluster: &Cluster, topic: &str, codec: &str, count: u64, size: usi
     let mut event = Vec::new();
     let start = Instant::now();
     for n in 0..count {
-        data::event(n, size, &mut event);
-        let key = format!("c{:08}", data::customer(n));
+        let key = make(n, size, &mut event);
         let mut record = BaseRecord::to(topic).key(key.as_bytes()).payload(&event[..]);
         while let Err((error, again)) = producer.send(record) {
             assert!(
@@ -64,12 +66,21 @@ pub fn filled(cluster: &Cluster, topic: &str, count: u64, size: usize) {
     filled_as(cluster, topic, PARTITIONS, "none", count, size);
 }
 
+/// A topic filled with events of another kind.
+pub fn filled_with(cluster: &Cluster, topic: &str, count: u64, size: usize, make: Make) {
+    let admin = Admin::new(cluster);
+    admin
+        .create_topic(topic, PARTITIONS, &[])
+        .expect("the topic is created");
+    produce_as(cluster, topic, "none", count, size, make);
+}
+
 /// A topic of this many partitions, filled with events that are compressed with this codec.
 pub fn filled_as(cluster: &Cluster, topic: &str, partitions: i32, codec: &str, count: u64, size: usize) {
     Admin::new(cluster)
         .create_topic(topic, partitions, &[])
         .expect("the topic is created");
-    produce_as(cluster, topic, codec, count, size);
+    produce_as(cluster, topic, codec, count, size, data::event);
 }
 
 /// Reads the topic to its end through Foldlog's reader; returns how many records and bytes of values there were.

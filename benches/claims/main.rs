@@ -10,6 +10,7 @@ mod common;
 mod data;
 mod load;
 mod past;
+mod rebuild;
 mod sections;
 mod stats;
 
@@ -52,7 +53,7 @@ const SECTIONS: &[Section] = &[
     ("start", sections::start),
     ("frame", sections::frame),
     ("consume", sections::consume),
-    ("rebuild", sections::rebuild),
+    ("rebuild", rebuild::rebuild),
     ("kafka", sections::against_kafka),
     ("memory", sections::memory),
     ("past", past::past),

@@ -1,7 +1,6 @@
 //! One section for each claim, or for claims that share their data.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use foldlog::app::message::Message;
@@ -19,15 +18,15 @@ use crate::load::{self, has, timed};
 use crate::stats::{Claim, human, median, rate};
 
 /// How often each side of a comparison runs, in turns.
-const RUNS: usize = 5;
+pub const RUNS: usize = 5;
 
 /// An event's size where the reference was measured on orders.
-const ORDER: usize = 258;
+pub const ORDER: usize = 258;
 /// An event's size in the comparison with Apache Kafka.
 const SMALL: usize = 200;
 
 /// Times both sides in turns, after one run of each that does not count; returns the medians of their rates.
-fn in_turns(
+pub fn in_turns(
     count: u64,
     runs: usize,
     mut ours: impl FnMut() -> Duration,
@@ -43,7 +42,7 @@ fn in_turns(
     (median(&our_rates), median(&their_rates))
 }
 
-fn ratio(board: &mut Board, name: &str, claim: f64, (ours, theirs): (f64, f64), other: &str) {
+pub fn ratio(board: &mut Board, name: &str, claim: f64, (ours, theirs): (f64, f64), other: &str) {
     let how = format!("foldlog {}, {other} {}", human(ours), human(theirs));
     board.figure(name, ours / theirs, Claim::AtLeast(claim), &how);
 }
@@ -66,80 +65,6 @@ pub fn consume(board: &mut Board) {
     };
     let theirs = || timed(&mut load::kcat(&cluster, "orders")).0;
     ratio(board, name, 1.0, in_turns(count, RUNS, ours, theirs), "kcat");
-}
-
-/// A read model of 100,000 rows, one SQL statement an event, against what only reads, and against what people do today.
-pub fn rebuild(board: &mut Board) {
-    let (name, pipe) = (
-        "rebuild of 100k keys / tuned kcat",
-        "rebuild of 100k keys / kcat | jq | sqlite3",
-    );
-    if !has("kcat") {
-        board.missing(name, "kcat is missing (apt-get install kcat)");
-        return board.missing(pipe, "kcat is missing (apt-get install kcat)");
-    }
-    let count = 2_000_000;
-    let folder = scratch();
-    let broker = BrokerProcess::start(folder.path(), "127.0.0.1:0");
-    let cluster = broker.cluster();
-    load::filled(&cluster, "orders", count, ORDER);
-    let models = scratch();
-    let file = models.path().join("spending.sql");
-    std::fs::write(&file, data::projection("orders")).expect("the projection is written");
-    let ours = || rebuild_once(&cluster, models.path(), &file);
-    let theirs = || timed(&mut load::kcat(&cluster, "orders")).0;
-    let rates = in_turns(count, RUNS, ours, theirs);
-    let sums = "SELECT count(*), sum(orders), sum(total) FROM spending.customer";
-    let (rows, orders, total) = data::truth(count);
-    assert_eq!(
-        load::query_numbers(&cluster, models.path(), sums),
-        [rows, orders, total]
-    );
-    ratio(board, name, 0.30, rates, "kcat");
-
-    if !has("jq") || !has("sqlite3") {
-        return board.missing(pipe, "jq or sqlite3 is missing (apt-get install jq sqlite3)");
-    }
-    // Slow enough that one run of the pipeline is many of ours; its rate does not depend on when it runs.
-    let mut pipeline = Vec::new();
-    for _ in 0..3 {
-        pipeline.push(rate(
-            count,
-            pipeline_once(&cluster, models.path(), (rows, orders, total)),
-        ));
-    }
-    ratio(board, pipe, 3.0, (rates.0, median(&pipeline)), "the pipeline");
-}
-
-fn rebuild_once(cluster: &Cluster, models: &Path, file: &Path) -> Duration {
-    let mut command = load::foldlog();
-    command
-        .args(["-b", &cluster.bootstrap, "--data"])
-        .arg(models)
-        .arg("rebuild")
-        .arg(file);
-    timed(&mut command).0
-}
-
-/// The same read model by the tools at hand, in one transaction.
-fn pipeline_once(cluster: &Cluster, folder: &Path, truth: (u64, u64, u64)) -> Duration {
-    let database = folder.join("pipeline.db");
-    let _ = std::fs::remove_file(&database);
-    let script = r#"set -euo pipefail
-        { echo 'PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF;'
-          echo 'CREATE TABLE customer (id TEXT PRIMARY KEY, orders INTEGER NOT NULL, total INTEGER NOT NULL) STRICT, WITHOUT ROWID;'
-          echo 'BEGIN;'
-          kcat -C -q -e -o 0 -b "$1" -t orders -X queued.min.messages=1000000 -X queued.max.messages.kbytes=1048576 |
-            jq -r '"INSERT INTO customer VALUES ('"'"'\(.customer)'"'"',1,\(.amount)) ON CONFLICT (id) DO UPDATE SET orders=orders+1,total=total+excluded.total;"'
-          echo 'COMMIT;'; } | sqlite3 "$2" >/dev/null
-        sqlite3 -separator , "$2" 'SELECT count(*), sum(orders), sum(total) FROM customer'"#;
-    let (took, printed) = timed(
-        Command::new("bash")
-            .args(["-c", script, "pipeline", &cluster.bootstrap])
-            .arg(&database),
-    );
-    assert_eq!(printed.trim(), format!("{},{},{}", truth.0, truth.1, truth.2));
-    took
 }
 
 /// Writing and reading through the same client, the embedded broker against Apache Kafka.

@@ -148,6 +148,13 @@ pub struct Statement {
     pub bindings: Vec<Binding>,
 }
 
+impl Statement {
+    /// The statement with each parameter as `?N`, N being its number from 1: what a parser knows that does not know `$a::b`.
+    pub fn numbered(&self) -> String {
+        statement::numbered(&self.sql)
+    }
+}
+
 /// A test of the projection: events, and what is then to be found.
 #[derive(Debug, Clone)]
 pub struct Test {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::decode::fields::FieldPath;
 
 use super::header::nearest;
-use super::token::{Kind, Token};
+use super::token::{Kind, Token, tokens};
 use super::{Binding, Meta};
 
 /// Something that a statement may not be or have.
@@ -296,6 +296,26 @@ pub(super) fn parameters<'a>(source: &'a str, tokens: &[Token]) -> Vec<(&'a str,
         }
     }
     out
+}
+
+/// A statement with each parameter as `?N`.
+pub(super) fn numbered(sql: &str) -> String {
+    let Ok(tokens) = tokens(sql) else {
+        return sql.to_owned();
+    };
+    let known = parameters(sql, &tokens);
+    let (mut out, mut from) = (String::new(), 0);
+    for token in tokens.iter().filter(|token| token.kind == Kind::Parameter) {
+        let name = token.text(sql);
+        let number = known
+            .iter()
+            .position(|(known, _)| *known == name)
+            .map_or(0, |at| at + 1);
+        out += sql.get(from..token.span.start).unwrap_or_default();
+        out += &format!("?{number}");
+        from = token.span.end;
+    }
+    out + sql.get(from..).unwrap_or_default()
 }
 
 /// What `@name` may be.

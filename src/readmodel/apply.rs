@@ -3,6 +3,7 @@
 //! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
 //! statement are put into a savepoint, and only those, because a savepoint costs.
 
+mod cached;
 mod emit;
 mod invariant;
 mod upcast;
@@ -15,6 +16,7 @@ use crate::projection::{Binding, Meta};
 use crate::record::{Header, RecordRef};
 
 use super::bookkeeping::hex;
+use super::cached::Cache;
 use super::changes::Recorder;
 use super::compile::{Definition, Program, Step, text_of};
 use super::error::ReadModelError;
@@ -111,6 +113,8 @@ pub(super) struct Applier<'c> {
     release: Statement<'c>,
     rollback: Statement<'c>,
     recorder: Option<Recorder>,
+    /// The rows that are kept in memory.
+    cache: Option<Cache<'c>>,
 }
 
 impl<'c> Applier<'c> {
@@ -137,6 +141,7 @@ impl<'c> Applier<'c> {
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
             recorder: None,
+            cache: None,
         })
     }
 
@@ -228,6 +233,7 @@ impl<'c> Applier<'c> {
     ) -> Result<Outcome, ReadModelError> {
         match program.steps.as_slice() {
             [] => Ok(Outcome::Applied),
+            steps if self.cache.is_some() => self.cached(steps, record, slots),
             [step] => self.step(*step, record, slots),
             steps => self.steps(steps, record, slots),
         }
@@ -352,7 +358,7 @@ fn whole(bytes: Option<&[u8]>) -> ValueRef<'_> {
 }
 
 /// Headers as a JSON array of `[key, value]`; a value that is not UTF-8 is `{"hex": "..."}`.
-fn headers_json(headers: &[Header]) -> String {
+pub(super) fn headers_json(headers: &[Header]) -> String {
     let list: Vec<serde_json::Value> = headers
         .iter()
         .map(|header| {

@@ -14,6 +14,8 @@ use crate::decode::fields::{FieldSet, Scalar};
 use crate::projection::error::ProjectionError;
 use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 
+use super::cached::plan::Plan;
+use super::cached::recognise::recognise;
 use super::guard::{self, Guard, Stage};
 use super::words::words;
 
@@ -32,6 +34,7 @@ struct Inner {
     upcasts: Upcasts,
     invariants: Vec<Step>,
     emits: Vec<EmitStep>,
+    plan: Plan,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
@@ -130,6 +133,11 @@ impl Definition {
         &self.0.emits
     }
 
+    /// What a rebuild does in memory, and why not all of it.
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
     /// What is run for an event of this type; `None` where no handler is for it.
     pub(super) fn program(&self, event: &str) -> Option<&Program> {
         // Without types the event's type is its whole value, which need not be looked up.
@@ -178,6 +186,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         .chain(&invariants)
         .chain(emits.iter().map(|emit| &emit.step));
     compiler.choose_late_indexes(&mut schema, steps.iter().chain(selects))?;
+    let plan = compiler.plan(upcasts.steps.iter().chain(&invariants))?;
     let (by_type, other, tombstone, ons) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
         fields: FieldSet::new(&projection.fields),
@@ -192,6 +201,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         upcasts,
         invariants,
         emits,
+        plan,
         by_type,
         other,
         tombstone,
@@ -538,6 +548,18 @@ impl<'p> Compiler<'p> {
                 None => false,
             },
         }
+    }
+
+    /// What can be done in memory. `others` are the statements that are no handlers and run while records are applied.
+    fn plan<'s>(&self, others: impl Iterator<Item = &'s Step>) -> Result<Plan, Box<ProjectionError>> {
+        let handlers = self.projection.handlers.iter().flat_map(|handler| &handler.statements);
+        let others: Vec<&str> = others.map(|step| step.sql.as_str()).collect();
+        self.own(recognise(
+            &self.connection,
+            &self.guard,
+            &handlers.collect::<Vec<_>>(),
+            &others,
+        ))
     }
 
     /// An index that no handler's plan names is cheaper to build once after the load. One that checks something, or whose

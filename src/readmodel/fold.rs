@@ -54,6 +54,15 @@ pub enum Folded {
     Poisoned,
 }
 
+/// A fold that has ended, with all its rows written.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// What became of the records.
+    pub counts: Counts,
+    /// Which of them a replay takes last.
+    pub(super) latest: Latest,
+}
+
 /// Applies records and remembers how far it came.
 pub struct Fold<'c> {
     pub(super) connection: &'c Connection,
@@ -109,6 +118,23 @@ impl<'c> Fold<'c> {
             recorder: None,
             outbox: None,
             journal: None,
+        })
+    }
+
+    /// Keeps rows in memory, in `room` bytes at most, where that is known to be the same. The tables must be empty.
+    pub(super) fn keep_rows(&mut self, room: usize) -> Result<(), ReadModelError> {
+        self.applier
+            .keep_rows(self.connection, room)
+            .map_err(|error| ReadModelError::sqlite("cannot keep rows in memory", error))
+    }
+
+    /// Ends it without a commit: all rows are in the transaction, for whoever finishes that.
+    pub fn close(mut self) -> Result<Closed, ReadModelError> {
+        self.applier.flush()?;
+        self.write_history()?;
+        Ok(Closed {
+            counts: self.counts,
+            latest: self.latest,
         })
     }
 
@@ -230,12 +256,14 @@ impl<'c> Fold<'c> {
     }
 
     /// Whether a SELECT over what was applied so far, committed or not, returns a row whose first value is neither 0 nor NULL.
-    pub fn holds(&self, sql: &str) -> Result<bool, ReadModelError> {
+    pub fn holds(&mut self, sql: &str) -> Result<bool, ReadModelError> {
+        self.applier.flush()?;
         condition::holds(self.connection, sql, None)
     }
 
     /// The same after an event, which the SELECT may bind as a handler does.
-    pub fn holds_after(&self, sql: &str, event: &RecordRef<'_>) -> Result<bool, ReadModelError> {
+    pub fn holds_after(&mut self, sql: &str, event: &RecordRef<'_>) -> Result<bool, ReadModelError> {
+        self.applier.flush()?;
         condition::holds(self.connection, sql, Some(event))
     }
 
@@ -289,6 +317,7 @@ impl<'c> Fold<'c> {
     /// Takes a snapshot of what was applied so far, whether or not it is committed.
     pub fn snapshot(&mut self, snapshots: &Snapshots) -> Result<(), ReadModelError> {
         self.begin()?;
+        self.applier.flush()?;
         bookkeeping::write_position(self.connection, &self.position())
             .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now()))
             .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
@@ -409,8 +438,8 @@ impl<'c> Fold<'c> {
             .map_err(|error| ReadModelError::sqlite("cannot take the dead letters off the list", error))
     }
 
-    /// Writes what is left of the history, where there is one: whoever commits by other means than [`Fold::commit`] does it before.
-    pub fn write_history(&mut self) -> Result<(), ReadModelError> {
+    /// Writes what is left of the history, where there is one.
+    fn write_history(&mut self) -> Result<(), ReadModelError> {
         let written = self
             .journal
             .as_mut()
@@ -420,6 +449,7 @@ impl<'c> Fold<'c> {
 
     /// Commits rows, position, counts, state and dead letters together.
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
+        self.applier.flush()?;
         self.shield(true);
         let written = self.begin().and_then(|()| self.write_history()).and_then(|()| {
             self.write()

@@ -50,6 +50,7 @@ pub(super) enum Stage {
 struct Seen {
     stage: Stage,
     refused: Option<Refusal>,
+    touched: Vec<String>,
 }
 
 /// Why a statement was refused, and what to write instead.
@@ -68,6 +69,7 @@ impl Guard {
         Self(Arc::new(Mutex::new(Seen {
             stage: Stage::Own,
             refused: None,
+            touched: Vec::new(),
         })))
     }
 
@@ -82,7 +84,13 @@ impl Guard {
         self.with(|seen| {
             seen.stage = stage;
             seen.refused = None;
+            seen.touched.clear();
         });
+    }
+
+    /// The tables that the statements since then read or write.
+    pub(super) fn touched(&self) -> Vec<String> {
+        self.with(|seen| seen.touched.clone())
     }
 
     /// Why the last statement was refused, if it was.
@@ -96,6 +104,14 @@ impl Guard {
 
     fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
         self.with(|seen| {
+            if let AuthAction::Read { table_name, .. }
+            | AuthAction::Insert { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::Delete { table_name } = &context.action
+                && !seen.touched.iter().any(|known| known == table_name)
+            {
+                seen.touched.push((*table_name).to_owned());
+            }
             let refusal = match seen.stage {
                 Stage::Own => None,
                 Stage::Query => judge_query(&context.action),

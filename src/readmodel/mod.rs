@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`compile`] | a projection checked against SQLite, with what its statements may do |
 //! | [`apply`] | one record through the handlers |
+//! | [`cached`] | rows of a rebuild in memory |
 //! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
 //! | [`fold`] | records applied, counted, and committed: the transaction of rows, position, counts and dead letters |
@@ -24,6 +25,7 @@
 
 pub mod apply;
 mod bookkeeping;
+pub mod cached;
 pub mod changes;
 pub mod compare;
 pub mod compile;

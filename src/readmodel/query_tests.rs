@@ -1,7 +1,6 @@
 use super::*;
 use crate::projection::parse::parse;
 use crate::readmodel::compile::compile;
-use crate::readmodel::store::Counts;
 use crate::readmodel::writer::{Building, Origin};
 use crate::record::Position;
 
@@ -30,11 +29,8 @@ fn build(store: &Store, name: &str) {
     };
     let mut fold = building.fold(crate::readmodel::fold::OnPoison::Skip).unwrap();
     fold.apply(std::iter::once(record), &|| false).unwrap();
-    let counts: Counts = fold.counts();
-    drop(fold);
-    building
-        .finish(counts, &Position::new(), &crate::readmodel::latest::Latest::default())
-        .unwrap();
+    let closed = fold.close().unwrap();
+    building.finish(&closed, &Position::new()).unwrap();
 }
 
 fn store(folder: &Path, names: &[String]) -> Store {

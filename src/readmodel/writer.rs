@@ -15,16 +15,16 @@ use rusqlite::{Connection, OpenFlags};
 use crate::record::{Position, Record, Timestamp};
 
 use super::bookkeeping::{self, Identity};
+use super::cached;
 use super::compile::Definition;
 use super::decision::{self, Amendments, Decision};
 use super::error::ReadModelError;
-use super::fold::{Fold, Folded, OnPoison, resume};
+use super::fold::{Closed, Fold, OnPoison, resume};
 use super::history::{self, Journal};
-use super::latest::Latest;
 use super::lock::Lock;
 use super::outbox;
 use super::snapshot::Snapshots;
-use super::store::{self, Counts, DeadLetter, ReadModelInfo, State, Store};
+use super::store::{self, DeadLetter, ReadModelInfo, State, Store};
 
 /// Page cache of a rebuild: what 100,000 keys need, and little enough that a replay of any size stays under 200 MB.
 const BUILD_CACHE_KIB: i32 = 64 * 1024;
@@ -60,6 +60,8 @@ pub struct Building {
     decided: Vec<Decision>,
     /// The record that the read model stands before when it is put in use, if it is paused then.
     paused: Option<DeadLetter>,
+    /// Bytes that rows may take in memory; `None` where every event is SQL.
+    rows_room: Option<usize>,
     _lock: Lock,
     /// That of the preview too, where it begins with one.
     preview: Option<Lock>,
@@ -159,6 +161,7 @@ impl Building {
             target,
             decided: Vec::new(),
             paused: None,
+            rows_room: Some(cached::ROOM),
             _lock: lock,
             preview: None,
         };
@@ -216,6 +219,11 @@ impl Building {
         interrupt_when(&mut self.connection, stop)
     }
 
+    /// Keeps rows in memory in this many bytes at most, or in none: then every event is SQL.
+    pub fn keep_rows(&mut self, room: Option<usize>) {
+        self.rows_room = room;
+    }
+
     /// The fold into this build.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
         let journal = journal(&self.connection)?;
@@ -229,6 +237,9 @@ impl Building {
         };
         fold.keep(journal);
         fold.open = true;
+        if let (Some(room), false) = (self.rows_room, self.is_filled()) {
+            fold.keep_rows(room)?;
+        }
         Ok(fold)
     }
 
@@ -273,12 +284,7 @@ impl Building {
 
     /// Builds what was left for after the load, checks the file, makes it durable, and puts it in use, or leaves it as a
     /// preview. The build that was in use is kept; the one before that is deleted.
-    pub fn finish(
-        mut self,
-        counts: Counts,
-        position: &Position,
-        latest: &Latest,
-    ) -> Result<ReadModelInfo, ReadModelError> {
+    pub fn finish(mut self, closed: &Closed, position: &Position) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
         if let Aim::InUse(_) = self.aim {
             let projection = self.definition.projection();
@@ -286,7 +292,7 @@ impl Building {
             let emits = !projection.emits.is_empty();
             outbox::carry_over(&self.connection, before.as_deref(), emits, position)?;
         }
-        self.complete(counts, position, latest)
+        self.complete(closed, position)
             .map_err(|error| failed(&self.path, error))?;
         let info = store::info_of(&self.connection, &self.path)?;
         // Closing folds the write-ahead log into the file, which must stand alone when it is renamed.
@@ -327,7 +333,7 @@ impl Building {
         }
     }
 
-    fn complete(&self, counts: Counts, position: &Position, latest: &Latest) -> rusqlite::Result<()> {
+    fn complete(&self, closed: &Closed, position: &Position) -> rusqlite::Result<()> {
         self.connection
             .execute_batch(&format!("PRAGMA cache_size = -{INDEX_CACHE_KIB}"))?;
         let left = self.definition.schema().iter().filter(|step| step.after_load);
@@ -335,7 +341,7 @@ impl Building {
             self.connection.execute_batch(&step.sql)?;
         }
         bookkeeping::write_position(&self.connection, position)?;
-        let mut counts = counts;
+        let mut counts = closed.counts;
         let mut state = State::Ready;
         if let Some(letter) = &self.paused {
             bookkeeping::write_dead_letter(&self.connection, letter)?;
@@ -344,7 +350,7 @@ impl Building {
                 reason: letter.to_string(),
             };
         }
-        bookkeeping::write_state(&self.connection, &counts, &state, latest, now())?;
+        bookkeeping::write_state(&self.connection, &counts, &state, &closed.latest, now())?;
         self.connection.flush_prepared_statement_cache();
         self.connection.execute_batch("COMMIT")?;
         let check: String = self

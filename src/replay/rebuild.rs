@@ -203,15 +203,13 @@ pub(super) fn fill<S: Source>(
             "the reader ended before offset {end} of {partition}"
         )));
     }
-    fold.write_history()?;
-    let (counts, latest) = (fold.counts(), fold.latest().clone());
-    drop(fold);
+    let closed = fold.close()?;
     check(&mut building)?;
     control.meter.phase(Phase::Finishing);
-    let info = building.finish(counts, &ends, &latest)?;
+    let info = building.finish(&closed, &ends)?;
     Ok(RebuildReport {
         info,
-        records: counts.total(),
+        records: closed.counts.total(),
         took: started.elapsed(),
         missing,
     })

@@ -296,7 +296,7 @@ impl<S: Source + Send + 'static> Steps<S> {
                 Goal::Count(goal) => count >= *goal,
                 Goal::Condition(sql) => {
                     self.remember(control)?;
-                    let fold = self.scratch.fold()?;
+                    let mut fold = self.scratch.fold()?;
                     match self.done.steps.back() {
                         Some(step) => fold.holds_after(sql, &step.record.view())?,
                         None => fold.holds(sql)?,
