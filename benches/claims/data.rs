@@ -64,7 +64,7 @@ pub fn life(n: u64, size: usize, out: &mut Vec<u8>) -> String {
                 r#"{{"type":"OrderPlaced","orderId":"{id}","customer":"c{customer:08}","amount":{amount},"note":""#
             )
         }
-        _ if n % 2 == 0 => write!(out, r#"{{"type":"OrderPaid","orderId":"{id}","note":""#),
+        _ if n.is_multiple_of(2) => write!(out, r#"{{"type":"OrderPaid","orderId":"{id}","note":""#),
         _ => write!(out, r#"{{"type":"OrderShipped","orderId":"{id}","note":""#),
     };
     fill(n, size, out);

@@ -19,7 +19,7 @@ use super::cached;
 use super::compile::Definition;
 use super::decision::{self, Amendments, Decision};
 use super::error::ReadModelError;
-use super::fold::{Closed, Fold, OnPoison, resume};
+use super::fold::{Closed, Fold, Folded, OnPoison, resume};
 use super::history::{self, Journal};
 use super::lock::Lock;
 use super::outbox;

@@ -48,7 +48,7 @@ fn events_are_json_of_the_size_asked_for_and_always_the_same() {
         }
     }
     data::event(7, 200, &mut event);
-    let expected = r#"{"type":"OrderPlaced","orderId":7,"customer":"c00074487","amount":"#;
+    let expected = r#"{"type":"OrderPlaced","orderId":7,"customer":"c00074487","shop":"s"#;
     assert!(
         event.starts_with(expected.as_bytes()),
         "{}",
@@ -65,4 +65,32 @@ fn the_truth_is_the_fold_of_the_events() {
     assert_eq!(total, (0..1000).map(data::amount).sum::<u64>());
     assert!(data::truth(2_000_000).0 == data::KEYS, "every customer has an order");
     assert!(data::projection("orders").contains("-- topic: orders\n"));
+}
+
+#[test]
+fn an_order_is_placed_once_before_anything_else_becomes_of_it() {
+    let mut event = Vec::new();
+    let mut life = |n| {
+        let key = data::life(n, 258, &mut event);
+        assert_eq!(event.len(), 258);
+        let json: serde_json::Value = serde_json::from_slice(&event).unwrap();
+        assert_eq!(json["orderId"], key);
+        json["type"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(life(0), "OrderPlaced");
+    assert_eq!(life(data::ORDERS - 1), "OrderPlaced");
+    assert_eq!(life(data::ORDERS), "OrderPaid");
+    assert_eq!(life(data::ORDERS + 1), "OrderShipped");
+    let (rows, total, placed) = data::truth_of_lives(data::ORDERS + 2);
+    assert_eq!((rows, placed), (data::ORDERS, data::ORDERS - 2));
+    assert_eq!(total, (0..data::ORDERS).map(data::amount).sum::<u64>());
+}
+
+#[test]
+fn what_is_measured_in_memory_is_folded_there() {
+    for text in [data::projection("t"), data::by_shop("t"), data::by_order("t")] {
+        let projection = foldlog::projection::parse::parse(&text, "p.sql").unwrap();
+        let definition = foldlog::readmodel::compile::compile(&projection).unwrap();
+        assert_eq!(definition.plan().notes, [], "{text}");
+    }
 }

@@ -264,6 +264,7 @@ fn folded(definition: &Definition, records: &[Record], pieces: &[usize], room: O
     let origin = Origin {
         cluster_id: "c".to_owned(),
         topics: Vec::new(),
+        amendments: Default::default(),
     };
     create(&connection, definition, &origin).unwrap();
     let mut fold = Fold::new(&connection, definition, OnPoison::Skip).unwrap();
