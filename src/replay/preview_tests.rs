@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 
 use super::super::follow::tests::followed;
-use super::super::memory::Memory;
+use super::super::memory::{Hook, Memory};
 use super::super::rebuild::build;
 use super::super::rebuild::tests::{
     ACCOUNTS, Event as Raw, control, definition, dumped, events, log_of, push, with_invariants,
@@ -16,7 +16,7 @@ use crate::readmodel::compare::Difference;
 use crate::record::Record;
 
 /// Other versions of the file: handlers, columns, tables, keys, and what can be applied.
-fn versions() -> [String; 7] {
+fn versions() -> [String; 8] {
     let accounts = || ACCOUNTS.to_owned();
     [
         accounts(),
@@ -35,6 +35,7 @@ fn versions() -> [String; 7] {
                 "INSERT INTO account VALUES (:id, :amount, @timestamp, 1, @topic)",
             ),
         accounts().replace("PRIMARY KEY (topic, part, at)", "PRIMARY KEY (at, part, topic)"),
+        accounts().replace("-- type: $.type\n", "-- type: $.type\n-- history: on\n"),
         accounts() + "\n-- on: Unheard\nINSERT INTO entry VALUES (@topic, @partition, @offset, NULL);\n",
     ]
 }
@@ -114,7 +115,7 @@ proptest! {
     fn a_preview_is_a_rebuild_and_the_old_one_comes_back(
         events in events(),
         cut in 0.0..=1.0f64,
-        which in 0..7usize,
+        which in 0..8usize,
         live in any::<bool>(),
         turn in prop::collection::vec(0..4usize, 1..8),
     ) {
@@ -161,7 +162,7 @@ proptest! {
 
     /// The event that is named is the first after which the two folds differ, found by folding every beginning of the log by both.
     #[test]
-    fn the_event_at_which_they_part_is_the_first(events in events(), which in 0..7usize) {
+    fn the_event_at_which_they_part_is_the_first(events in events(), which in 0..8usize) {
         let (_folder, store) = store();
         let log = log_of(&events, 0);
         rebuilt(&store, ACCOUNTS, &log, &log.ranges());
@@ -288,15 +289,37 @@ fn a_follower_goes_on_while_a_preview_is_built() {
         past(&store, new, &short, ends),
     );
     let model = Scratch::copy(&store, &old.definition, || false).unwrap();
-    let building = store.preview_making("accounts");
-    let follower = store.clone();
-    // As soon as the preview is being made somebody follows, from the beginning of a follow to its end.
-    let open = |ranges: Vec<Range>| {
-        assert!(building.exists());
-        followed(&follower, ACCOUNTS, &log, &[2], &[0], true, None).unwrap();
-        Ok(short.merged(&ranges, &[2]))
+    let (building, follower, more) = (store.preview_making("accounts"), store.clone(), log.clone());
+    let folder = store.root().join("accounts.preview.snapshots");
+    let snapshots = move || {
+        fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
     };
-    let found = shadow(&other.definition, &other, model, true, &open, &mut control()).unwrap();
+    let left = Arc::new(Mutex::new(Vec::new()));
+    // In the midst of the preview somebody follows, from the beginning of a follow to its end.
+    let (seen, look) = (left.clone(), snapshots.clone());
+    let follow: Arc<dyn Fn(usize) + Send + Sync> = Arc::new(move |calls| {
+        if calls == 10 {
+            assert!(building.exists());
+            *seen.lock().unwrap() = look();
+            followed(&follower, ACCOUNTS, &more, &[2], &[0], true, None).unwrap();
+        }
+    });
+    let open = |ranges: Vec<Range>| {
+        let mut source = short.merged(&ranges, &[2]);
+        source.before = Some(Hook(follow.clone(), 0));
+        Ok(source)
+    };
+    let mut keeping = control();
+    keeping.snapshot_every = std::time::Duration::ZERO;
+    let found = shadow(&other.definition, &other, model, true, &open, &mut keeping).unwrap();
+    let left = left.lock().unwrap();
+    assert!(
+        !left.is_empty() && left.iter().all(|one| snapshots().contains(one)),
+        "{left:?}"
+    );
     assert_eq!((found.before.counts.total(), found.after.counts.total()), (30, 30));
     let in_use = dumped(&store);
     assert_eq!(store.info("accounts").unwrap().counts.total(), 60);
