@@ -50,7 +50,7 @@ Examples:
   foldlog dead-letters account_balance retry
   foldlog dead-letters account_balance skip --hold-key
   foldlog dead-letters account_balance edit 0:12 \\
-    --value '{\"type\":\"Deposited\",\"accountId\":\"a1\",\"amount\":10}'
+    --value '{\"type\":\"Deposited\",\"id\":\"a1\",\"amount\":10}'
   foldlog dead-letters account_balance replay --all
   foldlog dead-letters account_balance log
   foldlog dead-letters account_balance --json |

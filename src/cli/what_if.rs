@@ -72,11 +72,11 @@ pub struct Args {
     /// Let this record have another value
     #[arg(long, value_name = "P:OFFSET=JSON|@FILE")]
     edit: Vec<String>,
-    /// Put a record in
-    #[arg(long, num_args = 3, value_names = ["before|after|at", "P:OFFSET|TIME", "JSON|@FILE"])]
+    /// Put a record in; PLACE is the P:OFFSET of another one, or a time with `at`
+    #[arg(long, num_args = 3, value_names = ["before|after|at", "PLACE", "JSON|@FILE"])]
     insert: Vec<String>,
-    /// Let this record come at another place, or at another time
-    #[arg(long = "move", num_args = 3, value_names = ["P:OFFSET", "before|after|at", "P:OFFSET|TIME"])]
+    /// Let this record come at another place, or at another time with `at`
+    #[arg(long = "move", num_args = 3, value_names = ["P:OFFSET", "before|after|at", "PLACE"])]
     moved: Vec<String>,
     /// What --edit and --insert give are whole records, as `foldlog read -o json` prints them
     #[arg(long)]
