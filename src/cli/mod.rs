@@ -11,6 +11,7 @@ mod differences;
 pub mod dump;
 mod envelope;
 mod event;
+mod explain;
 pub mod follow;
 pub mod format;
 pub mod groups;

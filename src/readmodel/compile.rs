@@ -553,6 +553,12 @@ impl<'p> Compiler<'p> {
     /// What can be done in memory. `others` are the statements that are no handlers and run while records are applied.
     fn plan<'s>(&self, others: impl Iterator<Item = &'s Step>) -> Result<Plan, Box<ProjectionError>> {
         let handlers = self.projection.handlers.iter().flat_map(|handler| &handler.statements);
+        if self.projection.history {
+            return Ok(Plan::without(
+                handlers,
+                "the file says `-- history: on`, so every change is written as it happens",
+            ));
+        }
         let others: Vec<&str> = others.map(|step| step.sql.as_str()).collect();
         self.own(recognise(
             &self.connection,

@@ -314,6 +314,16 @@ impl<'c> Fold<'c> {
         &self.latest
     }
 
+    /// Bytes that a snapshot of it would take, about.
+    pub fn weight(&self) -> u64 {
+        let pages = self
+            .connection
+            .prepare_cached("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+        let on_disk = pages.and_then(|mut pages| pages.query_row([], |row| row.get::<_, i64>(0)));
+        // Where it cannot be told nothing is lost but a better guess.
+        u64::try_from(on_disk.unwrap_or(0)).unwrap_or(0) + self.applier.in_memory()
+    }
+
     /// Takes a snapshot of what was applied so far, whether or not it is committed.
     pub fn snapshot(&mut self, snapshots: &Snapshots) -> Result<(), ReadModelError> {
         self.begin()?;

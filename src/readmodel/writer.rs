@@ -3,12 +3,14 @@
 //! [`Building`] makes a new build beside the one in use and swaps it in, or leaves it beside as a preview, from which a later one
 //! begins; [`Live`] goes on with the one in use. Both hand out a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -26,14 +28,19 @@ use super::outbox;
 use super::snapshot::Snapshots;
 use super::store::{self, DeadLetter, ReadModelInfo, State, Store};
 
-/// Page cache of a rebuild: what 100,000 keys need, and little enough that a replay of any size stays under 200 MB.
+/// Page cache of a rebuild whose events are SQL: what 100,000 keys need.
 const BUILD_CACHE_KIB: i32 = 64 * 1024;
+/// Page cache of one whose rows are in memory, and written in the order of their keys.
+const FOLDED_CACHE_KIB: i32 = 16 * 1024;
 /// Page cache while indexes are built: SQLite's sorter takes as much again.
 const INDEX_CACHE_KIB: i32 = 16 * 1024;
 /// Page cache of a live read model; several may be followed at once.
 const LIVE_CACHE_KIB: i32 = 32 * 1024;
 /// Steps of SQLite's virtual machine between two looks at whether to stop: a fraction of a millisecond.
 const INTERRUPT_STEPS: i32 = 20_000;
+
+/// How often a build that waits for the disk looks whether it was given up.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Which log a read model folds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +69,21 @@ pub struct Building {
     paused: Option<DeadLetter>,
     /// Bytes that rows may take in memory; `None` where every event is SQL.
     rows_room: Option<usize>,
+    /// Whether somebody has given it up.
+    stop: Option<Stop>,
     _lock: Lock,
     /// That of the preview too, where it begins with one.
     preview: Option<Lock>,
+}
+
+/// Asked whether to give up.
+#[derive(Clone)]
+struct Stop(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stop")
+    }
 }
 
 /// What becomes of a build when it is whole.
@@ -162,6 +181,7 @@ impl Building {
             decided: Vec::new(),
             paused: None,
             rows_room: Some(cached::ROOM),
+            stop: None,
             _lock: lock,
             preview: None,
         };
@@ -186,12 +206,16 @@ impl Building {
     }
 
     fn own(&self) -> rusqlite::Result<()> {
+        let pages = match self.definition.plan().is_whole() {
+            true => FOLDED_CACHE_KIB,
+            false => BUILD_CACHE_KIB,
+        };
         self.connection.execute_batch(&format!(
             "PRAGMA page_size = 8192;
              PRAGMA locking_mode = EXCLUSIVE;
              PRAGMA journal_mode = MEMORY;
              PRAGMA synchronous = OFF;
-             PRAGMA cache_size = -{BUILD_CACHE_KIB};
+             PRAGMA cache_size = -{pages};
              BEGIN EXCLUSIVE"
         ))
     }
@@ -214,9 +238,11 @@ impl Building {
     /// Looks at `stop` while SQLite works on one statement, so that a cancel need not wait for it.
     pub fn interrupt_when<F>(&mut self, stop: F) -> Result<(), ReadModelError>
     where
-        F: FnMut() -> bool + Send + 'static,
+        F: Fn() -> bool + Send + Sync + 'static,
     {
-        interrupt_when(&mut self.connection, stop)
+        let stop = Stop(Arc::new(stop));
+        self.stop = Some(stop.clone());
+        interrupt_when(&mut self.connection, move || (stop.0)())
     }
 
     /// Keeps rows in memory in this many bytes at most, or in none: then every event is SQL.
@@ -300,7 +326,7 @@ impl Building {
         std::mem::replace(&mut self.connection, nothing)
             .close()
             .map_err(|(_, error)| failed(&self.path, error))?;
-        store::sync(&self.path)?;
+        self.sync()?;
         self.store.stepped();
         let target = &self.target;
         // Before the swap: what stands and is not in the read model is found and said, what is in it and stands nowhere would be lost
@@ -315,6 +341,29 @@ impl Building {
             self.tidy(number);
         }
         Ok(info)
+    }
+
+    /// Makes the file durable, on a thread of its own: a disk may take its time, and whoever cancels does not wait for it.
+    fn sync(&self) -> Result<(), ReadModelError> {
+        let (sender, done) = sync_channel(1);
+        let path = self.path.clone();
+        let thread = thread::Builder::new().name("sync".to_owned()).spawn(move || {
+            // Nobody listens any more after a cancel.
+            let _ = sender.send(store::sync(&path));
+        });
+        if thread.is_err() {
+            return store::sync(&self.path);
+        }
+        loop {
+            match done.recv_timeout(LOOK) {
+                Ok(synced) => return synced,
+                Err(RecvTimeoutError::Timeout) if self.stop.as_ref().is_some_and(|stop| (stop.0)()) => {
+                    return Err(ReadModelError::Cancelled);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return store::sync(&self.path),
+            }
+        }
     }
 
     /// Deletes what the new build leaves behind.

@@ -12,6 +12,11 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Snapshots take at most one part in this many of the time of a replay.
 const SHARE: u32 = 10;
 
+/// What is copied in a second, at least; the first snapshot of a large read model waits until it is worth that.
+const COPIED: u64 = 100_000_000;
+/// A copy of so many bytes is no matter.
+const SMALL: u64 = 8_000_000;
+
 /// Decides when the next one is due.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -42,6 +47,10 @@ impl Keeper {
     pub(super) fn look(&mut self, fold: &mut Fold<'_>, meter: &mut Meter) {
         let Some(snapshots) = &self.snapshots else { return };
         if self.since.elapsed() < self.every {
+            return;
+        }
+        let weight = fold.weight();
+        if weight > SMALL && self.since.elapsed() < Duration::from_millis(weight * 1000 / COPIED) * SHARE {
             return;
         }
         let begun = Instant::now();

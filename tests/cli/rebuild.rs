@@ -101,3 +101,37 @@ fn a_field_that_no_event_has_is_noted_once() {
     let said = shell.run(&["rebuild", &right]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_is_folded_in_memory_is_explained_without_a_log() {
+    let shell = Shell::new();
+    let text = "-- projection: item_view\n-- topic: t\n-- type: $.type\n
+        CREATE TABLE item (id INTEGER PRIMARY KEY, n INTEGER) STRICT;
+        CREATE TABLE sums (id INTEGER PRIMARY KEY, n INTEGER) STRICT;
+        -- on: A\n        INSERT INTO item VALUES (:id, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+        -- on: B\n        INSERT INTO sums SELECT :id, 1;\n";
+    let file = write(shell.data.path(), "items.sql", text);
+    let said = shell.ok(&["rebuild", "--explain", &file], "");
+    assert!(said.contains("it inserts what a SELECT returns"), "{said}");
+    assert!(said.contains("1 of 2 statements in memory"), "{said}");
+    let lines = json(&shell.ok(&["--json", "rebuild", &file, "--explain"], ""));
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (line["line"].as_u64(), line["on"].as_str(), line["in_memory"].as_bool()))
+        .collect();
+    assert_eq!(
+        told,
+        [(Some(8), Some("A"), Some(true)), (Some(10), Some("B"), Some(false))],
+        "{lines:?}"
+    );
+    assert!(
+        !shell.ok(&["projections"], "").contains("item_view"),
+        "nothing was built"
+    );
+    let history = write(
+        shell.data.path(),
+        "items.sql",
+        &text.replace("-- type", "-- history: on\n-- type"),
+    );
+    assert!(shell.ok(&["rebuild", "--explain", &history], "").contains("0 of 2"));
+}

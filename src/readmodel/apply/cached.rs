@@ -19,6 +19,11 @@ impl<'c> Applier<'c> {
         Ok(())
     }
 
+    /// Bytes of the rows that are kept in memory.
+    pub(in super::super) fn in_memory(&self) -> u64 {
+        self.cache.as_ref().map_or(0, |cache| cache.size() as u64)
+    }
+
     /// Writes the rows that are kept in memory, for whoever reads the tables.
     pub(in super::super) fn flush(&mut self) -> Result<(), ReadModelError> {
         match &mut self.cache {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::projection::Meta;
+use crate::projection::{Meta, Statement};
 
 /// What a projection's rebuild can do in memory.
 #[derive(Debug, Default)]
@@ -15,9 +15,33 @@ pub struct Plan {
     pub notes: Vec<Note>,
 }
 
+impl Plan {
+    /// Nothing in memory, for this reason.
+    pub(in super::super) fn without<'s>(statements: impl Iterator<Item = &'s Statement>, reason: &str) -> Self {
+        let note = |(statement, one): (usize, &Statement)| Note {
+            statement,
+            line: one.line,
+            reason: reason.to_owned(),
+        };
+        let notes: Vec<_> = statements.enumerate().map(note).collect();
+        Self {
+            tables: Vec::new(),
+            writes: notes.iter().map(|_| None).collect(),
+            notes,
+        }
+    }
+
+    /// Whether all that handlers do is done in memory.
+    pub(in super::super) fn is_whole(&self) -> bool {
+        self.notes.is_empty()
+    }
+}
+
 /// Why a statement runs as SQL for every event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
+    /// Which of the handlers' statements, in the order of the file, from 0.
+    pub statement: usize,
     /// The statement's line in the file.
     pub line: usize,
     /// The reason, for people.

@@ -92,7 +92,7 @@ fn planned(candidates: Vec<Candidate>, writes: Vec<Recognised<Write>>, handlers:
             Some(plan.tables.len() - 1)
         })
         .collect();
-    for (write, statement) in writes.into_iter().zip(handlers) {
+    for (number, (write, statement)) in writes.into_iter().zip(handlers).enumerate() {
         let renumbered = write.and_then(|mut write| match numbers.get(write.table()) {
             Some(Some(number)) => {
                 *write.table_mut() = *number;
@@ -105,6 +105,7 @@ fn planned(candidates: Vec<Candidate>, writes: Vec<Recognised<Write>>, handlers:
             Err(reason) => {
                 plan.writes.push(None);
                 plan.notes.push(Note {
+                    statement: number,
                     line: statement.line,
                     reason,
                 });

@@ -326,3 +326,101 @@ proptest! {
         prop_assert_eq!(sql, memory, "{}", text);
     }
 }
+
+/// What keeps each statement of a file out of memory, by its line.
+fn notes(tables: &str, handlers: &[&str]) -> Vec<(usize, String)> {
+    let text = format!(
+        "-- projection: p\n-- topic: t\n{tables}\n-- on: *\n{};\n",
+        handlers.join(";\n")
+    );
+    let definition = compiled(&text).expect(&text);
+    let notes = definition.plan().notes.iter();
+    notes.map(|note| (note.statement, note.reason.clone())).collect()
+}
+
+#[test]
+fn what_is_about_the_row_of_one_key_is_recognised() {
+    let table = "CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER NOT NULL CHECK (n >= 0), s TEXT) STRICT;";
+    for statement in [
+        "INSERT INTO a VALUES (:id, 1, $x::y)",
+        "INSERT INTO a (n, id) VALUES (coalesce(:n, 0), @key) ON CONFLICT (id) DO UPDATE SET n = n + excluded.n WHERE a.n < 9",
+        "INSERT INTO a VALUES (:id, 1, 'x') ON CONFLICT DO UPDATE SET id = excluded.id, s = CASE WHEN n > 1 THEN 'y' END",
+        "INSERT OR IGNORE INTO a VALUES (:a || '-' || :b, 1, NULL)",
+        "REPLACE INTO a VALUES (:id, @offset, @headers)",
+        "UPDATE a SET n = max(n - :n, 0), s = 'paid' WHERE id = :id AND (s IS NULL OR s <> 'paid')",
+        "DELETE FROM a WHERE :id = a.id",
+    ] {
+        assert_eq!(notes(table, &[statement]), [], "{statement}");
+    }
+}
+
+#[test]
+fn what_keeps_a_statement_out_of_memory_is_told() {
+    let table = "CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER, s TEXT) STRICT;";
+    for (tables, statement, reason) in [
+        (table, "INSERT INTO a SELECT :id, 1, 'x'", "what a SELECT returns"),
+        (
+            table,
+            "INSERT INTO a VALUES (:id, 1, 'x'), (:id2, 1, 'x')",
+            "several rows",
+        ),
+        (table, "UPDATE a SET n = 1", "the whole primary key"),
+        (table, "UPDATE a SET n = 1 WHERE id > :id", "the whole primary key"),
+        (
+            table,
+            "UPDATE a SET id = :new WHERE id = :id",
+            "which is in the primary key",
+        ),
+        (
+            table,
+            "UPDATE a SET n = n / 2 WHERE id = :id",
+            "`n / 2` is not known in memory",
+        ),
+        (
+            table,
+            "UPDATE a SET n = (SELECT 1) WHERE id = :id",
+            "is not known in memory",
+        ),
+        (
+            table,
+            "UPDATE a SET s = n + 1 || 'x' WHERE id = :id",
+            "needs parentheses",
+        ),
+        (
+            "CREATE TABLE a (id TEXT PRIMARY KEY, s TEXT UNIQUE) STRICT;",
+            "DELETE FROM a WHERE id = :id",
+            "UNIQUE",
+        ),
+        (
+            "CREATE TABLE a (id TEXT PRIMARY KEY, s TEXT COLLATE NOCASE) STRICT;",
+            "DELETE FROM a WHERE id = :id",
+            "COLLATE",
+        ),
+        (
+            "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, s TEXT) STRICT;",
+            "INSERT INTO a (s) VALUES (:s)",
+            "AUTOINCREMENT",
+        ),
+        (
+            "CREATE TABLE b (id TEXT PRIMARY KEY) STRICT;\nCREATE TABLE a (id TEXT PRIMARY KEY REFERENCES b) STRICT;",
+            "INSERT INTO b VALUES (:s)",
+            "foreign key",
+        ),
+    ] {
+        let told = notes(tables, &[statement]);
+        assert!(told.len() == 1 && told[0].1.contains(reason), "{statement}: {told:?}");
+    }
+    // One statement that only SQL knows takes its tables with it, and no others.
+    let two = format!("{table}\nCREATE TABLE b (id TEXT PRIMARY KEY, n INTEGER) STRICT;");
+    let told = notes(
+        &two,
+        &[
+            "INSERT INTO a VALUES (:id, 1, 'x')",
+            "INSERT INTO b VALUES (:id, 1) ON CONFLICT DO UPDATE SET n = n + 1",
+            "UPDATE a SET n = 1",
+        ],
+    );
+    let which: Vec<_> = told.iter().map(|(statement, _)| *statement).collect();
+    assert_eq!(which, [0, 2], "{told:?}");
+    assert!(told[0].1.contains("needs all of `a` on disk"), "{told:?}");
+}
