@@ -11,7 +11,6 @@ use serde_json::json;
 
 use crate::decode::fields::{FieldSet, Scalar};
 use crate::decode::printable::{Printable, one_line, printable};
-use crate::projection::parse::parse;
 use crate::readmodel::store::{DeadLetter, LetterState, Store};
 use crate::record::Record;
 
@@ -173,8 +172,7 @@ struct Types(Option<FieldSet>);
 impl Types {
     /// Of the file that the read model was built from; without it no type is known.
     fn of(store: &Store, name: &str) -> Self {
-        let source = store.source(name).ok();
-        let projection = source.and_then(|source| parse(&source, name).ok());
+        let projection = store.projection(name).ok().and_then(Result::ok);
         let path = projection.map(|projection| projection.type_path);
         // No path means that the file has no types, and the value itself is none.
         Self(

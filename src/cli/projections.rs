@@ -1,16 +1,16 @@
 //! `foldlog projections`.
 
-use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 
 use crate::decode::printable::printable;
-use crate::projection::parse::parse;
 use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{ReadModelInfo, State, Store};
 use crate::replay::standing::{Standing, standing};
 
 use super::context::Context;
+use super::rebuild::load;
 use super::show;
 use super::table::{number, table, text};
 
@@ -215,8 +215,7 @@ fn emits(emitted: &Emitted) -> Vec<String> {
 
 /// Whether the file says something else now than what the read model was built with; `None` where it cannot be read here.
 fn file_changed(info: &ReadModelInfo) -> Option<bool> {
-    let text = fs::read_to_string(&info.file).ok()?;
-    let now = parse(&text, &info.file).ok()?;
+    let now = load(Path::new(&info.file)).ok()?;
     (now.name == info.name).then_some(now.hash != info.hash)
 }
 

@@ -152,7 +152,11 @@ pub(super) fn load(path: &Path) -> miette::Result<Projection> {
     let text = fs::read_to_string(path)
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot read the projection file {name}"))?;
-    parse(&text, &name).map_err(|error| Report::new(*error))
+    let mut projection = parse(&text, &name).map_err(|error| Report::new(*error))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let read = |file: &str| fs::read_to_string(folder.join(file)).map_err(|error| error.to_string());
+    projection.read_schemas(read).map_err(|error| Report::new(*error))?;
+    Ok(projection)
 }
 
 fn sentence(report: &RebuildReport) -> String {

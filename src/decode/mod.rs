@@ -6,4 +6,5 @@ mod json;
 mod number;
 mod pretty;
 pub mod printable;
+pub mod schema;
 mod string;

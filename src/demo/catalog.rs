@@ -302,7 +302,8 @@ impl Loader<'_> {
         let mut out: Vec<Projection> = Vec::new();
         for projection in &manifest.projections {
             let file = projection.file.get_ref();
-            let parsed = parse(&self.folder.read(file)?, &self.folder.name_of(file))?;
+            let mut parsed = parse(&self.folder.read(file)?, &self.folder.name_of(file))?;
+            parsed.read_schemas(|schema| self.folder.read(schema).map_err(|error| error.to_string()))?;
             if let Some(topic) = parsed
                 .topics
                 .iter()

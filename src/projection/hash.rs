@@ -65,6 +65,27 @@ impl Hasher {
     }
 }
 
+/// The hash of a file together with those of the schemas that it names. How a schema is spaced makes no difference.
+pub(super) fn with_schemas<'s>(file: &str, schemas: impl Iterator<Item = (&'s str, &'s str)>) -> String {
+    let mut whole = Sha256::new();
+    let mut any = false;
+    part(&mut whole, b'f', file);
+    for (event, text) in schemas {
+        any = true;
+        part(&mut whole, b'e', event);
+        let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
+        part(
+            &mut whole,
+            b's',
+            &json.map_or_else(|| text.to_owned(), |json| json.to_string()),
+        );
+    }
+    if !any {
+        return file.to_owned();
+    }
+    whole.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A tagged, length-prefixed part, so that no two sequences of parts write the same bytes.
 fn part(hash: &mut Sha256, tag: u8, text: &str) {
     hash.update([tag]);

@@ -11,6 +11,7 @@ pub(super) const HEADERS: &[&str] = &[
     "type",
     "version",
     "history",
+    "schema",
     "upcast",
     "on",
     "invariant",

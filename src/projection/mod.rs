@@ -9,6 +9,7 @@ mod hash;
 mod header;
 mod name;
 pub mod parse;
+mod schema;
 mod statement;
 mod token;
 
@@ -34,6 +35,8 @@ pub struct Projection {
     pub version: Option<usize>,
     /// The statements before the first handler: tables and indexes.
     pub schema: Vec<Statement>,
+    /// The JSON Schemas that events are held against, in file order.
+    pub schemas: Vec<TypeSchema>,
     /// What is done to old events before a handler sees them.
     pub upcasts: Vec<Upcast>,
     /// The handlers in file order.
@@ -65,6 +68,21 @@ pub enum On {
     Other,
     /// Records with a null value.
     Tombstone,
+}
+
+/// The JSON Schema of the events of one type.
+#[derive(Debug, Clone)]
+pub struct TypeSchema {
+    /// The type.
+    pub event: String,
+    /// The schema's file, as it is written: beside the projection's.
+    pub file: String,
+    /// The line of its `-- schema:` header, from 1.
+    pub line: usize,
+    /// Where its header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// What the file says; `None` before [`Projection::read_schemas`].
+    pub text: Option<Arc<str>>,
 }
 
 /// A SELECT that gives the value of an old event as it would be written today.

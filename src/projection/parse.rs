@@ -14,7 +14,10 @@ use crate::decode::fields::FieldPath;
 use super::error::ProjectionError;
 use super::header::{HEADERS, Header, Item, LATER, items, nearest};
 use super::token::{Token, tokens};
-use super::{Binding, Emit, Handler, Invariant, On, Projection, Statement, Test, Upcast, check, hash, name, statement};
+use super::{
+    Binding, Emit, Handler, Invariant, On, Projection, Statement, Test, TypeSchema, Upcast, check, hash, name,
+    statement,
+};
 
 type Result<T> = std::result::Result<T, Box<ProjectionError>>;
 
@@ -34,6 +37,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         type_path: None,
         version: None,
         history: None,
+        schemas: Vec::new(),
         section: Section::Tables,
         schema: Vec::new(),
         handlers: Vec::new(),
@@ -119,6 +123,7 @@ struct Parser<'a> {
     type_path: Option<Range<usize>>,
     version: Option<(usize, Range<usize>)>,
     history: Option<(bool, Range<usize>)>,
+    schemas: Vec<TypeSchema>,
     section: Section,
     schema: Vec<Statement>,
     handlers: Vec<Handler>,
@@ -158,8 +163,10 @@ impl Parser<'_> {
             "upcast" => return self.upcast(header),
             "invariant" => return self.invariant(header),
             "emit" => return self.emit(header),
-            "projection" | "topic" | "type" | "version" | "history" if self.section == Section::Tables => return Ok(()),
-            "projection" | "topic" | "type" | "version" | "history" => {
+            "projection" | "topic" | "type" | "version" | "history" | "schema" if self.section == Section::Tables => {
+                return Ok(());
+            }
+            "projection" | "topic" | "type" | "version" | "history" | "schema" => {
                 let label = match self.section {
                     Section::Select(clause) => format!("below {clause}"),
                     _ => "below a handler".to_owned(),
@@ -365,7 +372,8 @@ impl Parser<'_> {
         let typed = self.handlers.iter().find(|handler| matches!(handler.on, On::Type(_)));
         let typed = typed
             .map(|handler| &handler.span)
-            .or(self.upcasts.first().map(|upcast| &upcast.span));
+            .or(self.upcasts.first().map(|upcast| &upcast.span))
+            .or(self.schemas.first().map(|schema| &schema.span));
         if let (None, Some(span)) = (&self.type_path, typed) {
             return Err(self
                 .error(
@@ -382,6 +390,7 @@ impl Parser<'_> {
                 .with_help("write what an event does to the tables: `-- on: TYPE` and an INSERT, UPDATE, DELETE or REPLACE below it"));
         }
         self.check_emits()?;
+        self.check_schemas()?;
         let mut topics: Vec<String> = self.topics.into_iter().map(|(topic, _)| topic).collect();
         let type_path = self.fields.first().cloned().unwrap_or(FieldPath(Vec::new()));
         topics.sort();
@@ -395,6 +404,7 @@ impl Parser<'_> {
             type_path,
             version,
             history: self.history.is_some_and(|(on, _)| on),
+            schemas: self.schemas,
             schema: self.schema,
             upcasts: self.upcasts,
             invariants: self.invariants,

@@ -189,7 +189,16 @@ impl<'c> Applier<'c> {
     fn event(&mut self, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> Result<Outcome, ReadModelError> {
         let definition = self.definition;
         let program = match text_of(slots.first()) {
-            Some(event) => definition.program(&event),
+            Some(event) => {
+                let program = definition.program(&event);
+                if definition.has_schemas()
+                    && program.is_some()
+                    && let Some(poison) = self.breach(record, &event)
+                {
+                    return Ok(Outcome::Poison(poison));
+                }
+                program
+            }
             None => match definition.other() {
                 Some(other) => Some(other),
                 None => {
@@ -200,6 +209,25 @@ impl<'c> Applier<'c> {
             },
         };
         self.run(program, record, slots)
+    }
+
+    /// What the schema of its type has against an event.
+    fn breach(&self, record: &RecordRef<'_>, event: &str) -> Option<Poison> {
+        let of = self.definition.schema_of(event)?;
+        let breach = of.schema.check(record.value?).err()?;
+        let at = match breach.pointer.as_str() {
+            "" => String::new(),
+            pointer => format!(" at {pointer}"),
+        };
+        let more = match breach.more {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        Some(Poison {
+            kind: PoisonKind::Schema,
+            reason: format!("breaks the schema {}{at}: {}{more}", of.file, breach.reason),
+            line: Some(of.line),
+        })
     }
 
     fn run(

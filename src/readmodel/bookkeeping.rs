@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::projection::TypeSchema;
 use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartition};
 
 use super::apply::PoisonKind;
@@ -60,6 +61,10 @@ CREATE TABLE _foldlog_dead_letter (
   line      INTEGER,
   state     TEXT NOT NULL
 ) STRICT;
+CREATE TABLE _foldlog_schema (
+  file TEXT PRIMARY KEY,
+  text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE INDEX _foldlog_dead_letter_kind ON _foldlog_dead_letter (state, kind);
 ";
 
@@ -298,6 +303,25 @@ pub(super) fn read_topics(connection: &Connection) -> rusqlite::Result<Vec<(Stri
 /// Reads the text of the file that the read model was built from.
 pub(super) fn read_source(connection: &Connection) -> rusqlite::Result<String> {
     connection.query_row("SELECT source FROM _foldlog_model", [], |row| row.get(0))
+}
+
+/// Writes the schemas that the file names, so that the read model can be replayed wherever they are by then.
+pub(super) fn write_schemas(connection: &Connection, schemas: &[TypeSchema]) -> rusqlite::Result<()> {
+    for schema in schemas {
+        connection.execute(
+            "INSERT OR IGNORE INTO _foldlog_schema VALUES (?, ?)",
+            params![schema.file, schema.text],
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads them: file and text.
+pub(super) fn read_schemas(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare("SELECT file, text FROM _foldlog_schema")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 /// Reads the dead letters in the order they were met, until `take` says that it has enough.

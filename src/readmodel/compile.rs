@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use crate::decode::fields::{FieldSet, Scalar};
+use crate::decode::schema::Schema;
 use crate::projection::error::ProjectionError;
 use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 
@@ -35,11 +36,20 @@ struct Inner {
     invariants: Vec<Step>,
     emits: Vec<EmitStep>,
     plan: Plan,
+    schemas: HashMap<String, TypeSchema>,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
     /// What each program is for, by its number.
     ons: Vec<On>,
+}
+
+/// What events of a type are held against.
+#[derive(Debug)]
+pub(super) struct TypeSchema {
+    pub(super) schema: Schema,
+    pub(super) file: String,
+    pub(super) line: usize,
 }
 
 /// A statement that makes a table, view or index.
@@ -149,6 +159,16 @@ impl Definition {
         own.or(self.0.other.as_ref())
     }
 
+    /// What an event of this type is held against.
+    pub(super) fn schema_of(&self, event: &str) -> Option<&TypeSchema> {
+        self.0.schemas.get(event)
+    }
+
+    /// Whether any type has a schema.
+    pub(super) fn has_schemas(&self) -> bool {
+        !self.0.schemas.is_empty()
+    }
+
     /// What is run for an event without a type.
     pub(super) fn other(&self) -> Option<&Program> {
         self.0.other.as_ref()
@@ -202,12 +222,26 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         invariants,
         emits,
         plan,
+        schemas: schemas(projection)?,
         by_type,
         other,
         tombstone,
         ons,
         projection: projection.clone(),
     })))
+}
+
+/// The schemas, which whoever read the file has read.
+fn schemas(projection: &Projection) -> Result<HashMap<String, TypeSchema>, Box<ProjectionError>> {
+    let compiled = |of: &crate::projection::TypeSchema| {
+        let text = of.text.as_deref().ok_or_else(|| "was not read".to_owned());
+        let schema = text.and_then(Schema::new).map_err(|why| {
+            projection.error_at(of.span.clone(), format!("the schema {}: {why}", of.file), "named here")
+        })?;
+        let (file, line) = (of.file.clone(), of.line);
+        Ok((of.event.clone(), TypeSchema { schema, file, line }))
+    };
+    projection.schemas.iter().map(compiled).collect()
 }
 
 type Programs = (HashMap<String, Program>, Option<Program>, Option<Program>, Vec<On>);

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::projection::Projection;
+use crate::projection::error::ProjectionError;
 use crate::projection::parse::parse;
 use crate::record::{Position, Timestamp, TopicPartition};
 
@@ -309,6 +311,32 @@ impl Store {
         let connection = open_read_only(&self.current(name)?.path)?;
         bookkeeping::read_source(&connection)
             .map_err(|error| ReadModelError::sqlite("cannot read the definition", error))
+    }
+
+    /// The projection that a read model was built from, with its schemas.
+    pub fn projection(&self, name: &str) -> Result<Result<Projection, Box<ProjectionError>>, ReadModelError> {
+        let path = self.current(name)?.path;
+        let connection = open_read_only(&path)?;
+        let read = || -> rusqlite::Result<_> {
+            let info = bookkeeping::read_info(&connection)?;
+            let file = info.map_or_else(String::new, |info| info.file);
+            Ok((
+                file,
+                bookkeeping::read_source(&connection)?,
+                bookkeeping::read_schemas(&connection)?,
+            ))
+        };
+        let (file, source, schemas) =
+            read().map_err(|error| ReadModelError::sqlite("cannot read the definition", error))?;
+        Ok(parse(&source, &file).and_then(|mut projection| {
+            projection.read_schemas(|wanted| {
+                let known = schemas.iter().find(|(file, _)| file == wanted);
+                known
+                    .map(|(_, text)| text.clone())
+                    .ok_or_else(|| "the read model does not have it".to_owned())
+            })?;
+            Ok(projection)
+        }))
     }
 
     /// The topics of a read model with the ids that they had when it was built.

@@ -614,6 +614,7 @@ pub(super) fn create(connection: &Connection, definition: &Definition, origin: &
     };
     bookkeeping::create(connection, &identity, now())?;
     decision::write_amendments(connection, &origin.amendments)?;
+    bookkeeping::write_schemas(connection, &projection.schemas)?;
     bookkeeping::write_topics(connection, &origin.topics)
 }
 

@@ -2,7 +2,6 @@
 
 use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan, Reader};
-use crate::projection::parse::parse;
 use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::latest::Latest;
 use crate::readmodel::scratch::{Effect, Scratch};
@@ -85,7 +84,7 @@ impl Past {
         control: &Control,
     ) -> Result<Self, ReplayError> {
         let info = store.info(name)?;
-        let definition = compile(&parse(&store.source(name)?, &info.file)?)?;
+        let definition = compile(&store.projection(name)??)?;
         let (mut log, ranges) = ask(client, definition.projection().topics.clone(), moment, control)?;
         // Those that the read model in use was folded with, whatever was decided since.
         log.amendments = store.amendments(name)?;

@@ -10,7 +10,6 @@ use std::process::Command;
 use crate::broker::client::Client;
 use crate::broker::reader::Range;
 use crate::projection::Projection;
-use crate::projection::parse::parse;
 use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::decision::{Amendments, Choice, Decision, RecordPlace};
 use crate::readmodel::store::{DeadLetter, LetterState, ReadModelInfo, State, Store};
@@ -104,7 +103,7 @@ impl Plan {
     pub(super) fn new(store: &Store, request: &Request) -> Result<Self, ReplayError> {
         let name = &request.name;
         let info = store.info(name)?;
-        let built = parse(&store.source(name)?, &info.file)?;
+        let built = store.projection(name)??;
         let changed = request.projection.as_ref().filter(|now| now.hash != info.hash);
         let definition = compile(changed.unwrap_or(&built))?;
         let topics = store.topics(name)?;

@@ -582,3 +582,103 @@ fn a_rebuild_onto_a_full_disk_says_so_and_leaves_the_old_read_model() {
 
     assert_eq!(rebuild(&store).unwrap().info.counts.applied, 20_000);
 }
+
+/// A schema, of the form that upcasts give events, in a projection that has every kind of poison.
+const HELD_AGAINST: &str = "-- projection: accounts
+-- topic: events
+-- topic: more
+-- type: $.type
+-- version: $.v
+-- schema: In in.json
+
+CREATE TABLE account (id TEXT PRIMARY KEY, amount INTEGER NOT NULL CHECK (amount < 100)) STRICT;
+
+-- upcast: In v1
+SELECT json_set(@value, '$.v', 2, '$.amount', json(:cents));
+
+-- on: In
+INSERT INTO account VALUES (:id, :amount) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount;
+";
+
+#[test]
+fn what_is_wrong_with_a_record_is_told_apart() {
+    use crate::readmodel::apply::PoisonKind;
+    let mut projection = parse(HELD_AGAINST, "accounts.sql").unwrap();
+    let schema =
+        r#"{"type": "object", "required": ["id"], "properties": {"amount": {"type": "integer", "minimum": 0}}}"#;
+    let error = compile(&projection).unwrap_err();
+    assert!(
+        error.to_string().contains("the schema in.json: was not read"),
+        "{error}"
+    );
+    projection.read_schemas(|_| Ok(schema.to_owned())).unwrap();
+    let definition = compile(&projection).unwrap();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for value in [
+        r#"{"type": "In", "id": "a", "amount": 1}"#,
+        r#"{"type": "In", "v": 1, "id": "a", "cents": 2}"#,
+        r#"{"type": "In", "id": "a", "amount": -1}"#,
+        r#"{"type": "In", "v": 1, "id": "a", "cents": "\"many\""}"#,
+        r#"{"type": "In", "amount": 1}"#,
+        r#"{"type": "In", "v": 1, "id": "a", "cents": "{"}"#,
+        r#"{"type": "In", "id": "b", "amount": 100}"#,
+        r#"{"type": "In", "#,
+        r#"{"id": "a"}"#,
+        r#"{"type": "Out", "amount": "any"}"#,
+    ] {
+        log.push("events", 0, 1, Some(value));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), "lab").unwrap();
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[3]));
+    let report = build(
+        &store,
+        &definition,
+        &log.log().origin(),
+        &log.ranges(),
+        open,
+        true,
+        &mut control(),
+    );
+    let info = report.unwrap().info;
+    assert_eq!(
+        (info.counts.applied, info.counts.ignored, info.counts.skipped),
+        (2, 1, 7)
+    );
+    assert_eq!(
+        info.poison,
+        [
+            (PoisonKind::Body, 1),
+            (PoisonKind::Type, 1),
+            (PoisonKind::Upcast, 1),
+            (PoisonKind::Schema, 3),
+            (PoisonKind::Handler, 1)
+        ]
+    );
+    let letters = store.dead_letters("accounts", 100).unwrap();
+    let told: Vec<_> = letters
+        .iter()
+        .filter(|letter| letter.kind == PoisonKind::Schema)
+        .collect();
+    assert_eq!(
+        told.iter()
+            .map(|letter| (&*letter.reason, letter.line))
+            .collect::<Vec<_>>(),
+        [
+            (
+                "breaks the schema in.json at /amount: -1 is less than the minimum of 0",
+                Some(6)
+            ),
+            (
+                "breaks the schema in.json at /amount: \"many\" is not of type \"integer\"",
+                Some(6)
+            ),
+            ("breaks the schema in.json: \"id\" is a required property", Some(6)),
+        ]
+    );
+    // The read model has the schema, wherever its file is by then.
+    let again = store.projection("accounts").unwrap().unwrap();
+    assert_eq!(again.hash, projection.hash);
+    assert!(compile(&again).is_ok());
+}

@@ -2,7 +2,6 @@
 
 use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
-use crate::projection::parse::parse;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::record::{Position, TopicPartition};
 
@@ -46,7 +45,7 @@ pub fn standing(client: &Client, store: &Store, info: &ReadModelInfo) -> Result<
 /// Why the log is no longer the one that was folded.
 fn doubt(store: &Store, info: &ReadModelInfo, log: &Log) -> Result<Option<String>, ReplayError> {
     // The text that it was built from, not what the file says now: whether that changed is another question.
-    let Ok(mut projection) = parse(&store.source(&info.name)?, &info.file) else {
+    let Ok(mut projection) = store.projection(&info.name)? else {
         return Ok(None);
     };
     projection.hash.clone_from(&info.hash);

@@ -272,6 +272,50 @@ fn a_paused_follow_goes_on_by_itself_when_somebody_decides() {
 }
 
 #[test]
+fn a_record_that_breaks_its_schema_is_told_apart() {
+    let records = orders();
+    let text = records.each_ref().map(String::as_str);
+    let (shell, file) = shell(&[
+        text[0],
+        text[1],
+        "{\"topic\":\"orders\",\"value\":{\"type\":\"Other\"}}",
+    ]);
+    let with_schema = PROJECTION.replace("-- type: $.type\n", "-- type: $.type\n-- schema: Placed placed.json\n");
+    std::fs::write(&file, with_schema).unwrap();
+    let missing = shell.fails(&["rebuild", &file], "");
+    assert!(missing.contains("the schema placed.json cannot be read"), "{missing}");
+    let schema = shell.data.path().join("placed.json");
+    std::fs::write(
+        &schema,
+        r#"{"required": ["customer"], "properties": {"id": {"maxLength": 2}}}"#,
+    )
+    .unwrap();
+    shell.ok(&["rebuild", &file, "--skip-poison"], "");
+    let letters = json(&shell.ok(&["--json", "dead-letters", "order_view"], ""));
+    assert_eq!(
+        (letters.len(), &letters[0]["kind"], &letters[0]["line"]),
+        (1, &json!("schema"), &json!(4))
+    );
+    assert_eq!(
+        letters[0]["reason"],
+        "breaks the schema placed.json: \"customer\" is a required property"
+    );
+    let model = &json(&shell.ok(&["--json", "projections"], ""))[0];
+    assert_eq!(
+        (&model["poison"], &model["ignored"]),
+        (&json!({"schema": 1}), &json!(1))
+    );
+    let table = shell.ok(&["projections"], "");
+    assert!(table.contains("order_view: could not be applied: 1 schema"), "{table}");
+    // It is part of the definition; and the past has it, wherever the file is.
+    std::fs::write(&schema, r#"{"required": ["id"]}"#).unwrap();
+    assert_eq!(json(&shell.ok(&["--json", "projections"], ""))[0]["file_changed"], true);
+    std::fs::remove_file(&schema).unwrap();
+    let verified = shell.ok(&["verify", "order_view"], "");
+    assert!(verified.contains("is what its log says"), "{verified}");
+}
+
+#[test]
 fn a_mended_file_is_taken_by_retry_and_replay() {
     let (shell, file) = shell(&orders().each_ref().map(String::as_str));
     shell.ok(&["rebuild", &file, "--skip-poison"], "");

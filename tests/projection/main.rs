@@ -212,3 +212,38 @@ fn the_hash_is_of_what_decides_the_rows() {
         seen.push(hash);
     }
 }
+
+#[test]
+fn schemas_are_read_beside_the_file_and_are_part_of_the_hash() {
+    let text = PLAIN.replace("-- type: $.type\n", "-- type: $.type\n-- schema: A a.json\n");
+    let read = |schema: &str| {
+        let mut read = projection(&text, "p.sql");
+        let error = read.read_schemas(|file| {
+            assert_eq!(file, "a.json");
+            match schema {
+                "" => Err("no such file".to_owned()),
+                text => Ok(text.to_owned()),
+            }
+        });
+        error.map(|()| read.hash)
+    };
+    let one = read(r#"{"type": "object"}"#).unwrap();
+    assert_eq!(one, read("{\"type\":\n\"object\"}").unwrap());
+    assert_ne!(one, read(r#"{"type": "array"}"#).unwrap());
+    assert_ne!(one, projection(PLAIN, "p.sql").hash);
+    let mut plain = projection(PLAIN, "p.sql");
+    let hash = plain.hash.clone();
+    plain.read_schemas(|_| Err("nothing is read".to_owned())).unwrap();
+    assert_eq!(plain.hash, hash);
+    settings("bad").bind(|| {
+        insta::assert_snapshot!("schema_not_there", report(&read("").unwrap_err()));
+        insta::assert_snapshot!(
+            "schema_that_is_none",
+            report(&read(r#"{"type": "objekt"}"#).unwrap_err())
+        );
+        insta::assert_snapshot!(
+            "schema_that_refers_elsewhere",
+            report(&read(r#"{"$ref": "https://example.com/a.json"}"#).unwrap_err())
+        );
+    });
+}

@@ -1,8 +1,8 @@
 //! What a file says of itself as a whole: its name, its topics, and where an event's type and version stand.
 
 use crate::decode::fields::FieldPath;
-use crate::projection::header::{Header, Item};
-use crate::projection::{name, statement};
+use crate::projection::header::{Header, Item, nearest};
+use crate::projection::{On, TypeSchema, name, statement};
 
 use super::{DEEPEST, Parser, Result};
 
@@ -28,6 +28,7 @@ impl Parser<'_> {
                 "type" => self.type_path(header)?,
                 "version" => self.version_path(header)?,
                 "history" => self.history(header)?,
+                "schema" => self.schema(header)?,
                 _ => {}
             }
         }
@@ -135,6 +136,69 @@ impl Parser<'_> {
         };
         self.history = Some((on, header.value_span.clone()));
         Ok(())
+    }
+
+    fn schema(&mut self, header: &Header) -> Result<()> {
+        let named = header.value.rsplit_once(char::is_whitespace).and_then(|(event, file)| {
+            let event = event.trim_end();
+            let plain = || Some(event.to_owned()).filter(|event| !event.is_empty());
+            let event = match event.starts_with('"') {
+                true => serde_json::from_str(event).ok(),
+                false => plain(),
+            };
+            Some((event?, file.to_owned()))
+        });
+        let Some((event, file)) = named else {
+            return Err(self
+                .error(header.value_span.clone(), "a schema is for a type and stands in a file", "one of them is missing")
+                .with_help("write the type and then the file, from this one's folder: `-- schema: Deposited schemas/deposited.json`"));
+        };
+        if let Some(first) = self.schemas.iter().find(|schema| schema.event == event) {
+            return Err(self
+                .error(
+                    header.span.clone(),
+                    format!("the type `{event}` has two schemas"),
+                    "again",
+                )
+                .also(first.span.clone(), "the first"));
+        }
+        self.schemas.push(TypeSchema {
+            event,
+            file,
+            line: self.line(header.span.start),
+            span: header.span.start..header.value_span.end,
+            text: None,
+        });
+        Ok(())
+    }
+
+    /// A schema of a type that no handler is for would hold nothing against anything.
+    pub(super) fn check_schemas(&self) -> Result<()> {
+        let is_handled = |event: &str| {
+            self.handlers.iter().any(|handler| match &handler.on {
+                On::Type(of) => of == event,
+                On::Other => true,
+                On::Tombstone => false,
+            })
+        };
+        let Some(schema) = self.schemas.iter().find(|schema| !is_handled(&schema.event)) else {
+            return Ok(());
+        };
+        let message = format!("no handler is for the type `{}`, which has a schema", schema.event);
+        let types = self.handlers.iter().filter_map(|handler| match &handler.on {
+            On::Type(of) => Some(of.as_str()),
+            On::Other | On::Tombstone => None,
+        });
+        let help = match nearest(&schema.event, types) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => {
+                "an event that no handler is for is ignored, whatever it holds: take the schema out, or add a handler"
+                    .to_owned()
+            }
+        };
+        Err(self
+            .error(schema.span.clone(), message, "its events are ignored")
+            .with_help(help))
     }
 
     fn path(&self, header: &Header, label: &str, examples: &str) -> Result<FieldPath> {

@@ -35,7 +35,13 @@ pub(super) fn load(file: &str, demos: &Catalog) -> Result<Projection, Failure> {
         return Ok(projection.clone());
     }
     let source = fs::read_to_string(file).map_err(|error| Failure::new(format!("{file}: {error}")))?;
-    parse::parse(&source, file).map_err(|error| Failure::new(report(&error)))
+    let mut projection = parse::parse(&source, file).map_err(|error| Failure::new(report(&error)))?;
+    let folder = Path::new(file).parent().unwrap_or(Path::new("."));
+    let read = |schema: &str| fs::read_to_string(folder.join(schema)).map_err(|error| error.to_string());
+    projection
+        .read_schemas(read)
+        .map_err(|error| Failure::new(report(&error)))?;
+    Ok(projection)
 }
 
 /// An error of a projection file with the line under it and the way to mend it.

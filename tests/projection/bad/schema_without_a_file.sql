@@ -1,0 +1,9 @@
+-- projection: p
+-- topic: a
+-- type: $.type
+-- schema: a.json
+
+CREATE TABLE t (id TEXT PRIMARY KEY);
+
+-- on: A
+INSERT INTO t VALUES (:id);
