@@ -228,6 +228,15 @@ fn main() {
         .wait_for("3,100 of 5,004");
     studio.keys("e").wait_gone("3,100 of 5,004").wait_for("at this moment");
     save(&studio, "time");
+    studio.keys("\t\tllB").wait_for("› blame").wait_for("newest first");
+    save(&studio, "blame");
+    studio
+        .keys("\x1b")
+        .wait_for("› time")
+        .keys("-")
+        .wait_for("› what if")
+        .wait_for("alike");
+    save(&studio, "what-if");
     studio.keys("q");
     assert!(studio.wait_exit().success(), "the studio ends well");
 }

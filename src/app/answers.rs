@@ -20,6 +20,11 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 ask_demo(model, &id, fx);
             }
         }
+        Event::Attached(attached) => {
+            if let Some(cluster) = &mut model.cluster.value {
+                cluster.attached = attached;
+            }
+        }
         Event::Topics(rows, at) if model.topics.remote.expects(id) => topics::answer(model, rows, at, fx),
         Event::TopicConfig(config) if model.topics.config.expects(id) => model.topics.config.answer(config),
         Event::Page(page) if model.records.as_ref().is_some_and(|r| r.page.expects(id)) => {

@@ -313,6 +313,8 @@ pub enum Job {
 pub enum Event {
     /// The cluster answers.
     Connected(ClusterView),
+    /// Whether another process runs the embedded broker now: who ran it may have ended, and this one taken over.
+    Attached(bool),
     /// The topics, and when they were asked for.
     Topics(Vec<TopicRow>, Timestamp),
     /// A topic's configuration.

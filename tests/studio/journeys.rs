@@ -310,6 +310,18 @@ fn a_signal_ends_it_and_the_terminal_is_put_back() {
 }
 
 #[test]
+fn whoever_takes_the_broker_over_is_attached_no_longer() {
+    let place = Place::new();
+    let broker = Embedded::open(&place.data(), None).unwrap();
+    assert!(broker.is_owner());
+    let mut t = place.studio(100, 24);
+    t.wait_for("run the first demo").wait_for("attached");
+    drop(broker);
+    t.wait_gone("attached").wait_for("●").keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
 fn a_panic_ends_it_and_the_terminal_is_put_back() {
     let place = Place::new();
     let mut t = place.studio(80, 60);

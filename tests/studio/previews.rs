@@ -6,6 +6,7 @@ use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::Screen;
 use foldlog::app::place::Place;
 use foldlog::readmodel::decision::Choice;
+use foldlog::readmodel::outbox::Emitted;
 use foldlog::record::Timestamp;
 use foldlog::ui::sample::NOW;
 
@@ -214,6 +215,23 @@ fn screens() {
         say(&mut s, "old", false);
         say(&mut s, "new", true);
         shot("preview_building", &s);
+    }
+}
+
+#[test]
+fn what_waits_to_be_published_is_said_with_the_reason() {
+    let mut s = Studio::new((120, 40), Fake::default()).started();
+    if let Ok(rows) = &mut s.world.projections {
+        rows[0].built.as_mut().unwrap().emitted = Some(Emitted {
+            published: 12_345,
+            waiting: 7,
+            trouble: Some("overdrafts: not authorized".into()),
+            ..Emitted::default()
+        });
+    }
+    s.keys("2<c-r>");
+    for said in ["published 12,345", "waiting   7", "overdrafts: not authorized"] {
+        assert!(s.text().contains(said), "{said}: {}", s.text());
     }
 }
 

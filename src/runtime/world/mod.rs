@@ -113,6 +113,9 @@ impl Studio {
     fn topics(&self, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
         let at = now();
+        if let Some(embedded) = &link.embedded {
+            out.send(Event::Attached(!embedded.is_owner()));
+        }
         let mut rows = Vec::new();
         for topic in link.client.topics().map_err(failure)? {
             if out.cancelled() {

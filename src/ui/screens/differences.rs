@@ -73,7 +73,7 @@ fn notes(state: &Differences, found: &Found) -> Vec<String> {
         (_, true) => format!("the first {} of {}", format::count(MOST as u64), format::count(all)),
         _ => format::count(all),
     };
-    vec![count]
+    vec![count, format::count(all)]
 }
 
 /// A sign for who has the row, as a diff has it.

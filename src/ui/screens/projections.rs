@@ -7,6 +7,7 @@ use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::projections::work;
 use crate::app::work::{Kind, Work};
+use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{LetterState, State as Built};
 use crate::replay::progress::Phase;
 
@@ -229,6 +230,12 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     if let Built::Paused { reason } = &info.state {
         paused(lines, projection, reason);
     }
+    if info.decisions > 0 {
+        lines.field("decided", format::counted(info.decisions, "record"), Role::Number);
+    }
+    if let Some(emitted) = &info.emitted {
+        emits(lines, emitted);
+    }
     if !info.broken.is_empty() {
         lines.heading("Invariants that do not hold");
         for broken in &info.broken {
@@ -248,6 +255,27 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
             })
             .collect();
         lines.grid(&["partition", "next offset"], &rows, u16::MAX, &[]);
+    }
+}
+
+/// What it publishes, what waits for that, and why.
+fn emits<'a>(lines: &mut Lines<'a>, emitted: &'a Emitted) {
+    lines.heading("Emits");
+    lines.field("published", format::count(emitted.published), Role::Number);
+    let role = if emitted.waiting > 0 {
+        Role::Warning
+    } else {
+        Role::Number
+    };
+    lines.field("waiting", format::count(emitted.waiting), role);
+    if let Some(trouble) = &emitted.trouble {
+        lines.text(trouble, Role::Bad);
+    } else if emitted.waiting > 0 {
+        lines.text("f publishes them as it follows", Role::Muted);
+    }
+    if emitted.refused > 0 {
+        lines.field("refused", format::count(emitted.refused), Role::Bad);
+        lines.text(emitted.reason.as_deref().unwrap_or_default(), Role::Bad);
     }
 }
 
