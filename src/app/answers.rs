@@ -70,7 +70,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 let name = work.name.clone();
                 work.advance(progress, model.now);
                 for notice in new {
-                    model.tell(Level::Warning, format!("{name}: {notice}"));
+                    model.tell_notice(&name, &notice);
                 }
                 projections::advance(model);
             }

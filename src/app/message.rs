@@ -32,6 +32,8 @@ pub enum Message {
     Paste(String),
     /// The mouse did something at this column and row.
     Mouse(Mouse, u16, u16),
+    /// The editor was left, with this text, or could not be opened.
+    Edited(Result<String, String>),
     /// The terminal has this many columns and rows.
     Resize(u16, u16),
     /// It is this time; comes about once a second.
@@ -53,6 +55,8 @@ pub enum Effect {
     Cancel(TaskId),
     /// Put text on the clipboard of the terminal's user.
     Copy(String),
+    /// Open the user's editor on a text; what comes of it is told.
+    Edit(String),
     /// End the studio.
     Quit,
     /// Break on purpose, so that a test sees what becomes of the terminal.

@@ -240,6 +240,12 @@ impl Model {
         self.note(Level::Error, line, failure.full.clone());
     }
 
+    /// Tells the user what a replay says of a projection; what follows its first line is advice that the messages show.
+    pub fn tell_notice(&mut self, name: &str, notice: &str) {
+        let first = notice.lines().next().unwrap_or_default();
+        self.note(Level::Warning, format!("{name}: {first}"), notice.to_owned());
+    }
+
     fn note(&mut self, level: Level, line: String, full: String) {
         let note = Note {
             at: self.now,

@@ -56,6 +56,11 @@ impl PromptKind {
         }
     }
 
+    /// Whether an editor can be opened on it.
+    pub fn takes_editor(self) -> bool {
+        matches!(self, Self::Mend | Self::Instead)
+    }
+
     /// What may be typed, shown while the line is empty.
     pub fn example(self) -> &'static str {
         match self {

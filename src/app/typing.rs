@@ -98,6 +98,9 @@ fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, fx: &mut Vec<Effe
             return;
         }
         Code::Up | Code::Down if prompt.kind == PromptKind::Sql => recall(model, &mut prompt, key.code),
+        Code::Char('o') if key.ctrl && prompt.kind.takes_editor() => {
+            fx.push(Effect::Edit(prompt.input.value().to_owned()));
+        }
         _ => {
             if edit(&mut prompt.input, key) {
                 prompt.error = None;
@@ -106,6 +109,20 @@ fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, fx: &mut Vec<Effe
         }
     }
     model.overlay = Some(Overlay::Prompt(prompt));
+}
+
+/// Takes what came of the editor into the line; Enter then says that it is meant.
+pub(super) fn edited(model: &mut Model, outcome: Result<String, String>) {
+    let Some(Overlay::Prompt(prompt)) = &mut model.overlay else {
+        return;
+    };
+    match outcome {
+        Ok(text) => {
+            prompt.error = differences::said(&text).err();
+            prompt.input = differences::one_line(Some(text.trim().as_bytes())).into();
+        }
+        Err(why) => prompt.error = Some(why),
+    }
 }
 
 /// A filter works while it is typed.

@@ -28,6 +28,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Start => connect(model, &mut fx),
         Message::Key(key) => press(model, key, &mut fx),
+        Message::Edited(outcome) => typing::edited(model, outcome),
         Message::Paste(text) => typing::pasted(model, &text, &mut fx),
         Message::Mouse(mouse, x, y) => motion::mouse(model, mouse, x, y, &mut fx),
         Message::Resize(width, height) => model.size = (width, height),

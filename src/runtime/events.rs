@@ -18,6 +18,7 @@ use crate::app::update::update;
 use crate::record::Timestamp;
 use crate::ui::theme::Theme;
 
+use super::editor;
 use super::tasks::Tasks;
 use super::terminal::Screen;
 use super::{Exit, Signals, now};
@@ -50,8 +51,16 @@ pub(super) async fn run(
         }
         let effects = update(&mut model, message);
         dirty = true;
-        if let Some(exit) = carry_out(effects, screen, &mut tasks)? {
-            break Ok(exit);
+        match carry_out(effects, screen, &mut tasks)? {
+            Some(Done::Exit(exit)) => break Ok(exit),
+            Some(Done::Edit(text)) => {
+                // Two that read the same keys would each get half of them.
+                drop(input);
+                message = Message::Edited(screen.lend(|| editor::edit(&text))?);
+                input = EventStream::new();
+                continue;
+            }
+            None => {}
         }
         // Waits for the next message, drawing what changed meanwhile when its time has come.
         message = loop {
@@ -101,19 +110,27 @@ enum Next {
     Exit(Exit),
 }
 
-fn carry_out(effects: Vec<Effect>, screen: &mut Screen, tasks: &mut Tasks) -> io::Result<Option<Exit>> {
+/// What the loop itself has to do after the effects.
+enum Done {
+    Exit(Exit),
+    Edit(String),
+}
+
+fn carry_out(effects: Vec<Effect>, screen: &mut Screen, tasks: &mut Tasks) -> io::Result<Option<Done>> {
+    let mut edit = None;
     for effect in effects {
         match effect {
             Effect::Start(id, job) => tasks.start(id, job),
             Effect::Cancel(id) => tasks.cancel(id),
             Effect::Copy(text) => screen.copy(&text)?,
-            Effect::Quit => return Ok(Some(Exit::Quit)),
+            Effect::Edit(text) => edit = Some(Done::Edit(text)),
+            Effect::Quit => return Ok(Some(Done::Exit(Exit::Quit))),
             #[cfg(debug_assertions)]
             #[allow(clippy::panic, reason = "asked for, to see that the terminal is put back")]
             Effect::Panic => panic!("asked for by the command `debug panic`"),
         }
     }
-    Ok(None)
+    Ok(edit)
 }
 
 fn draw(screen: &mut Screen, model: &mut Model, theme: Theme) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The terminal, the event loop, and the tasks that effects become.
 
 mod clipboard;
+mod editor;
 mod events;
 mod tasks;
 mod terminal;

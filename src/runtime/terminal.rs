@@ -40,13 +40,7 @@ impl Screen {
             taken,
             terminal: Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())))?,
         };
-        execute!(
-            io::stdout(),
-            EnterAlternateScreen,
-            EnableMouseCapture,
-            EnableBracketedPaste,
-            cursor::Hide
-        )?;
+        take()?;
         Ok(screen)
     }
 
@@ -65,12 +59,34 @@ impl Screen {
         Ok(layout)
     }
 
+    /// Lends the terminal to another program, and takes it again; the next frame is drawn whole.
+    pub(super) fn lend<T>(&mut self, program: impl FnOnce() -> T) -> io::Result<T> {
+        self.taken.put_back();
+        let out = program();
+        enable_raw_mode()?;
+        self.taken.0.store(true, Ordering::SeqCst);
+        take()?;
+        self.terminal.clear()?;
+        Ok(out)
+    }
+
     /// Puts text on the clipboard of whoever sits at the terminal, over SSH as well.
     pub(super) fn copy(&mut self, text: &str) -> io::Result<()> {
         let out = self.terminal.backend_mut();
         out.write_all(clipboard::osc52(text).as_bytes())?;
         out.flush()
     }
+}
+
+/// What the studio wants of a terminal.
+fn take() -> io::Result<()> {
+    execute!(
+        io::stdout(),
+        EnterAlternateScreen,
+        EnableMouseCapture,
+        EnableBracketedPaste,
+        cursor::Hide
+    )
 }
 
 impl Drop for Screen {

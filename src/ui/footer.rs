@@ -139,6 +139,7 @@ fn draw_prompt(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, prompt: &Prom
     let note = match (&prompt.error, prompt.kind) {
         (Some(error), _) => error.clone(),
         (None, PromptKind::Filter) => matched(model),
+        (None, kind) if kind.takes_editor() => "⏎ go  ^O editor  esc leave".into(),
         _ => "⏎ go  esc leave".into(),
     };
     let role = if prompt.error.is_some() { Role::Bad } else { Role::Muted };

@@ -148,6 +148,31 @@ fn a_record_is_thought_away_for_the_read_model_that_folds_its_topic() {
     );
 }
 
+#[test]
+fn an_editor_is_opened_on_what_the_event_says_and_enter_says_that_it_is_meant() {
+    let mut s = started();
+    s.keys("2T,,=");
+    s.keys("<c-o>");
+    let text = s.effects.iter().find_map(|effect| match effect {
+        Effect::Edit(text) => Some(text.clone()),
+        _ => None,
+    });
+    assert!(text.unwrap().contains("\"amount\":100"));
+    s.send(Message::Edited(Err("neither $VISUAL nor $EDITOR is set".into())));
+    assert!(s.text().contains("neither $VISUAL"), "{}", s.text());
+    s.send(Message::Edited(Ok("{\n  \"type\": \"Renamed\"\n}\n".into())));
+    assert!(!s.asked.iter().any(|(_, job)| asks(job)), "not before Enter");
+    s.keys("<enter>");
+    let Question::WhatIf(thought) = question(&s) else {
+        panic!("{:?}", question(&s))
+    };
+    assert_eq!(thought.instead.as_deref(), Some("{ \"type\": \"Renamed\" }"));
+    // Where a line is no value, no editor is opened.
+    s.effects.clear();
+    s.keys("<esc>t<c-o>");
+    assert!(!s.effects.iter().any(|effect| matches!(effect, Effect::Edit(_))));
+}
+
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
 
 fn shots(name: &str, keys: &str, hold: fn(&Job) -> bool, world: fn() -> Fake) {

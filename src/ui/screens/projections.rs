@@ -189,7 +189,8 @@ fn progress(lines: &mut Lines<'_>, work: &Work) {
         counts(lines, &p.counts);
     }
     for notice in p.notices.iter() {
-        lines.owned(notice.clone(), Role::Warning);
+        let first = notice.lines().next().unwrap_or_default();
+        lines.owned(first.to_owned(), Role::Warning);
     }
 }
 

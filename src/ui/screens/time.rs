@@ -8,7 +8,7 @@ use crate::app::moment::{Applied, Go, Moment, Outcome};
 use crate::app::screens::time::Time;
 use crate::replay::step::Goal;
 
-use super::super::canvas::{Canvas, area_of, cut};
+use super::super::canvas::{Canvas, area_of, cut, note_fits};
 use super::super::format;
 use super::super::list;
 use super::super::printable::one_line;
@@ -139,7 +139,11 @@ fn going(time: &Time) -> String {
 }
 
 fn draw_event(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, moment: &Moment) -> Viewport {
-    let inner = canvas.pane(rect, "event", &going(time), list::focused(model, Pane::List));
+    let how_far = how_far(time).unwrap_or_default();
+    let note = Some(going(time))
+        .filter(|note| note_fits(rect, "event", note))
+        .unwrap_or(how_far);
+    let inner = canvas.pane(rect, "event", &note, list::focused(model, Pane::List));
     match &moment.event {
         Some(event) => {
             let lines = event_lines(canvas, model, event, inner.width);
