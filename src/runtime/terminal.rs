@@ -8,8 +8,8 @@ use std::thread;
 
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
@@ -38,7 +38,7 @@ impl Screen {
         // From here on the terminal is put back by dropping, even when one of the next steps fails.
         let screen = Self {
             taken,
-            terminal: Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())))?,
+            terminal: fresh()?,
         };
         take()?;
         Ok(screen)
@@ -66,7 +66,9 @@ impl Screen {
         enable_raw_mode()?;
         self.taken.0.store(true, Ordering::SeqCst);
         take()?;
-        self.terminal.clear()?;
+        // A terminal that knows of no frame yet draws the next one whole; to be cleared it would ask where the cursor is.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.terminal = fresh()?;
         Ok(out)
     }
 
@@ -76,6 +78,10 @@ impl Screen {
         out.write_all(clipboard::osc52(text).as_bytes())?;
         out.flush()
     }
+}
+
+fn fresh() -> io::Result<Terminal<CrosstermBackend<BufWriter<Stdout>>>> {
+    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout())))
 }
 
 /// What the studio wants of a terminal.

@@ -172,6 +172,10 @@ impl Studio {
                     (Some(Some(Until::Offsets(offsets))), Vec::new())
                 }
             },
+            Go::First(Goal::Condition(condition)) => {
+                let lasts = false;
+                (None, vec![Move::First { condition, lasts }])
+            }
             Go::First(goal) => (Some(Some(Until::Position(Position::new()))), vec![Move::Forward(goal)]),
             Go::Forward(goal) => (None, vec![Move::Forward(goal)]),
             Go::Back(goal) => (None, vec![Move::Back(goal)]),
