@@ -69,7 +69,8 @@ pub(super) fn sentence(info: &ReadModelInfo) -> String {
         text += &format!("; {} of them are held", show::count(info.counts.held));
     }
     if info.decisions > 0 {
-        text += &format!("; {} amend the log", show::counted(info.decisions, "decision"));
+        let s = if info.decisions == 1 { "s" } else { "" };
+        text += &format!("; {} amend{s} the log", show::counted(info.decisions, "decision"));
     }
     text
 }

@@ -55,8 +55,11 @@ impl PlaceArg {
                 ));
             }
             (None, topics) => {
+                let places = topics
+                    .iter()
+                    .map(|topic| format!("{topic}:{}:{}", self.partition, self.offset));
                 return Err(miette!(
-                    help = format!("write {}:{}:{}", topics.join("|"), self.partition, self.offset),
+                    help = format!("write {}", places.collect::<Vec<_>>().join(" or ")),
                     "{}:{} could be in any of its topics: {}",
                     self.partition,
                     self.offset,
