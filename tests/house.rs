@@ -81,6 +81,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ratatui", &["ui", "runtime"]),
     ("crossterm", &["runtime"]),
     ("clap", &["cli"]),
+    ("ureq", &["replay"]),
     ("tokio", &["broker", "replay", "demo", "runtime", "cli"]),
     ("tokio_util", &["broker", "replay", "demo", "runtime", "cli"]),
 ];

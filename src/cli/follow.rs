@@ -14,6 +14,7 @@ use crate::projection::parse::check_together;
 use crate::readmodel::compile::compile;
 use crate::readmodel::store::ReadModelInfo;
 use crate::replay::follow::{FollowOptions, Wait, follow, paused};
+use crate::replay::notify::Webhook;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::task::Task;
 
@@ -32,13 +33,19 @@ others go on. It waits until somebody decides about the record with `foldlog dea
 What a file's `-- emit:` clauses say is published for every event that is applied live, never for those that are applied \
 while it is built. Each record is published once, whenever this ends. A topic that is missing is created.
 
+Alerts of the file's `-- alert:` clauses that are raised and resolved by events that are applied live are said here, and told to \
+the webhook. It gets a POST of {id, projection, alert, state, key, row, position, time}, once more after a failure, with pauses of up to \
+five minutes, for a day; the id is also the header Idempotency-Key. An answer of 2xx is taken as success; any other 3xx or 4xx than 408, \
+409, 425 and 429 gives it up.
+
 Ends with Ctrl-C; started again, it goes on where it stopped.
 
 Examples:
   foldlog follow account_balance.sql
   foldlog follow projections/*.sql
   foldlog follow account_balance.sql --skip-poison
-  foldlog follow account_balance.sql --no-emit")]
+  foldlog follow account_balance.sql --no-emit
+  FOLDLOG_WEBHOOK=https://hooks.example.com/T0/B0 foldlog follow account_balance.sql")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
@@ -53,6 +60,12 @@ pub struct Args {
     /// End where a record cannot be applied, instead of waiting until somebody decides about it
     #[arg(long)]
     exit_when_paused: bool,
+    /// Post each alert that is raised or resolved live to this address, as JSON
+    #[arg(long, value_name = "URL", env = "FOLDLOG_WEBHOOK", hide_env_values = true)]
+    webhook: Option<String>,
+    /// A header that the webhook wants, as `Name: value`
+    #[arg(long, value_name = "HEADER", env = "FOLDLOG_WEBHOOK_HEADER", hide_env_values = true)]
+    webhook_header: Option<String>,
 }
 
 /// Runs it.
@@ -64,6 +77,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         compile(projection).map_err(|error| Report::new(*error))?;
     }
     let connection = context.connect()?;
+    let webhook = webhook(&args)?;
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
         .into_iter()
         .zip(&args.files)
@@ -75,6 +89,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             let options = FollowOptions {
                 skip_poison: args.skip_poison,
                 no_emit: args.no_emit,
+                webhook: webhook.clone(),
                 wait: (!args.exit_when_paused).then_some(wait),
             };
             let (client, store) = (connection.client.clone(), connection.store.clone());
@@ -117,6 +132,16 @@ fn paused_report(name: &str, reason: &str) -> Report {
         ),
         "{name} is paused: {text}"
     )
+}
+
+/// Where alerts are told. The environment is the better place for an address that is a secret: others see the command line.
+fn webhook(args: &Args) -> miette::Result<Option<Webhook>> {
+    let url = args.webhook.as_deref().filter(|url| !url.trim().is_empty());
+    let header = args
+        .webhook_header
+        .as_deref()
+        .filter(|header| !header.trim().is_empty());
+    url.map(|url| Webhook::new(url, header).into_diagnostic()).transpose()
 }
 
 /// Shows how far each is, until all have ended or somebody interrupts.

@@ -23,7 +23,13 @@ pub(super) fn init(data: &Path) {
     let Ok(file) = OpenOptions::new().create(true).append(true).open(&path) else {
         return;
     };
-    let filter = EnvFilter::try_from_env("FOLDLOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_from_env("FOLDLOG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // These write down addresses and headers, which are secrets in a webhook.
+    for quiet in ["ureq=off", "ureq_proto=off"] {
+        if let Ok(quiet) = quiet.parse() {
+            filter = filter.add_directive(quiet);
+        }
+    }
     // An error here means that a subscriber is set already, which then is the one that is wanted.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

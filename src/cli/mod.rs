@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand. Tables for people, JSON for programs, errors on stderr with what to do.
 
+pub mod alerts;
 pub mod at;
 pub mod blame;
 pub mod broker;
@@ -126,6 +127,8 @@ pub enum Command {
     Dump(dump::Args),
     /// List read models with position, lag, state and counts
     Projections(projections::Args),
+    /// List what the projections' alerts found
+    Alerts(alerts::Args),
     /// Show the records that a read model could not apply, each with the reason; retry, skip, edit or replay them
     DeadLetters(dead_letters::Args),
     /// List and run demos
@@ -169,6 +172,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Verify(args)) => verify::run(&context, args),
         Some(Command::Dump(args)) => dump::run(&context, args),
         Some(Command::Projections(args)) => projections::run(&context, args),
+        Some(Command::Alerts(args)) => alerts::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),
         Some(Command::Demo(args)) => demo::run(&context, args),
     }

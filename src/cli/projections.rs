@@ -179,6 +179,14 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
             show::counted(info.decisions, "decision")
         ));
     }
+    if let Some(notified) = info.notified.as_ref().filter(|notified| notified.trouble.is_some()) {
+        let trouble = notified.trouble.as_deref().unwrap_or("-");
+        reasons.push(format!(
+            "{} waiting to be told to the webhook, {} given up; the last reason: {trouble}",
+            show::counted(notified.waiting, "alert"),
+            show::count(notified.given_up)
+        ));
+    }
     reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {
         reasons.push(format!(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::decode::printable::{grouped, printable};
 use crate::readmodel::invariant::Broken;
+use crate::readmodel::notice::Notified;
 use crate::readmodel::outbox::Emitted;
 use crate::readmodel::query::Cell;
 use crate::readmodel::store::{ReadModelInfo, State};
@@ -135,8 +136,18 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "history": info.history.map(|history| json!({ "events": history.events, "bytes": history.bytes })),
         "poison": info.poison.iter().map(|(kind, count)| (kind.word(), count)).collect::<BTreeMap<_, _>>(),
         "decisions": info.decisions,
+        "notified": info.notified.as_ref().map(notified_json),
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
+    })
+}
+
+fn notified_json(notified: &Notified) -> Value {
+    json!({
+        "delivered": notified.delivered,
+        "waiting": notified.waiting,
+        "given_up": notified.given_up,
+        "trouble": notified.trouble,
     })
 }
 

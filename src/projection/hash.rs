@@ -33,6 +33,10 @@ impl Hasher {
         part(&mut self.body, b'i', name);
     }
 
+    pub(super) fn alert(&mut self, name: &str) {
+        part(&mut self.body, b'a', name);
+    }
+
     pub(super) fn statement(&mut self, source: &str, tokens: &[Token]) {
         for token in tokens {
             part(&mut self.body, b't', token.text(source));

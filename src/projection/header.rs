@@ -16,6 +16,7 @@ pub(super) const HEADERS: &[&str] = &[
     "on",
     "invariant",
     "emit",
+    "alert",
     "test",
     "given",
     "given envelope",
@@ -23,9 +24,6 @@ pub(super) const HEADERS: &[&str] = &[
     "expect poison",
     "expect broken",
 ];
-
-/// Headers of later versions with what each will do: known, and refused rather than taken for comments.
-pub(super) const LATER: &[(&str, &str)] = &[("alert", "raise an alert for each row of a SELECT")];
 
 /// A piece of the file.
 #[derive(Debug, Clone)]
@@ -132,7 +130,7 @@ fn finish(statement: &mut Vec<Token>, items: &mut Vec<Item>) {
 
 fn is_known(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
-    HEADERS.contains(&&*word) || LATER.iter().any(|(later, _)| *later == word)
+    HEADERS.contains(&&*word)
 }
 
 /// Whether nothing but white space stands before a comment on its line.

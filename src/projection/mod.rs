@@ -47,6 +47,8 @@ pub struct Projection {
     pub emits: Vec<Emit>,
     /// Whether what each event does is kept; no part of the hash, because the rows are the same.
     pub history: bool,
+    /// What is told of while it is so, in file order.
+    pub alerts: Vec<Alert>,
     /// The projection's own tests in file order; no part of the hash.
     pub tests: Vec<Test>,
     /// Every field that any handler binds; slot numbers in [`Binding::Field`] point here. The type is slot 0.
@@ -137,6 +139,20 @@ pub struct Emit {
     /// Where its header stands in the source, in bytes.
     pub span: Range<usize>,
     /// Binds the event whose handlers ran.
+    pub select: Statement,
+}
+
+/// A SELECT that raises an alert for each row that it returns, until it no longer does.
+#[derive(Debug, Clone)]
+pub struct Alert {
+    /// What it is called.
+    pub name: String,
+    /// The line of its `-- alert:` header, from 1.
+    pub line: usize,
+    /// Where its header stands in the source, in bytes.
+    pub span: Range<usize>,
+    /// Its first column tells one alert of this name from another. One that binds an event is asked after each that was applied,
+    /// and is about what it binds; one that binds nothing is asked for all of them before a commit.
     pub select: Statement,
 }
 

@@ -1,5 +1,6 @@
 //! From the text of a `.sql` file to a [`Projection`].
 
+mod alert;
 mod emit;
 mod given;
 mod invariant;
@@ -12,10 +13,10 @@ use std::sync::Arc;
 use crate::decode::fields::FieldPath;
 
 use super::error::ProjectionError;
-use super::header::{HEADERS, Header, Item, LATER, items, nearest};
+use super::header::{HEADERS, Header, Item, items, nearest};
 use super::token::{Token, tokens};
 use super::{
-    Binding, Emit, Handler, Invariant, On, Projection, Statement, Test, TypeSchema, Upcast, check, hash, name,
+    Alert, Binding, Emit, Handler, Invariant, On, Projection, Statement, Test, TypeSchema, Upcast, check, hash, name,
     statement,
 };
 
@@ -44,6 +45,7 @@ pub fn parse(source: &str, file: &str) -> Result<Projection> {
         upcasts: Vec::new(),
         invariants: Vec::new(),
         emits: Vec::new(),
+        alerts: Vec::new(),
         tests: Vec::new(),
         asking: None,
         // Slot 0 is the type's; its path is known when the headers are read.
@@ -113,6 +115,7 @@ enum Asking {
     Upcast(upcast::Head),
     Invariant(invariant::Head),
     Emit(emit::Head),
+    Alert(alert::Head),
 }
 
 struct Parser<'a> {
@@ -130,6 +133,7 @@ struct Parser<'a> {
     upcasts: Vec<Upcast>,
     invariants: Vec<Invariant>,
     emits: Vec<Emit>,
+    alerts: Vec<Alert>,
     tests: Vec<Test>,
     /// A clause whose SELECT has not come yet.
     asking: Option<Asking>,
@@ -163,6 +167,7 @@ impl Parser<'_> {
             "upcast" => return self.upcast(header),
             "invariant" => return self.invariant(header),
             "emit" => return self.emit(header),
+            "alert" => return self.alert(header),
             "projection" | "topic" | "type" | "version" | "history" | "schema" if self.section == Section::Tables => {
                 return Ok(());
             }
@@ -177,21 +182,8 @@ impl Parser<'_> {
             }
             _ => {}
         }
-        let lower = word.to_ascii_lowercase();
-        if let Some((_, purpose)) = LATER.iter().find(|(later, _)| *later == lower) {
-            return Err(self
-                .error(
-                    header.span.clone(),
-                    format!("this version does not run `-- {lower}:` yet"),
-                    "not yet",
-                )
-                .with_help(format!(
-                    "a later version will {purpose}; until then take this clause out of the file"
-                )));
-        }
-        let known = HEADERS.iter().copied();
-        let help = match nearest(word, known.chain(LATER.iter().map(|(later, _)| *later))) {
-            Some(meant) if meant == lower => format!("headers are in lower case: `-- {meant}:`"),
+        let help = match nearest(word, HEADERS.iter().copied()) {
+            Some(meant) if meant == word.to_ascii_lowercase() => format!("headers are in lower case: `-- {meant}:`"),
             Some(meant) => format!("did you mean `-- {meant}:`? A note that looks like a header is written `/* … */`"),
             None => {
                 let list: Vec<String> = HEADERS.iter().map(|known| format!("`-- {known}:`")).collect();
@@ -257,6 +249,7 @@ impl Parser<'_> {
             (Some(Asking::Upcast(head)), _) => return self.upcast_select(head, tokens),
             (Some(Asking::Invariant(head)), _) => return self.invariant_select(head, tokens),
             (Some(Asking::Emit(head)), _) => return self.emit_select(head, tokens),
+            (Some(Asking::Alert(head)), _) => return self.alert_select(head, tokens),
             (None, Section::Tests) => return Err(self.stray(tokens)),
             (None, Section::Select(clause)) => {
                 let span = tokens.first().map_or(0..0, |token| token.span.clone());
@@ -325,6 +318,12 @@ impl Parser<'_> {
                 &head.span,
                 "this invariant checks nothing",
                 "write a SELECT of what must not be below it: `SELECT id, balance FROM account WHERE balance < 0`",
+            ),
+            Some(Asking::Alert(head)) => (
+                &head.span,
+                "this alert finds nothing",
+                "write a SELECT below it, of a row for each thing to be told of: `SELECT id, balance FROM account WHERE id = :id \
+                 AND balance < 0`",
             ),
             Some(Asking::Emit(head)) => (
                 &head.span,
@@ -409,6 +408,7 @@ impl Parser<'_> {
             upcasts: self.upcasts,
             invariants: self.invariants,
             emits: self.emits,
+            alerts: self.alerts,
             handlers: self.handlers,
             tests: self.tests,
             fields: self.fields,

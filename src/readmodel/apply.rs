@@ -3,6 +3,7 @@
 //! An event applies as a whole or not at all. SQLite undoes a failed statement by itself; handlers of more than one
 //! statement are put into a savepoint, and only those, because a savepoint costs.
 
+mod alert;
 mod cached;
 mod emit;
 mod invariant;
@@ -12,7 +13,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, Statement};
 
 use crate::decode::fields::Scalar;
-use crate::projection::{Binding, Meta};
+use crate::projection::{Binding, Meta, Projection};
 use crate::record::{Header, RecordRef};
 
 use super::bookkeeping::hex;
@@ -23,6 +24,7 @@ use super::error::ReadModelError;
 use super::invariant::Broken;
 use super::missing::{MissingField, Watch};
 
+use alert::Alerts;
 use emit::Emits;
 
 /// What became of a record.
@@ -109,6 +111,8 @@ pub(super) struct Applier<'c> {
     broken: Vec<Broken>,
     /// What events publish, where they do.
     emits: Option<Emits<'c>>,
+    /// What is told of, where that is watched.
+    alerts: Option<Alerts<'c>>,
     savepoint: Statement<'c>,
     release: Statement<'c>,
     rollback: Statement<'c>,
@@ -137,12 +141,18 @@ impl<'c> Applier<'c> {
             invariants: prepare(definition.invariants())?.into_iter().enumerate().collect(),
             broken: Vec::new(),
             emits: None,
+            alerts: None,
             savepoint: connection.prepare("SAVEPOINT foldlog_event")?,
             release: connection.prepare("RELEASE foldlog_event")?,
             rollback: connection.prepare("ROLLBACK TO foldlog_event")?,
             recorder: None,
             cache: None,
         })
+    }
+
+    /// The projection whose events it applies.
+    pub(super) fn projection(&self) -> &'c Projection {
+        self.definition.projection()
     }
 
     /// Tells `recorder` which statement runs.
@@ -249,6 +259,9 @@ impl<'c> Applier<'c> {
         };
         if !self.invariants.is_empty() && outcome == Outcome::Applied {
             self.check(record, slots)?;
+        }
+        if self.alerts.is_some() && outcome == Outcome::Applied {
+            self.ask_alerts(record, slots)?;
         }
         Ok(outcome)
     }

@@ -10,6 +10,7 @@ use super::decision;
 use super::history;
 use super::invariant;
 use super::latest::Latest;
+use super::notice;
 use super::outbox;
 use super::store::{Counts, DeadLetter, LetterState, ReadModelInfo, State};
 
@@ -242,6 +243,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     history: None,
                     poison: Vec::new(),
                     decisions: 0,
+                    notified: None,
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
@@ -269,6 +271,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     info.history = history::info(connection)?;
     info.poison = poison_by_kind(connection)?;
     info.decisions = decision::count(connection)?;
+    info.notified = notice::read(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;

@@ -37,6 +37,7 @@ struct Inner {
     emits: Vec<EmitStep>,
     plan: Plan,
     schemas: HashMap<String, TypeSchema>,
+    alerts: Vec<Step>,
     by_type: HashMap<String, Program>,
     other: Option<Program>,
     tombstone: Option<Program>,
@@ -148,6 +149,16 @@ impl Definition {
         &self.0.plan
     }
 
+    /// Whether anything is told to others.
+    pub(super) fn tells(&self) -> bool {
+        !self.0.emits.is_empty() || !self.0.alerts.is_empty()
+    }
+
+    /// What alerts are found by, in the order of [`Projection::alerts`].
+    pub(super) fn alerts(&self) -> &[Step] {
+        &self.0.alerts
+    }
+
     /// What is run for an event of this type; `None` where no handler is for it.
     pub(super) fn program(&self, event: &str) -> Option<&Program> {
         // Without types the event's type is its whole value, which need not be looked up.
@@ -200,13 +211,18 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
     let upcasts = compiler.upcasts()?;
     let invariants = compiler.invariants()?;
     let emits = compiler.emits()?;
+    let alerts = compiler.alerts()?;
     let selects = upcasts
         .steps
         .iter()
         .chain(&invariants)
-        .chain(emits.iter().map(|emit| &emit.step));
+        .chain(emits.iter().map(|emit| &emit.step))
+        // One that binds nothing is asked once in a rebuild.
+        .chain(alerts.iter().filter(|alert| !alert.bindings.is_empty()));
     compiler.choose_late_indexes(&mut schema, steps.iter().chain(selects))?;
-    let plan = compiler.plan(upcasts.steps.iter().chain(&invariants))?;
+    // Alerts that bind nothing are asked when all rows are written.
+    let asking = alerts.iter().filter(|alert| !alert.bindings.is_empty());
+    let plan = compiler.plan(upcasts.steps.iter().chain(&invariants).chain(asking))?;
     let (by_type, other, tombstone, ons) = programs(&projection.handlers);
     Ok(Definition(Arc::new(Inner {
         fields: FieldSet::new(&projection.fields),
@@ -223,6 +239,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
         emits,
         plan,
         schemas: schemas(projection)?,
+        alerts,
         by_type,
         other,
         tombstone,
@@ -535,6 +552,13 @@ impl<'p> Compiler<'p> {
 
     fn invariants(&self) -> Result<Vec<Step>, Box<ProjectionError>> {
         let selects = self.projection.invariants.iter().map(|invariant| &invariant.select);
+        selects
+            .map(|select| self.step(select, &self.prepared(select)?))
+            .collect()
+    }
+
+    fn alerts(&self) -> Result<Vec<Step>, Box<ProjectionError>> {
+        let selects = self.projection.alerts.iter().map(|alert| &alert.select);
         selects
             .map(|select| self.step(select, &self.prepared(select)?))
             .collect()

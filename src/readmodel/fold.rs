@@ -21,6 +21,7 @@ use super::history::Journal;
 use super::invariant::{self, Broken};
 use super::latest::Latest;
 use super::missing::MissingField;
+use super::notice::Watched;
 use super::outbox::Outbox;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
@@ -87,6 +88,8 @@ pub struct Fold<'c> {
     /// Where what events emit is kept, where they do.
     pub(super) outbox: Option<Outbox>,
     journal: Option<Journal>,
+    /// What is to be told, where that is watched.
+    pub(super) alerts: Option<Watched>,
 }
 
 impl<'c> Fold<'c> {
@@ -118,6 +121,7 @@ impl<'c> Fold<'c> {
             recorder: None,
             outbox: None,
             journal: None,
+            alerts: None,
         })
     }
 
@@ -131,6 +135,7 @@ impl<'c> Fold<'c> {
     /// Ends it without a commit: all rows are in the transaction, for whoever finishes that.
     pub fn close(mut self) -> Result<Closed, ReadModelError> {
         self.applier.flush()?;
+        self.ask_alerts()?;
         self.write_history()?;
         Ok(Closed {
             counts: self.counts,
@@ -235,6 +240,7 @@ impl<'c> Fold<'c> {
                 self.counts.applied += 1;
                 self.keep_broken()?;
                 self.keep_emissions()?;
+                self.keep_alerts()?;
             }
             Outcome::Ignored => self.counts.ignored += 1,
             Outcome::Skipped => self.counts.skipped += 1,
@@ -461,7 +467,8 @@ impl<'c> Fold<'c> {
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
         self.applier.flush()?;
         self.shield(true);
-        let written = self.begin().and_then(|()| self.write_history()).and_then(|()| {
+        let asked = self.begin().and_then(|()| self.ask_alerts());
+        let written = asked.and_then(|()| self.write_history()).and_then(|()| {
             self.write()
                 .map_err(|error| ReadModelError::sqlite("cannot commit", error))
         });

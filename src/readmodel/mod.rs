@@ -10,6 +10,8 @@
 //! | [`fold`] | records applied, counted, and committed: the transaction of rows, position, counts and dead letters |
 //! | [`decision`] | what was decided about single records, which amends the log |
 //! | [`writer`] | building beside and swapping in; going on with the one in use |
+//! | [`alert`] | what is raised for rows and resolved when they are gone |
+//! | [`notice`] | what is told of alerts, until it is delivered |
 //! | [`outbox`] | records that are emitted, until they are published |
 //! | [`invariant`] | what must be true after every event, and the first event after which it was not |
 //! | [`trial`] | a projection on a database in memory, for its tests |
@@ -23,6 +25,7 @@
 //! | [`query`] | SQL over read models |
 //! | [`dump`] | a read model as text, to compare |
 
+pub mod alert;
 pub mod apply;
 mod bookkeeping;
 pub mod cached;
@@ -43,6 +46,7 @@ pub mod latest;
 mod lock;
 pub mod missing;
 pub mod net;
+pub mod notice;
 pub mod outbox;
 pub mod query;
 pub mod scratch;

@@ -13,6 +13,7 @@ use crate::record::{Header, Position, TopicPartition};
 use super::bookkeeping::{self, headers_from_text, headers_to_text};
 use super::error::ReadModelError;
 use super::fold::Fold;
+use super::notice;
 use super::store;
 
 /// The header that carries a record's id.
@@ -136,6 +137,7 @@ pub(super) fn prepare(connection: &Connection, from: &Position) -> rusqlite::Res
         return Ok(());
     }
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(notice::SCHEMA)?;
     write_offsets(connection, "_foldlog_emit_from", from)
 }
 
@@ -168,8 +170,14 @@ fn read_offsets(connection: &Connection, table: &str) -> rusqlite::Result<Positi
 pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DROP TABLE IF EXISTS _foldlog_outbox; DROP TABLE IF EXISTS _foldlog_emit; DROP TABLE IF EXISTS _foldlog_emit_from;
-         DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead",
+         DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead;
+         DROP TABLE IF EXISTS _foldlog_notice; DROP TABLE IF EXISTS _foldlog_notify",
     )
+}
+
+/// The events from which on a read model tells others anything.
+pub(super) fn read_from(connection: &Connection) -> rusqlite::Result<Position> {
+    read_offsets(connection, "_foldlog_emit_from")
 }
 
 /// What is known of what a read model emits; `None` where it emits nothing.
@@ -178,9 +186,11 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Emitted>>
         return Ok(None);
     }
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
+    // A read model that only raises alerts has the tables too.
     connection
         .query_row(
-            "SELECT published, refused, reason, trouble, (SELECT count(*) FROM _foldlog_outbox) FROM _foldlog_emit",
+            "SELECT published, refused, reason, trouble, (SELECT count(*) FROM _foldlog_outbox) AS waiting FROM _foldlog_emit
+             WHERE published + refused + waiting > 0 OR trouble IS NOT NULL OR EXISTS (SELECT 1 FROM _foldlog_emit_end)",
             [],
             |row| {
                 Ok(Emitted {
@@ -284,6 +294,7 @@ impl Before {
 }
 
 fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
+    notice::copy(old, new)?;
     write_offsets(new, "_foldlog_emit_end", &read_offsets(old, "_foldlog_emit_end")?)?;
     let mut ahead = new.prepare("INSERT INTO _foldlog_emit_ahead VALUES (?)")?;
     let mut ids = old.prepare("SELECT id FROM _foldlog_emit_ahead")?;

@@ -25,6 +25,7 @@ use super::error::ReadModelError;
 use super::history::HistoryInfo;
 use super::invariant::Broken;
 use super::lock::Lock;
+use super::notice::Notified;
 use super::outbox::{self, Emitted};
 use super::snapshot::{self, Snapshot, Snapshots};
 use super::writer;
@@ -193,6 +194,8 @@ pub struct ReadModelInfo {
     pub emitted: Option<Emitted>,
     /// The history that it keeps; `None` where it keeps none.
     pub history: Option<HistoryInfo>,
+    /// What became of what was to be told of its alerts; `None` where it has none.
+    pub notified: Option<Notified>,
     /// Whether it can be relied on.
     pub state: State,
     /// When its last transaction committed.
@@ -281,6 +284,7 @@ impl Store {
                     broken: Vec::new(),
                     emitted: None,
                     history: None,
+                    notified: None,
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },
@@ -431,9 +435,9 @@ impl Store {
             .and_then(|()| outbox::forget(&connection))
             .map_err(failed)?;
         let source = bookkeeping::read_source(&connection).map_err(failed)?;
-        let emits = parse(&source, &info.file).is_ok_and(|projection| !projection.emits.is_empty());
-        let emits = emits || info.emitted.is_some();
-        outbox::carry_over(&connection, Some(&current.path), emits, &info.position)?;
+        let tells = parse(&source, &info.file).is_ok_and(|p| !p.emits.is_empty() || !p.alerts.is_empty());
+        let tells = tells || info.emitted.is_some() || info.notified.is_some();
+        outbox::carry_over(&connection, Some(&current.path), tells, &info.position)?;
         connection
             .execute_batch("COMMIT; PRAGMA journal_mode = WAL; SELECT 1 FROM sqlite_schema LIMIT 1")
             .map_err(failed)?;

@@ -266,6 +266,9 @@ impl Building {
         if let (Some(room), false) = (self.rows_room, self.is_filled()) {
             fold.keep_rows(room)?;
         }
+        if !self.definition.alerts().is_empty() {
+            fold.watch_alerts(false)?;
+        }
         Ok(fold)
     }
 
@@ -315,8 +318,7 @@ impl Building {
         if let Aim::InUse(_) = self.aim {
             let projection = self.definition.projection();
             let before = self.store.current(&projection.name).ok().map(|build| build.path);
-            let emits = !projection.emits.is_empty();
-            outbox::carry_over(&self.connection, before.as_deref(), emits, position)?;
+            outbox::carry_over(&self.connection, before.as_deref(), self.definition.tells(), position)?;
         }
         self.complete(closed, position)
             .map_err(|error| failed(&self.path, error))?;
@@ -471,7 +473,7 @@ impl Live {
             ))
             .map_err(|error| ReadModelError::sqlite(format!("cannot open {}", build.path.display()), error))?;
         let info = store::info_of(&connection, &build.path)?;
-        if !definition.emits().is_empty() || info.emitted.is_some() {
+        if definition.tells() || info.emitted.is_some() {
             prepare_outbox(&connection, &info.position)
                 .map_err(|error| ReadModelError::sqlite(format!("cannot write {}", build.path.display()), error))?;
         }
@@ -582,6 +584,9 @@ impl Live {
         let mut fold = resume(&self.connection, &self.definition, on_poison)?;
         fold.keep(journal);
         fold.committing = Some(self.committing.clone());
+        if !self.definition.alerts().is_empty() {
+            fold.watch_alerts(true)?;
+        }
         Ok(fold)
     }
 }

@@ -19,21 +19,19 @@ use crate::record::{Position, TopicPartition};
 use super::error::ReplayError;
 use super::log::{self, Log, Span};
 use super::lookout::{self, Look, Lookout};
+use super::notify::Webhook;
 use super::pause::{self, Paused};
 use super::progress::{Meter, Phase};
-use super::publish::courier::Threaded;
-use super::publish::{Kafka, Publisher};
 use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
 use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
+use super::tell::Teller;
 
 /// Records in one transaction at most: beyond this a commit costs nothing per record.
 const COMMIT_RECORDS: u64 = 20_000;
 /// Age of a transaction at most, so that what is read is fresh while records keep coming. When none wait, it commits at once.
 const COMMIT_AFTER: Duration = Duration::from_millis(200);
 
-/// How long an end waits for the answer about records that are being sent; the next start finds out otherwise.
-const LAST_WORD: Duration = Duration::from_millis(150);
 /// How long it waits for records while an answer is awaited.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -46,6 +44,8 @@ pub struct FollowOptions {
     pub no_emit: bool,
     /// Where it pauses, wait until somebody decides about the record or builds the read model anew, and go on, instead of ending.
     pub wait: Option<Wait>,
+    /// Where alerts are told that are raised and resolved.
+    pub webhook: Option<Webhook>,
 }
 
 /// How a paused follow waits. The read model is not locked meanwhile.
@@ -80,10 +80,7 @@ fn run(
     control: &mut Control,
 ) -> Result<ReadModelInfo, ReplayError> {
     let mut definition = compile(projection)?;
-    if !projection.emits.is_empty() && !options.no_emit {
-        // Before anything is built that could then not be followed.
-        client.check_write("publishing what a projection emits")?;
-    }
+    Teller::check(client, projection, options)?;
     if store.find(&projection.name)?.is_none() {
         let first = RebuildOptions {
             skip_poison: options.skip_poison,
@@ -130,7 +127,7 @@ fn stay(
     live.interrupt_when(move || cancel.is_cancelled())?;
     let definition = live.definition().clone();
     let projection = definition.projection();
-    let mut publisher = publisher(client, live, projection, options)?;
+    let mut teller = Teller::start(client, live, projection, options)?;
     loop {
         let log = survey(client, projection, control)?;
         let start = start_at(projection, live, &log)?;
@@ -155,7 +152,7 @@ fn stay(
             open,
             &lookout,
             options.skip_poison,
-            publisher.as_mut(),
+            &mut teller,
             control,
         ) {
             Ok(Ended::Changed) => {}
@@ -169,22 +166,6 @@ fn stay(
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Who publishes what the projection emits, where it emits anything and that is wanted.
-fn publisher(
-    client: &Client,
-    live: &Live,
-    projection: &Projection,
-    options: &FollowOptions,
-) -> Result<Option<Publisher>, ReplayError> {
-    if options.no_emit || !live.publishes() {
-        return Ok(None);
-    }
-    client.check_write("publishing what a projection emits")?;
-    let courier = Threaded::start(Kafka::new(client.clone(), &projection.name, live.held()))?;
-    let topics = projection.emits.iter().map(|emit| emit.topic.clone()).collect();
-    Ok(Some(Publisher::new(courier, topics, options.skip_poison)))
 }
 
 fn start_at(projection: &Projection, live: &Live, log: &Log) -> Result<Start, ReplayError> {
@@ -318,14 +299,12 @@ pub(super) fn go_on<S: Source>(
     open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
     look: &dyn Look,
     skip_poison: bool,
-    publisher: Option<&mut Publisher>,
+    teller: &mut Teller,
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
     let on_poison = if skip_poison { OnPoison::Skip } else { OnPoison::Pause };
     let mut fold = live.fold(on_poison)?;
-    if let Some(publisher) = &publisher {
-        fold.emit(publisher.goes_on())?;
-    }
+    teller.begin(&mut fold)?;
     let starts = log::starts(ranges);
     if starts.len() > fold.position().len() {
         // A partition that was added is known from here on, whether or not it has records.
@@ -342,7 +321,7 @@ pub(super) fn go_on<S: Source>(
         fold,
         span,
         look,
-        publisher,
+        teller,
         meter: &mut control.meter,
         stop: &stop,
         since: None,
@@ -358,7 +337,14 @@ pub(super) fn go_on<S: Source>(
         };
         let result = following.run(&receiver, &done);
         drop(receiver);
-        let result = result.and_then(|ended| following.last_word(ended).map(|()| ended));
+        let result = result.and_then(|ended| {
+            let all = matches!(ended, Ended::Paused | Ended::End);
+            let Following {
+                fold, meter, teller, ..
+            } = &mut following;
+            teller.last_word(all, fold, meter, &stop)?;
+            Ok(ended)
+        });
         match reading.join() {
             Ok(()) => result,
             Err(panic) => Err(crashed(&*panic)),
@@ -371,7 +357,7 @@ struct Following<'a, 'c> {
     fold: Fold<'c>,
     span: Span,
     look: &'a dyn Look,
-    publisher: Option<&'a mut Publisher>,
+    teller: &'a mut Teller,
     meter: &'a mut Meter,
     stop: &'a dyn Fn() -> bool,
     /// When the open transaction began.
@@ -394,9 +380,8 @@ impl Following<'_, '_> {
                 Err(TryRecvError::Empty) => {
                     // Nothing waits: what was applied becomes visible now.
                     self.commit()?;
-                    self.publish()?;
-                    let busy = self.publisher.as_ref().is_some_and(|publisher| publisher.is_busy());
-                    match from.recv_timeout(if busy { SOON } else { WAIT }) {
+                    self.teller.step(&mut self.fold, self.meter)?;
+                    match from.recv_timeout(if self.teller.is_busy() { SOON } else { WAIT }) {
                         Ok(fed) => fed,
                         Err(RecvTimeoutError::Timeout) => continue,
                         Err(RecvTimeoutError::Disconnected) => return self.alone(),
@@ -474,7 +459,7 @@ impl Following<'_, '_> {
             if old || self.fold.uncommitted() >= COMMIT_RECORDS {
                 self.commit()?;
             }
-            self.publish()?;
+            self.teller.step(&mut self.fold, self.meter)?;
             if self.meter.is_due() {
                 self.say();
             }
@@ -486,25 +471,6 @@ impl Following<'_, '_> {
             return Ok(Some(Ended::Changed));
         }
         Ok(None)
-    }
-
-    /// Publishes what can be published without waiting.
-    fn publish(&mut self) -> Result<(), ReadModelError> {
-        match &mut self.publisher {
-            Some(publisher) => publisher.step(&mut self.fold, self.meter),
-            None => Ok(()),
-        }
-    }
-
-    /// What was applied is published also where nothing more is applied; what is on its way is waited for a little.
-    fn last_word(&mut self, ended: Ended) -> Result<(), ReplayError> {
-        let Some(publisher) = &mut self.publisher else {
-            return Ok(());
-        };
-        if let Ended::Paused | Ended::End = ended {
-            publisher.drain(&mut self.fold, self.meter, self.stop)?;
-        }
-        Ok(publisher.await_answer(LAST_WORD, &mut self.fold, self.meter)?)
     }
 
     /// Says once that records cannot come, and once that they can again.

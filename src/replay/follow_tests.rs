@@ -123,7 +123,15 @@ pub(in crate::replay) fn followed(
         ends: log.log().ends(),
         changed: false,
     };
-    go_on(&live, &start.ranges, open, &look, skip, None, &mut control)
+    go_on(
+        &live,
+        &start.ranges,
+        open,
+        &look,
+        skip,
+        &mut Teller::default(),
+        &mut control,
+    )
 }
 
 proptest! {

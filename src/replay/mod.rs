@@ -21,6 +21,7 @@ mod log;
 mod lookout;
 #[cfg(test)]
 mod memory;
+pub mod notify;
 mod pause;
 pub mod preview;
 pub mod progress;
@@ -30,6 +31,7 @@ mod source;
 pub mod standing;
 pub mod step;
 pub mod task;
+mod tell;
 mod thought;
 pub mod verify;
 pub mod walk;

@@ -96,6 +96,10 @@ fn describe(projection: &Projection) -> String {
         writeln!(out, "line {} emit {:?} on {:?}", emit.line, emit.topic, emit.on).unwrap();
         statement(&mut out, projection, &emit.select);
     }
+    for alert in &projection.alerts {
+        writeln!(out, "line {} alert {:?}", alert.line, alert.name).unwrap();
+        statement(&mut out, projection, &alert.select);
+    }
     for test in &projection.tests {
         writeln!(out, "line {} test {:?}", test.line, test.name).unwrap();
         for step in &test.steps {
@@ -197,6 +201,8 @@ fn the_hash_is_of_what_decides_the_rows() {
         PLAIN.replace("-- on: A", "-- upcast: A\nSELECT '{}';\n-- on: A"),
         PLAIN.replace("-- on: A", "-- invariant: A\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- invariant: B\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- alert: A\nSELECT @value;\n-- on: A"),
+        PLAIN.replace("-- on: A", "-- alert: B\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- upcast: B\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v1\nSELECT @value;\n-- on: A"),
         PLAIN.replace("-- on: A", "-- version: $.v\n-- upcast: B v2\nSELECT @value;\n-- on: A"),

@@ -42,8 +42,9 @@ fn compiles(projection: &Projection) {
     let handlers = projection.handlers.iter().flat_map(|handler| &handler.statements);
     let invariants = projection.invariants.iter().map(|invariant| &invariant.select);
     let upcasts = projection.upcasts.iter().map(|upcast| &upcast.select);
+    let alerts = projection.alerts.iter().map(|alert| &alert.select);
     let emits = projection.emits.iter().map(|emit| &emit.select);
-    for statement in handlers.chain(upcasts).chain(invariants).chain(emits) {
+    for statement in handlers.chain(upcasts).chain(invariants).chain(emits).chain(alerts) {
         let prepared = database
             .prepare(&statement.sql)
             .unwrap_or_else(|error| panic!("{error}: {}", statement.sql));

@@ -120,6 +120,7 @@ fn info(name: &str, state: State) -> ReadModelInfo {
         broken: Vec::new(),
         emitted: None,
         history: None,
+        notified: None,
         state,
         updated_at: Timestamp(NOW.0 - 61_000),
         latest: Some(Timestamp(NOW.0 - 62_000)),

@@ -5,7 +5,7 @@
 CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
 
 -- on: A
-DELETE FROM a;
+INSERT INTO a VALUES (:id, 1);
 
--- alert: x
-SELECT 1;
+-- Alert: low
+SELECT id, n FROM a WHERE n < 0;

@@ -1,0 +1,259 @@
+//! Alerts: raised for each row that an alert's SELECT returns, resolved when it no longer does; kept in the read model beside its
+//! rows, in their transaction.
+//!
+//! An alert that binds an event is about the values that it binds: it is resolved by an event that binds the same and for which
+//! its row does not come back. One that binds nothing is about all rows at once.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use crate::decode::printable::printable;
+use crate::record::Timestamp;
+
+use super::error::ReadModelError;
+use super::store::{self, Store};
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS _foldlog_alert (
+  id                 INTEGER PRIMARY KEY,
+  alert              TEXT NOT NULL,
+  key                TEXT NOT NULL,
+  scope              TEXT NOT NULL,
+  row                TEXT NOT NULL,
+  raised_topic       TEXT NOT NULL,
+  raised_partition   INTEGER NOT NULL,
+  raised_offset      INTEGER NOT NULL,
+  raised_at          INTEGER,
+  resolved_topic     TEXT,
+  resolved_partition INTEGER,
+  resolved_offset    INTEGER,
+  resolved_at        INTEGER
+) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS _foldlog_alert_open ON _foldlog_alert (alert, key) WHERE resolved_offset IS NULL;
+CREATE INDEX IF NOT EXISTS _foldlog_alert_scope ON _foldlog_alert (alert, scope) WHERE resolved_offset IS NULL;
+";
+
+/// Characters of a row that are told.
+const WIDTH: usize = 200;
+
+/// The event after which something was so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct At {
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its time.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// An alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// What it is called in the file.
+    pub name: String,
+    /// The first column of its row as JSON, which tells it from others of its name.
+    pub key: String,
+    /// Its row as a JSON object: the last that was seen.
+    pub row: String,
+    /// The event after which it was raised.
+    pub raised: At,
+    /// The event after which it was resolved; `None` while it is open.
+    pub resolved: Option<At>,
+}
+
+impl Alert {
+    /// The event that made it what it is.
+    pub fn at(&self) -> &At {
+        self.resolved.as_ref().unwrap_or(&self.raised)
+    }
+
+    /// `raised` or `resolved`.
+    pub fn state(&self) -> &'static str {
+        if self.resolved.is_some() { "resolved" } else { "raised" }
+    }
+
+    /// What nothing else that this projection tells of has: the same when the same event is applied again.
+    pub fn id(&self, projection: &str) -> String {
+        let at = self.at();
+        let place = (at.partition, at.offset);
+        let whole = serde_json::json!([projection, self.name, self.key, self.state(), at.topic, place]);
+        let hash = Sha256::digest(whole.to_string());
+        hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Display for Alert {
+    /// One line, harmless to a terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let safe = |text: &str| {
+            let shown = printable(text.as_bytes(), WIDTH);
+            if shown.cut { shown.text + "…" } else { shown.text }
+        };
+        let at = self.at();
+        write!(
+            f,
+            "the alert `{}` is {} at {}[{}] offset {}: {}",
+            safe(&self.name),
+            self.state(),
+            safe(&at.topic),
+            at.partition,
+            at.offset,
+            safe(&self.row)
+        )
+    }
+}
+
+/// Makes the table where there is none.
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(SCHEMA)
+}
+
+/// How many alerts of a name are open.
+pub(super) fn open_count(connection: &Connection, name: &str) -> rusqlite::Result<usize> {
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM _foldlog_alert WHERE alert = ? AND resolved_offset IS NULL")?
+        .query_row([name], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// A row that an alert's SELECT returned: its first column, and all of it, as JSON.
+pub(super) type Found = (String, String);
+
+/// What an alert's SELECT returned, to be compared with what is open.
+pub(super) struct Answer<'a> {
+    pub(super) name: &'a str,
+    /// What it bound; `None` where it is about all.
+    pub(super) scope: Option<&'a str>,
+    pub(super) rows: &'a [Found],
+    /// Whether alerts that have no row any more are resolved.
+    pub(super) resolves: bool,
+    pub(super) at: &'a At,
+}
+
+/// Raises alerts for rows that are new and resolves those whose row is gone; returns both.
+pub(super) fn compare(connection: &Connection, answer: &Answer<'_>) -> rusqlite::Result<Vec<Alert>> {
+    let mut changed = Vec::new();
+    if answer.resolves {
+        resolve(connection, answer, &mut changed)?;
+    }
+    let at = answer.at;
+    let mut known = connection.prepare_cached(
+        "UPDATE _foldlog_alert SET row = ?, scope = ? WHERE alert = ? AND key = ? AND resolved_offset IS NULL",
+    )?;
+    let mut raise = connection.prepare_cached(
+        "INSERT INTO _foldlog_alert (alert, key, scope, row, raised_topic, raised_partition, raised_offset, raised_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    for (key, row) in answer.rows {
+        let scope = answer.scope.unwrap_or_default();
+        if known.execute(params![row, scope, answer.name, key])? > 0 {
+            continue;
+        }
+        let time = at.timestamp.map(|time| time.0);
+        raise.execute(params![
+            answer.name,
+            key,
+            scope,
+            row,
+            at.topic,
+            at.partition,
+            at.offset,
+            time
+        ])?;
+        changed.push(Alert {
+            name: answer.name.to_owned(),
+            key: key.clone(),
+            row: row.clone(),
+            raised: at.clone(),
+            resolved: None,
+        });
+    }
+    Ok(changed)
+}
+
+fn resolve(connection: &Connection, answer: &Answer<'_>, changed: &mut Vec<Alert>) -> rusqlite::Result<()> {
+    let open = match answer.scope {
+        None => connection
+            .prepare_cached(&format!(
+                "{SELECT} WHERE alert = ? AND resolved_offset IS NULL ORDER BY id"
+            ))?
+            .query_map([answer.name], read)?
+            .collect::<rusqlite::Result<Vec<_>>>()?,
+        Some(scope) => connection
+            .prepare_cached(&format!(
+                "{SELECT} WHERE alert = ? AND scope = ? AND resolved_offset IS NULL ORDER BY id"
+            ))?
+            .query_map([answer.name, scope], read)?
+            .collect::<rusqlite::Result<Vec<_>>>()?,
+    };
+    let at = answer.at;
+    let mut resolve = connection.prepare_cached(
+        "UPDATE _foldlog_alert SET resolved_topic = ?, resolved_partition = ?, resolved_offset = ?, resolved_at = ?
+         WHERE alert = ? AND key = ? AND resolved_offset IS NULL",
+    )?;
+    let there: std::collections::HashSet<&str> = answer.rows.iter().map(|(key, _)| key.as_str()).collect();
+    for alert in open.into_iter().filter(|alert| !there.contains(alert.key.as_str())) {
+        let time = at.timestamp.map(|time| time.0);
+        resolve.execute(params![at.topic, at.partition, at.offset, time, alert.name, alert.key])?;
+        changed.push(Alert {
+            resolved: Some(at.clone()),
+            ..alert
+        });
+    }
+    Ok(())
+}
+
+const SELECT: &str = "SELECT alert, key, row, raised_topic, raised_partition, raised_offset, raised_at,
+  resolved_topic, resolved_partition, resolved_offset, resolved_at FROM _foldlog_alert";
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Alert> {
+    let at = |first: usize| -> rusqlite::Result<At> {
+        Ok(At {
+            topic: row.get(first)?,
+            partition: row.get(first + 1)?,
+            offset: row.get(first + 2)?,
+            timestamp: row.get::<_, Option<i64>>(first + 3)?.map(Timestamp),
+        })
+    };
+    Ok(Alert {
+        name: row.get(0)?,
+        key: row.get(1)?,
+        row: row.get(2)?,
+        raised: at(3)?,
+        resolved: match row.get::<_, Option<String>>(7)? {
+            Some(_) => Some(at(7)?),
+            None => None,
+        },
+    })
+}
+
+impl Store {
+    /// The alerts of a read model in the order in which they were raised, at most `limit`, the latest: those that are open, or all that
+    /// ever were. `None` where its definition has none.
+    pub fn alerts(&self, name: &str, all: bool, limit: usize) -> Result<Option<Vec<Alert>>, ReadModelError> {
+        let connection = store::open_read_only(&self.current(name)?.path)?;
+        let list = || -> rusqlite::Result<Option<Vec<Alert>>> {
+            let known = connection
+                .query_row("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_alert'", [], |_| {
+                    Ok(())
+                })
+                .optional()?;
+            if known.is_none() {
+                return Ok(None);
+            }
+            let only = if all { "" } else { "WHERE resolved_offset IS NULL" };
+            let mut alerts = connection
+                .prepare(&format!("{SELECT} {only} ORDER BY id DESC LIMIT ?"))?
+                .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], read)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            alerts.reverse();
+            Ok(Some(alerts))
+        };
+        list().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
+    }
+}

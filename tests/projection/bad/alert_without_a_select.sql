@@ -1,0 +1,13 @@
+-- projection: p
+-- topic: t
+-- type: $.type
+
+CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;
+
+-- on: A
+INSERT INTO a VALUES (:id, 1);
+
+-- alert: low
+
+-- on: B
+DELETE FROM a;
