@@ -7,6 +7,7 @@ mod kill;
 mod past;
 mod preview;
 mod rebuild;
+mod webhook;
 mod whatif;
 
 use std::path::Path;
