@@ -455,3 +455,35 @@ fn a_build_that_is_brought_back_publishes_what_is_left_and_nothing_twice() {
     let all = ids(&topics);
     assert_eq!((all.len(), all.last().unwrap().as_str()), (7, "accounts/events/0/4/0"));
 }
+
+/// A follow that ends, at the end of its log or at a poison record, has published what came before.
+#[test]
+fn a_follow_publishes_what_it_applied_before_it_ends() {
+    use crate::replay::follow::{Ended, go_on, start};
+    use crate::replay::lookout::Seen;
+    use crate::replay::tell::Teller;
+    let poison: Event = (false, 0, 9, 18, 0, 0);
+    for (events, expected) in [
+        (inputs(&[1, 2, 3]), Ended::End),
+        ([inputs(&[1, 2, 3]), vec![poison]].concat(), Ended::Paused),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
+        rebuilt(&store, &text, &log_of(&[], 0), None);
+        let log = log_of(&events, 0);
+        let definition = definition(&text);
+        let live = Live::open(&store, &definition).unwrap();
+        let ranges = start(definition.projection(), live.info(), live.topics(), &log.log())
+            .unwrap()
+            .ranges;
+        let mut teller = Teller::with(Some(publisher(Fake::new(&topics, []), &definition, false)), None);
+        let look = Seen {
+            ends: log.log().ends(),
+            changed: false,
+        };
+        let open = |ranges: Vec<Range>| Ok(log.arrival(&ranges, &[2], &[0]));
+        let ended = go_on(&live, &ranges, open, &look, false, &mut teller, &mut control()).unwrap();
+        assert_eq!((ended, ids(&topics).len()), (expected, 3));
+        assert_eq!(emitted(&store).waiting, 0);
+    }
+}
