@@ -561,6 +561,10 @@ impl Live {
     /// choices commit together. One that cannot be applied even so is returned with the reason, and nothing is changed.
     pub fn settle(&mut self, record: &Record, decided: &[Decision]) -> Result<Option<DeadLetter>, ReadModelError> {
         let mut fold = self.fold(OnPoison::Pause)?;
+        if self.publishes() {
+            // Into the outbox, from which the next follow publishes it.
+            fold.emit(false)?;
+        }
         let amendments = fold.amendments().with(decided.iter().cloned());
         fold.amend(&amendments)?;
         if fold.apply(std::iter::once(record.view()), &|| false)? != Folded::All {

@@ -487,3 +487,17 @@ fn a_follow_publishes_what_it_applied_before_it_ends() {
         assert_eq!(emitted(&store).waiting, 0);
     }
 }
+
+/// The record that a read model was paused before emits when it is applied at last, though nobody publishes at that moment.
+#[test]
+fn what_is_applied_by_a_decision_is_published_by_the_next_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
+    rebuilt(&store, &text, &log_of(&[], 0), None);
+    let log = log_of(&inputs(&[1]), 0);
+    let definition = definition(&text);
+    let settled = Live::open(&store, &definition).unwrap().settle(&log.all()[0], &[]);
+    assert_eq!((settled.unwrap(), emitted(&store).waiting), (None, 1));
+    followed(&store, &text, &log, &topics, false);
+    assert_eq!(ids(&topics), ["accounts/events/0/0/0"]);
+}
