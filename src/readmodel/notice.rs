@@ -163,13 +163,12 @@ impl Fold<'_> {
         let changed = self.applier.take_alerts();
         if let (Some(from), false) = (&alerts.notify, changed.is_empty()) {
             let name = &self.applier.projection().name;
-            let wanted = changed.iter().filter(|alert| {
+            let mut wanted = changed.iter().filter(|alert| {
                 let at = TopicPartition::new(alert.at().topic.as_str(), alert.at().partition);
                 from.next(&at).is_none_or(|from| alert.at().offset >= from)
             });
             wanted
-                .map(|alert| insert(self.connection, name, alert))
-                .collect::<rusqlite::Result<()>>()
+                .try_for_each(|alert| insert(self.connection, name, alert))
                 .map_err(|error| ReadModelError::sqlite("cannot write a notice", error))?;
         }
         if alerts.live {
