@@ -14,7 +14,7 @@ use super::bookkeeping::{self, headers_from_text, headers_to_text};
 use super::error::ReadModelError;
 use super::fold::Fold;
 use super::notice;
-use super::store;
+use super::writer;
 
 /// The header that carries a record's id.
 pub const ID_HEADER: &str = "foldlog-id";
@@ -252,7 +252,8 @@ struct Before {
 impl Before {
     /// `None` where it is of another cluster's log.
     fn open(path: &Path, new: &Connection) -> Result<Option<Self>, ReadModelError> {
-        let connection = store::open_read_only(path)?;
+        // Nobody else writes it now; a connection that may not write would leave its log and index behind.
+        let connection = writer::open(path)?;
         let read = |connection: &Connection| -> rusqlite::Result<Option<(bool, Position)>> {
             let cluster = |of: &Connection| {
                 of.query_row("SELECT cluster_id FROM _foldlog_model", [], |row| {
