@@ -78,7 +78,7 @@ impl Watched {
 
     /// The row before or after; `settled` is unset where a value of it may be stored as another. What is computed is NULL.
     fn image(&self, touched: &Touched<'_>, after: bool, settled: &mut bool) -> Result<Row, i32> {
-        let mut row = Row::default();
+        let mut row = Row::with_room();
         for (at, affinity) in self.affinities.iter().enumerate() {
             if self.computed.contains(&at) {
                 row.push(ValueRef::Null);

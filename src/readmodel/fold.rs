@@ -17,7 +17,7 @@ use super::compile::{Definition, text_of};
 use super::condition;
 use super::decision::{self, Amendment, Amendments};
 use super::error::ReadModelError;
-use super::history::Journal;
+use super::history::{Applied, Journal};
 use super::invariant::{self, Broken};
 use super::latest::Latest;
 use super::missing::MissingField;
@@ -217,7 +217,14 @@ impl<'c> Fold<'c> {
             if let Some(journal) = &mut self.journal {
                 match outcome {
                     Outcome::Applied => journal
-                        .applied(self.connection, &record, text_of(event).as_deref())
+                        .applied(
+                            self.connection,
+                            &Applied {
+                                record: &record,
+                                event: text_of(event).as_deref(),
+                                edited: matches!(self.amendments.of(&record), Some(Amendment::Edited(..))),
+                            },
+                        )
                         .map_err(|error| ReadModelError::sqlite("cannot write the history", error))?,
                     // What the statements before the failed one did has been rolled back.
                     Outcome::Ignored | Outcome::Poison(_) | Outcome::Skipped | Outcome::Held => {

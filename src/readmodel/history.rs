@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::record::RecordRef;
-
 use super::changes::row::{put_bytes, put_number, take_bytes, take_number};
 use super::changes::{Change, Recorder, Watched};
 
+pub(super) use event::Applied;
 pub use lookup::{History, Wrote};
 
 /// What the names of its tables begin with.
@@ -95,17 +94,39 @@ fn is_kept(connection: &Connection) -> rusqlite::Result<bool> {
 #[derive(Debug)]
 pub(super) struct Journal {
     pub(super) recorder: Recorder,
-    tables: Arc<[Watched]>,
-    /// Events that are in no table yet, each with the hashes of its rows.
-    run: Vec<u8>,
-    /// Events and bytes so far, the run left out.
+    run: Run,
+    /// Events and bytes in the tables.
     events: u64,
     bytes: usize,
     /// Bytes in the tail.
     tail: usize,
-    added: u64,
+}
+
+/// Events that are in no table yet, each with the hashes of its rows.
+#[derive(Debug)]
+struct Run {
+    tables: Arc<[Watched]>,
+    bytes: Vec<u8>,
+    /// How many there are, with those that were packed since the counts were written.
+    events: u64,
     buffer: Vec<u8>,
-    hashes: Vec<u64>,
+    room: event::Room,
+}
+
+impl Run {
+    fn put(&mut self, applied: &Applied<'_>, lines: &[usize], changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        self.buffer.clear();
+        event::put(&mut self.buffer, &mut self.room, applied, lines, changes, &self.tables);
+        put_bytes(&mut self.bytes, &self.buffer);
+        put_number(&mut self.bytes, self.room.hashes.len() as u64);
+        for hash in &self.room.hashes {
+            self.bytes.extend_from_slice(&hash.to_le_bytes());
+        }
+        self.events += 1;
+    }
 }
 
 impl Journal {
@@ -120,80 +141,51 @@ impl Journal {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         Ok(Some(Self {
-            tables: recorder.tables(),
+            run: Run {
+                tables: recorder.tables(),
+                bytes: Vec::new(),
+                events: 0,
+                buffer: Vec::new(),
+                room: event::Room::default(),
+            },
             recorder,
-            run: Vec::new(),
             events: u64::try_from(events).unwrap_or(0),
             bytes: usize::try_from(bytes).unwrap_or(0),
             tail: usize::try_from(tail).unwrap_or(0),
-            added: 0,
-            buffer: Vec::new(),
-            hashes: Vec::new(),
         }))
     }
 
     /// Takes down what the event did that was just applied.
-    pub(super) fn applied(
-        &mut self,
-        connection: &Connection,
-        record: &RecordRef<'_>,
-        event: Option<&str>,
-    ) -> rusqlite::Result<()> {
-        let recorder = self.recorder.clone();
-        let wrote = recorder.drain(connection, |lines, changes| self.put(record, event, lines, changes))?;
-        if wrote && self.run.len() >= PACKED {
-            let run = std::mem::take(&mut self.run);
+    pub(super) fn applied(&mut self, connection: &Connection, applied: &Applied<'_>) -> rusqlite::Result<()> {
+        let Self { recorder, run, .. } = self;
+        recorder.drain(connection, |lines, changes| run.put(applied, lines, changes))?;
+        if self.run.bytes.len() >= PACKED {
+            let mut run = std::mem::take(&mut self.run.bytes);
             // What is older comes first.
             self.pack(connection, &[])?;
             self.pack(connection, &run)?;
-            self.run = run;
-            self.run.clear();
+            run.clear();
+            self.run.bytes = run;
         }
         Ok(())
     }
 
-    fn put(&mut self, record: &RecordRef<'_>, event: Option<&str>, lines: &[usize], changes: &[Change]) -> bool {
-        if changes.is_empty() {
-            return false;
-        }
-        self.buffer.clear();
-        self.hashes.clear();
-        let tables = &self.tables;
-        event::put(
-            &mut self.buffer,
-            &mut self.hashes,
-            record,
-            event,
-            lines,
-            changes,
-            tables,
-        );
-        put_bytes(&mut self.run, &self.buffer);
-        put_number(&mut self.run, self.hashes.len() as u64);
-        for hash in &self.hashes {
-            self.run.extend_from_slice(&hash.to_le_bytes());
-        }
-        self.added += 1;
-        true
-    }
-
     /// Writes what is in no table yet, before the transaction commits.
     pub(super) fn flush(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.added == 0 {
+        if self.run.events == 0 {
             return Ok(());
         }
-        if !self.run.is_empty() {
+        if !self.run.bytes.is_empty() {
             connection
                 .prepare_cached("INSERT INTO _foldlog_history_tail (events) VALUES (?)")?
-                .execute([&self.run])?;
-            self.tail += self.run.len();
-            self.run.clear();
+                .execute([&self.run.bytes])?;
+            self.tail += self.run.bytes.len();
+            self.run.bytes.clear();
         }
         if self.tail >= PACKED {
             self.pack(connection, &[])?;
         }
-        self.events += self.added;
-        self.added = 0;
+        self.events += std::mem::take(&mut self.run.events);
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let events = i64::try_from(self.events).unwrap_or(i64::MAX);
         connection

@@ -72,11 +72,11 @@ impl Effect {
     }
 
     /// One that is told and cannot be undone.
-    pub fn told(event: Option<String>, lines: Vec<usize>, changes: Vec<Change>) -> Self {
+    pub fn told(event: Option<String>, edited: bool, lines: Vec<usize>, changes: Vec<Change>) -> Self {
         Self {
             event,
             outcome: Outcome::Applied,
-            edited: false,
+            edited,
             lines,
             changes,
             next: None,

@@ -135,7 +135,7 @@ impl Asking<'_> {
             }
             waiting.push(Step {
                 record: wrote.record,
-                effect: Effect::told(wrote.event, wrote.lines, changes),
+                effect: Effect::told(wrote.event, wrote.edited, wrote.lines, changes),
             });
             if waiting.len() < FETCHED {
                 return true;

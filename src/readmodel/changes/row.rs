@@ -20,6 +20,11 @@ mod tag {
 pub struct Row(pub(in super::super) Vec<u8>);
 
 impl Row {
+    /// Room for a row of a few values, which most are.
+    pub(super) fn with_room() -> Self {
+        Self(Vec::with_capacity(64))
+    }
+
     /// Its values as a query shows them.
     pub fn cells(&self) -> Vec<Cell> {
         self.values().map(cell).collect()

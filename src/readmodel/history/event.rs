@@ -15,6 +15,8 @@ use super::super::changes::{Change, Watched};
 const HAS_TIME: u8 = 1;
 const HAS_TYPE: u8 = 2;
 const HAS_KEY: u8 = 4;
+/// Somebody decided what its value is.
+const EDITED: u8 = 8;
 
 const INSERTED: u8 = 0;
 const UPDATED: u8 = 1;
@@ -22,21 +24,44 @@ const DELETED: u8 = 2;
 /// An update that gave the row another key.
 const MOVED: u8 = 3;
 
-/// Appends an event to `out` and the hash of each row that it wrote to `hashes`.
+/// An event that was applied.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Applied<'a> {
+    pub(in super::super) record: &'a RecordRef<'a>,
+    /// Its type, where its value has one.
+    pub(in super::super) event: Option<&'a str>,
+    /// Whether somebody decided what its value is.
+    pub(in super::super) edited: bool,
+}
+
+/// Room that is used again for each event: a history takes millions of them down.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// The hash of each row that the event wrote.
+    pub(super) hashes: Vec<u64>,
+    old: Vec<Range<usize>>,
+    new: Vec<Range<usize>>,
+    from: Vec<u8>,
+    to: Vec<u8>,
+    text: Vec<u8>,
+}
+
+/// Appends an event to `out`, and leaves the hashes of its rows in `room`.
 pub(super) fn put(
     out: &mut Vec<u8>,
-    hashes: &mut Vec<u64>,
-    record: &RecordRef<'_>,
-    event: Option<&str>,
+    room: &mut Room,
+    applied: &Applied<'_>,
     lines: &[usize],
     changes: &[Change],
     tables: &[Watched],
 ) {
+    let Applied { record, event, .. } = *applied;
     let mut has = 0;
     for (is, flag) in [
         (record.timestamp.is_some(), HAS_TIME),
         (event.is_some(), HAS_TYPE),
         (record.key.is_some(), HAS_KEY),
+        (applied.edited, EDITED),
     ] {
         has |= if is { flag } else { 0 };
     }
@@ -58,44 +83,58 @@ pub(super) fn put(
         put_number(out, *line as u64);
     }
     put_number(out, changes.len() as u64);
+    room.hashes.clear();
     for change in changes {
         if let Some(table) = tables.get(change.table) {
-            put_change(out, hashes, change, table);
+            put_change(out, room, change, table);
         }
     }
 }
 
-fn put_change(out: &mut Vec<u8>, hashes: &mut Vec<u64>, change: &Change, table: &Watched) {
+fn put_change(out: &mut Vec<u8>, room: &mut Room, change: &Change, table: &Watched) {
     let number = change.table;
     let head = |out: &mut Vec<u8>, kind: u8| {
         out.push(kind);
         put_number(out, number as u64);
         put_number(out, change.line as u64);
     };
+    let Room {
+        hashes,
+        old,
+        new,
+        from,
+        to,
+        text,
+    } = room;
+    if let Some(before) = &change.before {
+        find(old, before);
+        put_key(from, before, old, table);
+    }
+    if let Some(after) = &change.after {
+        find(new, after);
+        put_key(to, after, new, table);
+    }
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
-            let (old, new) = (Spans::of(before), Spans::of(after));
-            let (from, to) = (old.key(table), new.key(table));
-            hashes.push(hash(number, &from));
+            hashes.push(hash(number, from, text));
             if from == to {
                 head(out, UPDATED);
-                put_bytes(out, &from);
-                put_changed(out, &old, &new);
+                put_bytes(out, from);
+                put_changed(out, (before, old), (after, new));
             } else {
-                hashes.push(hash(number, &to));
+                hashes.push(hash(number, to, text));
                 head(out, MOVED);
                 put_bytes(out, &before.0);
                 put_bytes(out, &after.0);
             }
         }
-        (Some(before), None) => {
-            let key = Spans::of(before).key(table);
-            hashes.push(hash(number, &key));
+        (Some(_), None) => {
+            hashes.push(hash(number, from, text));
             head(out, DELETED);
-            put_bytes(out, &key);
+            put_bytes(out, from);
         }
         (None, Some(after)) => {
-            hashes.push(hash(number, &Spans::of(after).key(table)));
+            hashes.push(hash(number, to, text));
             head(out, INSERTED);
             put_bytes(out, &after.0);
         }
@@ -104,65 +143,56 @@ fn put_change(out: &mut Vec<u8>, hashes: &mut Vec<u64>, change: &Change, table: 
 }
 
 /// Which columns changed, a bit for each, and their new values.
-fn put_changed(out: &mut Vec<u8>, old: &Spans<'_>, new: &Spans<'_>) {
+fn put_changed(out: &mut Vec<u8>, (before, old): (&Row, &[Range<usize>]), (after, new): (&Row, &[Range<usize>])) {
     let mask = out.len();
-    out.resize(mask + new.spans.len().div_ceil(8), 0);
-    let differs = |at: usize| old.value(at) != new.value(at);
+    out.resize(mask + new.len().div_ceil(8), 0);
+    let differs = |at: usize| value(before, old, at) != value(after, new, at);
     let mut bytes = 0;
-    for at in (0..new.spans.len()).filter(|at| differs(*at)) {
+    for at in (0..new.len()).filter(|at| differs(*at)) {
         out[mask + at / 8] |= 1 << (at % 8);
-        bytes += new.value(at).len();
+        bytes += value(after, new, at).len();
     }
     put_number(out, bytes as u64);
-    for at in (0..new.spans.len()).filter(|at| differs(*at)) {
-        out.extend_from_slice(new.value(at));
+    for at in (0..new.len()).filter(|at| differs(*at)) {
+        out.extend_from_slice(value(after, new, at));
     }
 }
 
-/// Where each value of a row stands among its bytes.
-struct Spans<'r> {
-    bytes: &'r [u8],
-    spans: Vec<Range<usize>>,
+/// Finds where each value of a row stands among its bytes.
+fn find(spans: &mut Vec<Range<usize>>, row: &Row) {
+    spans.clear();
+    let mut values = row.values();
+    let mut start = 0;
+    while values.next().is_some() {
+        let end = row.0.len() - values.0.len();
+        spans.push(start..end);
+        start = end;
+    }
 }
 
-impl<'r> Spans<'r> {
-    fn of(row: &'r Row) -> Self {
-        let mut values = row.values();
-        let mut spans = Vec::with_capacity(8);
-        let mut start = 0;
-        while values.next().is_some() {
-            let end = row.0.len() - values.0.len();
-            spans.push(start..end);
-            start = end;
-        }
-        Self { bytes: &row.0, spans }
-    }
+fn value<'r>(row: &'r Row, spans: &[Range<usize>], at: usize) -> &'r [u8] {
+    spans
+        .get(at)
+        .and_then(|span| row.0.get(span.clone()))
+        .unwrap_or_default()
+}
 
-    fn value(&self, at: usize) -> &'r [u8] {
-        self.spans
-            .get(at)
-            .and_then(|span| self.bytes.get(span.clone()))
-            .unwrap_or_default()
-    }
-
-    fn key(&self, table: &Watched) -> Vec<u8> {
-        let mut key = Vec::with_capacity(24);
-        for at in &table.key {
-            key.extend_from_slice(self.value(*at));
-        }
-        key
+fn put_key(key: &mut Vec<u8>, row: &Row, spans: &[Range<usize>], table: &Watched) {
+    key.clear();
+    for at in &table.key {
+        key.extend_from_slice(value(row, spans, *at));
     }
 }
 
 /// The hash of a row, by the values of its key as they are written on a command line: who asks does not know their types. It is
 /// in files and stays as it is.
-fn hash(table: usize, key: &[u8]) -> u64 {
-    let mut text = Vec::with_capacity(32);
+fn hash(table: usize, key: &[u8], text: &mut Vec<u8>) -> u64 {
+    text.clear();
     for value in Values(key) {
-        put_key_text(&mut text, value);
+        put_key_text(text, value);
         text.push(0xff);
     }
-    hash_of(table, &text)
+    hash_of(table, text)
 }
 
 /// The same, of the texts.
@@ -193,6 +223,7 @@ pub(super) struct Kept<'b> {
     pub(super) offset: i64,
     pub(super) timestamp: Option<Timestamp>,
     pub(super) event: Option<&'b [u8]>,
+    pub(super) edited: bool,
     pub(super) key: Option<&'b [u8]>,
     pub(super) lines: Vec<usize>,
     pub(super) rows: Vec<KeptRow<'b>>,
@@ -242,6 +273,7 @@ pub(super) fn take<'b>(from: &mut &'b [u8], tables: &[Watched]) -> Option<Kept<'
         offset,
         timestamp,
         event,
+        edited: has & EDITED != 0,
         key,
         lines,
         rows,
@@ -284,7 +316,10 @@ pub(super) fn patched(before: &Row, mask: &[u8], changed: &[u8]) -> Row {
 
 /// The key of a row as it is kept.
 pub(super) fn key_of(row: &Row, table: &Watched) -> Vec<u8> {
-    Spans::of(row).key(table)
+    let (mut spans, mut key) = (Vec::new(), Vec::new());
+    find(&mut spans, row);
+    put_key(&mut key, row, &spans, table);
+    key
 }
 
 /// The values of a key as they are written on a command line.

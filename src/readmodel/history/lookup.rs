@@ -22,6 +22,8 @@ pub struct Wrote {
     pub record: Record,
     /// Its type, where its value had one.
     pub event: Option<String>,
+    /// Whether somebody decided what its value is.
+    pub edited: bool,
     /// The lines of the statements that ran.
     pub lines: Vec<usize>,
     /// What they did to the row, in order.
@@ -204,6 +206,7 @@ impl Telling<'_> {
                 headers: Vec::new(),
             },
             event: kept.event.map(text),
+            edited: kept.edited,
             lines: kept.lines,
             changes,
         })
