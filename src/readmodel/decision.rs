@@ -271,8 +271,12 @@ impl Store {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let connection = store::open_read_only(&path)?;
-        check(&connection, &path, &[VERSION])?;
+        // For writing, because what somebody who was killed left half written is rolled back by whoever opens it, and must be.
+        let connection = writer::open(&path)?;
+        if check(&connection, &path, &[0, VERSION])? == 0 {
+            // Killed before the first of them was written.
+            return Ok(Vec::new());
+        }
         read(&connection, "decision").map_err(|error| failed("cannot read", &path, error))
     }
 
@@ -345,10 +349,11 @@ fn failed(what: &str, path: &Path, error: rusqlite::Error) -> ReadModelError {
 }
 
 /// Whether the file is one of the layouts `known`; 0 is a file that nothing was written to.
-fn check(connection: &Connection, path: &Path, known: &[i64]) -> Result<(), ReadModelError> {
+fn check(connection: &Connection, path: &Path, known: &[i64]) -> Result<i64, ReadModelError> {
     let found: rusqlite::Result<i64> = connection.query_row("PRAGMA user_version", [], |row| row.get(0));
-    if known.contains(&found.map_err(|error| failed("cannot read", path, error))?) {
-        return Ok(());
+    let found = found.map_err(|error| failed("cannot read", path, error))?;
+    if known.contains(&found) {
+        return Ok(found);
     }
     Err(ReadModelError::Decisions { path: path.to_owned() })
 }

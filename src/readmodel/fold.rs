@@ -526,6 +526,15 @@ pub(super) fn resume<'c>(
             .execute_batch("ROLLBACK")
             .map_err(|error| ReadModelError::sqlite("cannot roll back", error))?;
     }
+    go_on(connection, definition, on_poison)
+}
+
+/// The same in the transaction that is open.
+pub(super) fn go_on<'c>(
+    connection: &'c Connection,
+    definition: &'c Definition,
+    on_poison: OnPoison,
+) -> Result<Fold<'c>, ReadModelError> {
     let info = store::info_of(connection, Path::new(&definition.projection().name))?;
     let mut fold = Fold::new(connection, definition, on_poison)?;
     fold.counts = info.counts;

@@ -4,16 +4,19 @@
 //! records are sent it is known how far their topics reach, and after a crash only what lies past that has to be looked at to
 //! know which of them arrived.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::record::{Header, Position, TopicPartition};
+use crate::record::{Header, Position, RecordRef, TopicPartition};
 
 use super::bookkeeping::{self, headers_from_text, headers_to_text};
+use super::decision::RecordPlace;
 use super::error::ReadModelError;
 use super::fold::Fold;
 use super::notice;
+use super::store::LetterState;
 use super::writer;
 
 /// The header that carries a record's id.
@@ -35,13 +38,20 @@ CREATE TABLE IF NOT EXISTS _foldlog_emit (
   published INTEGER NOT NULL,
   refused   INTEGER NOT NULL,
   reason    TEXT,
-  trouble   TEXT
+  trouble   TEXT,
+  live      INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE IF NOT EXISTS _foldlog_emit_from (
   topic       TEXT NOT NULL,
   partition   INTEGER NOT NULL,
   next_offset INTEGER NOT NULL,
   PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _foldlog_emit_left (
+  topic     TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  position  INTEGER NOT NULL,
+  PRIMARY KEY (topic, partition, position)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _foldlog_emit_end (
   topic       TEXT NOT NULL,
@@ -50,7 +60,7 @@ CREATE TABLE IF NOT EXISTS _foldlog_emit_end (
   PRIMARY KEY (topic, partition)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _foldlog_emit_ahead (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-INSERT OR IGNORE INTO _foldlog_emit VALUES (1, 0, 0, NULL, NULL);
+INSERT OR IGNORE INTO _foldlog_emit VALUES (1, 0, 0, NULL, NULL, 0);
 ";
 
 /// A record that a projection emits.
@@ -170,7 +180,7 @@ fn read_offsets(connection: &Connection, table: &str) -> rusqlite::Result<Positi
 pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(
         "DROP TABLE IF EXISTS _foldlog_outbox; DROP TABLE IF EXISTS _foldlog_emit; DROP TABLE IF EXISTS _foldlog_emit_from;
-         DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead;
+         DROP TABLE IF EXISTS _foldlog_emit_left; DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead;
          DROP TABLE IF EXISTS _foldlog_notice; DROP TABLE IF EXISTS _foldlog_notify",
     )
 }
@@ -205,93 +215,221 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Emitted>>
         .optional()
 }
 
-/// A new build takes over what the one before had not published yet, and publishes nothing that comes from events which that one
-/// had applied or its own rebuild did.
+/// Which events publish.
+#[derive(Debug, Clone)]
+pub(super) struct Since {
+    /// What lies before it has published, or never will.
+    pub(super) from: Position,
+    /// Records before it that were left out when their time came, so that nobody has published what they emit.
+    pub(super) left_out: BTreeSet<RecordPlace>,
+    /// Only events of these topics, where it says which.
+    pub(super) topics: Option<BTreeSet<String>>,
+}
+
+impl Since {
+    /// Whether what a record emits is still to be published.
+    pub(super) fn has(&self, record: &RecordRef<'_>) -> bool {
+        self.has_place(&RecordPlace::of(record))
+    }
+
+    fn has_place(&self, place: &RecordPlace) -> bool {
+        let past = self.from.next(&place.partition).is_none_or(|from| place.offset >= from);
+        let of_topic = |topics: &BTreeSet<String>| topics.contains(&*place.partition.topic);
+        (past && self.topics.as_ref().is_none_or(of_topic)) || self.left_out.contains(place)
+    }
+}
+
+/// A build that is about to be folded goes on where the one before stopped: it takes over what that one had not published yet,
+/// and publishes what it left to be. `None` where nobody has published from that one or any before it.
+pub(super) fn take_over(connection: &Connection, before: Option<&Path>) -> Result<Option<Since>, ReadModelError> {
+    let Some(old) = Before::read(before, connection).filter(|old| old.live) else {
+        return Ok(None);
+    };
+    let take = || {
+        forget(connection)?;
+        prepare(connection, &old.since.from)?;
+        copy(&old.connection, connection)
+    };
+    take().map_err(not_taken)?;
+    Ok(Some(old.since))
+}
+
+/// Whether a build has folded events that the one before has left to be published.
+pub(super) fn overtakes(path: &Path, before: Option<&Path>) -> Result<bool, ReadModelError> {
+    let new = writer::open(path)?;
+    let Some(old) = Before::read(before, &new).filter(|old| old.live) else {
+        return Ok(false);
+    };
+    let look = || -> rusqlite::Result<bool> {
+        let Since { from, left_out, .. } = &old.since;
+        let reached = read_offsets(&new, "_foldlog_position")?;
+        let past = |(at, next): (&TopicPartition, i64)| old.has_topic(at) && from.next(at).unwrap_or(0) < next;
+        let folded = |place: &RecordPlace| reached.next(&place.partition).is_some_and(|next| place.offset < next);
+        Ok(reached.iter().any(past) || left_out.iter().any(folded))
+    };
+    look().map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))
+}
+
+/// A build that was folded takes over what the one before had not published yet, if it has not before, and publishes nothing
+/// more that comes from events which that one had applied or its own rebuild did.
 pub(super) fn carry_over(
     connection: &Connection,
     before: Option<&Path>,
     emits: bool,
     position: &Position,
 ) -> Result<(), ReadModelError> {
-    let old = before.and_then(|path| match Before::open(path, connection) {
-        Ok(old) => old,
-        Err(error) => {
-            // A file that cannot be read must not keep its successor from being built.
-            tracing::warn!(%error, "what the build before had not published yet cannot be taken over");
-            None
-        }
-    });
+    let old = Before::read(before, connection);
     let carry = || -> rusqlite::Result<()> {
         if !emits && old.as_ref().is_none_or(|old| !old.emits) {
             return Ok(());
         }
         let mut from = position.clone();
-        for (at, next) in old.iter().flat_map(|old| old.from.iter()) {
+        for (at, next) in old.iter().flat_map(|old| old.since.from.iter()) {
             if from.next(at).is_none_or(|here| here < next) {
                 from.set(at.clone(), next);
             }
         }
+        let taken = exists(connection)?;
         prepare(connection, &from)?;
-        match &old {
-            Some(old) if old.emits => copy(&old.connection, connection),
-            _ => Ok(()),
+        write_offsets(connection, "_foldlog_emit_from", &from)?;
+        let Some(old) = old.as_ref().filter(|old| old.emits) else {
+            return Ok(());
+        };
+        if !taken {
+            copy(&old.connection, connection)?;
         }
+        let left = left_out(connection)?.into_iter().filter(|place| match taken {
+            true => old.since.has_place(place),
+            false => old.since.left_out.contains(place),
+        });
+        write_left(connection, left)
     };
-    carry()
-        .map_err(|error| ReadModelError::sqlite("cannot take over what the build before had not published yet", error))
+    carry().map_err(not_taken)
+}
+
+fn not_taken(error: rusqlite::Error) -> ReadModelError {
+    ReadModelError::sqlite("cannot take over what the build before had not published yet", error)
 }
 
 /// The build before, of the same log.
 struct Before {
     connection: Connection,
     emits: bool,
-    /// What lies before this was emitted by it or by nobody.
-    from: Position,
+    /// Whether it was followed by somebody who publishes, or one before it was.
+    live: bool,
+    /// What it has left to be published: events past its position, and records before it that it folded past. Only of topics that are
+    /// still the same.
+    since: Since,
 }
 
 impl Before {
+    fn read(path: Option<&Path>, new: &Connection) -> Option<Self> {
+        match Self::open(path?, new) {
+            Ok(old) => old,
+            Err(error) => {
+                // A file that cannot be read must not keep its successor from being built.
+                tracing::warn!(%error, "what the build before had not published yet cannot be taken over");
+                None
+            }
+        }
+    }
+
     /// `None` where it is of another cluster's log.
     fn open(path: &Path, new: &Connection) -> Result<Option<Self>, ReadModelError> {
         // Nobody else writes it now; a connection that may not write would leave its log and index behind.
         let connection = writer::open(path)?;
-        let read = |connection: &Connection| -> rusqlite::Result<Option<(bool, Position)>> {
-            let cluster = |of: &Connection| {
-                of.query_row("SELECT cluster_id FROM _foldlog_model", [], |row| {
-                    row.get::<_, String>(0)
-                })
+        Self::of(connection, new)
+            .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))
+    }
+
+    fn of(connection: Connection, new: &Connection) -> rusqlite::Result<Option<Self>> {
+        let cluster = |of: &Connection| {
+            of.query_row("SELECT cluster_id FROM _foldlog_model", [], |row| {
+                row.get::<_, String>(0)
+            })
+        };
+        if cluster(&connection)? != cluster(new)? {
+            return Ok(None);
+        }
+        // A topic that was created anew begins again.
+        let theirs = bookkeeping::read_topics(&connection)?;
+        let same = bookkeeping::read_topics(new)?.into_iter();
+        let same: BTreeSet<String> = same
+            .filter(|topic| theirs.contains(topic))
+            .map(|(topic, _)| topic)
+            .collect();
+        let emits = exists(&connection)?;
+        let mut from = read_offsets(&connection, "_foldlog_position")?;
+        let (mut live, mut left) = (false, BTreeSet::new());
+        if emits {
+            let publishes = read_from(&connection)?;
+            let told = |place: &RecordPlace| {
+                let from = publishes.next(&place.partition);
+                from.is_none_or(|from| place.offset >= from)
             };
-            if cluster(connection)? != cluster(new)? {
-                return Ok(None);
-            }
-            let topics = (bookkeeping::read_topics(connection)?, bookkeeping::read_topics(new)?);
-            // A topic that was created anew begins again.
-            let same = |name: &str| {
-                topics
-                    .1
-                    .iter()
-                    .find(|(topic, _)| topic == name)
-                    .is_none_or(|topic| topics.0.contains(topic))
-            };
-            let emits = exists(connection)?;
-            let mut from = read_offsets(connection, "_foldlog_position")?;
-            if emits {
-                for (at, next) in read_offsets(connection, "_foldlog_emit_from")?.iter() {
-                    if from.next(at).is_none_or(|here| here < next) {
-                        from.set(at.clone(), next);
-                    }
+            left = read_left(&connection)?;
+            left.extend(left_out(&connection)?.into_iter().filter(told));
+            for (at, next) in publishes.iter() {
+                if from.next(at).is_none_or(|here| here < next) {
+                    from.set(at.clone(), next);
                 }
             }
-            let from = from.iter().filter(|(at, _)| same(&at.topic));
-            Ok(Some((emits, from.map(|(at, next)| (at.clone(), next)).collect())))
-        };
-        let found = read(&connection)
-            .map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?;
-        Ok(found.map(|(emits, from)| Self {
+            live = connection.query_row("SELECT live FROM _foldlog_emit", [], |row| row.get(0))?;
+        }
+        let kept = from.iter().filter(|(at, _)| same.contains(&*at.topic));
+        let from = kept.map(|(at, next)| (at.clone(), next)).collect();
+        left.retain(|place| same.contains(&*place.partition.topic));
+        Ok(Some(Self {
             connection,
             emits,
-            from,
+            live,
+            since: Since {
+                from,
+                left_out: left,
+                topics: Some(same),
+            },
         }))
     }
+
+    fn has_topic(&self, at: &TopicPartition) -> bool {
+        self.since
+            .topics
+            .as_ref()
+            .is_none_or(|topics| topics.contains(&*at.topic))
+    }
+}
+
+/// Records that a read model was folded past.
+fn left_out(connection: &Connection) -> rusqlite::Result<BTreeSet<RecordPlace>> {
+    let mut places = BTreeSet::new();
+    bookkeeping::each_dead_letter(connection, &mut |letter| {
+        if let LetterState::Skipped | LetterState::Held = letter.state {
+            places.insert(letter.place());
+        }
+        true
+    })?;
+    Ok(places)
+}
+
+fn read_left(connection: &Connection) -> rusqlite::Result<BTreeSet<RecordPlace>> {
+    connection
+        .prepare("SELECT topic, partition, position FROM _foldlog_emit_left")?
+        .query_map([], |row| {
+            Ok(RecordPlace {
+                partition: TopicPartition::new(row.get::<_, String>(0)?, row.get(1)?),
+                offset: row.get(2)?,
+            })
+        })?
+        .collect()
+}
+
+fn write_left(connection: &Connection, places: impl Iterator<Item = RecordPlace>) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM _foldlog_emit_left", [])?;
+    let mut insert = connection.prepare("INSERT INTO _foldlog_emit_left VALUES (?, ?, ?)")?;
+    for RecordPlace { partition, offset } in places {
+        insert.execute(params![&*partition.topic, partition.partition, offset])?;
+    }
+    Ok(())
 }
 
 fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
@@ -310,7 +448,7 @@ fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
         insert_into(&mut insert, &waiting(row)?.emission)?;
     }
     let state = old.query_row(
-        "SELECT published, refused, reason, trouble FROM _foldlog_emit",
+        "SELECT published, refused, reason, trouble, live FROM _foldlog_emit",
         [],
         |row| {
             Ok((
@@ -318,11 +456,12 @@ fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
                 row.get::<_, i64>(1)?,
                 row.get::<_, Option<String>>(2)?,
                 row.get::<_, Option<String>>(3)?,
+                row.get::<_, bool>(4)?,
             ))
         },
     )?;
     new.execute(
-        "UPDATE _foldlog_emit SET published = ?, refused = ?, reason = ?, trouble = ?",
+        "UPDATE _foldlog_emit SET published = ?, refused = ?, reason = ?, trouble = ?, live = ?",
         state,
     )?;
     Ok(())
@@ -368,6 +507,10 @@ fn waiting(row: &rusqlite::Row<'_>) -> rusqlite::Result<Waiting> {
     })
 }
 
+fn unprepared(error: rusqlite::Error) -> ReadModelError {
+    ReadModelError::sqlite("cannot prepare the emits", error)
+}
+
 /// How a fold keeps what its events emit.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -380,20 +523,26 @@ impl Fold<'_> {
     /// From here on events emit. Where `go_on` says so, an event whose emit fails is applied and emits nothing; else it is
     /// poison.
     pub fn emit(&mut self, go_on: bool) -> Result<(), ReadModelError> {
-        let connection = self.connection;
-        let begin = || -> rusqlite::Result<(Position, bool)> {
-            let ahead = connection.prepare("SELECT 1 FROM _foldlog_emit_ahead")?.exists([])?;
-            Ok((read_offsets(connection, "_foldlog_emit_from")?, ahead))
+        let begin = || {
+            let live = "UPDATE _foldlog_emit SET live = 1 WHERE NOT live";
+            self.connection.execute(live, [])?;
+            read_from(self.connection)
         };
-        begin()
-            .and_then(|(from, ahead)| {
-                self.outbox = Some(Outbox {
-                    ahead,
-                    refused: Vec::new(),
-                });
-                self.applier.emit(connection, from, go_on)
-            })
-            .map_err(|error| ReadModelError::sqlite("cannot prepare the emits", error))
+        let from = begin().map_err(unprepared)?;
+        let topics = None;
+        let left_out = BTreeSet::new();
+        self.emit_since(Since { from, left_out, topics }, go_on)
+    }
+
+    /// The same for these events.
+    pub(super) fn emit_since(&mut self, since: Since, go_on: bool) -> Result<(), ReadModelError> {
+        let connection = self.connection;
+        let known = || connection.prepare("SELECT 1 FROM _foldlog_emit_ahead")?.exists([]);
+        self.outbox = Some(Outbox {
+            ahead: known().map_err(unprepared)?,
+            refused: Vec::new(),
+        });
+        self.applier.emit(connection, since, go_on).map_err(unprepared)
     }
 
     /// Puts what the last event emits into the outbox.

@@ -461,6 +461,12 @@ impl Store {
         }
     }
 
+    /// Whether the preview has folded events that the build in use has left to be published.
+    pub fn preview_overtakes(&self, name: &str) -> Result<bool, ReadModelError> {
+        let before = self.current(name).ok().map(|build| build.path);
+        outbox::overtakes(&self.preview_path(name), before.as_deref())
+    }
+
     /// The topics of a preview with the ids that they had when it was built.
     pub fn preview_topics(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ReadModelError> {
         let connection = open_read_only(&self.preview_path(name))?;

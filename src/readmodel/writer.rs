@@ -21,10 +21,10 @@ use super::cached;
 use super::compile::Definition;
 use super::decision::{self, Amendments, Decision};
 use super::error::ReadModelError;
-use super::fold::{Closed, Fold, Folded, OnPoison, resume};
+use super::fold::{Closed, Fold, Folded, OnPoison, go_on, resume};
 use super::history::{self, Journal};
 use super::lock::Lock;
-use super::outbox;
+use super::outbox::{self, Since};
 use super::snapshot::Snapshots;
 use super::store::{self, DeadLetter, ReadModelInfo, State, Store};
 
@@ -71,6 +71,8 @@ pub struct Building {
     rows_room: Option<usize>,
     /// Whether somebody has given it up.
     stop: Option<Stop>,
+    /// The events that the build before has left to be published.
+    unpublished: Option<Since>,
     _lock: Lock,
     /// That of the preview too, where it begins with one.
     preview: Option<Lock>,
@@ -99,8 +101,9 @@ impl Building {
     /// Begins a new build. What a killed one left behind is deleted first.
     pub fn start(store: &Store, definition: &Definition, origin: &Origin) -> Result<Self, ReadModelError> {
         let lock = Self::lock(store, definition, "rebuilding")?;
-        let building = Self::next(store, definition, lock)?;
+        let mut building = Self::next(store, definition, lock)?;
         building.begin(|| building.prepare(origin))?;
+        building.take_over()?;
         Ok(building)
     }
 
@@ -137,7 +140,22 @@ impl Building {
         building.preview = Some(preview);
         store.stepped();
         building.begin(|| building.own())?;
+        building.take_over()?;
         Ok(building)
+    }
+
+    /// Goes on publishing where the build in use stopped, which nobody follows while this one is made.
+    fn take_over(&mut self) -> Result<(), ReadModelError> {
+        if !self.definition.emits().is_empty() {
+            let before = self.before();
+            self.unpublished = outbox::take_over(&self.connection, before.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// The build in use.
+    fn before(&self) -> Option<PathBuf> {
+        self.store.current(self.name()).ok().map(|build| build.path)
     }
 
     fn lock(store: &Store, definition: &Definition, doing: &str) -> Result<Lock, ReadModelError> {
@@ -182,6 +200,7 @@ impl Building {
             paused: None,
             rows_room: Some(cached::ROOM),
             stop: None,
+            unpublished: None,
             _lock: lock,
             preview: None,
         };
@@ -254,15 +273,15 @@ impl Building {
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
         let journal = journal(&self.connection)?;
         let mut fold = if self.is_filled() {
-            let fold = resume(&self.connection, &self.definition, on_poison)?;
-            // Going on with what is there has ended the transaction that kept others out.
-            self.begin(|| self.connection.execute_batch("BEGIN EXCLUSIVE"))?;
-            fold
+            go_on(&self.connection, &self.definition, on_poison)?
         } else {
             Fold::new(&self.connection, &self.definition, on_poison)?
         };
         fold.keep(journal);
         fold.open = true;
+        if let Some(since) = &self.unpublished {
+            fold.emit_since(since.clone(), false)?;
+        }
         if let (Some(room), false) = (self.rows_room, self.is_filled()) {
             fold.keep_rows(room)?;
         }
@@ -316,8 +335,7 @@ impl Building {
     pub fn finish(mut self, closed: &Closed, position: &Position) -> Result<ReadModelInfo, ReadModelError> {
         let failed = |path: &Path, error| ReadModelError::sqlite(format!("cannot write {}", path.display()), error);
         if let Aim::InUse(_) = self.aim {
-            let projection = self.definition.projection();
-            let before = self.store.current(&projection.name).ok().map(|build| build.path);
+            let before = self.before();
             outbox::carry_over(&self.connection, before.as_deref(), self.definition.tells(), position)?;
         }
         self.complete(closed, position)

@@ -4,6 +4,7 @@ use std::sync::mpsc::sync_channel;
 use proptest::prelude::*;
 
 use super::super::at::tests::odd;
+use super::super::decide::tests::decision;
 use super::super::follow::tests::{PER_PARTITION, first_build, followed};
 use super::super::log;
 use super::super::memory::Memory;
@@ -11,6 +12,7 @@ use super::super::rebuild::tests::{ACCOUNTS, control, definition, events, log_of
 use super::*;
 use crate::broker::reader::Range;
 use crate::readmodel::changes::{Row, key_text};
+use crate::readmodel::decision::{Amendments, Choice};
 use crate::readmodel::fold::OnPoison;
 use crate::readmodel::query::{Cell, Session};
 use crate::readmodel::writer::Live;
@@ -252,4 +254,64 @@ fn a_history_is_kept_where_the_file_says_so_and_nowhere_else() {
         dumps.push(String::from_utf8(text).unwrap());
     }
     assert_eq!(dumps[0], dumps[1]);
+}
+
+/// A record that was edited is told as such, from the history as by a replay.
+#[test]
+fn an_edited_record_is_told_as_such_from_the_history_too() {
+    let text = with_history(ACCOUNTS);
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for amount in ["1", "null"] {
+        log.push(
+            "events",
+            0,
+            1,
+            Some(&format!(r#"{{"type": "In", "id": "a", "amount": {amount}}}"#)),
+        );
+    }
+    let edit = Choice::Edit(Some(br#"{"type": "In", "id": "a", "amount": 5}"#.to_vec()));
+    let mut origin = log.log().origin();
+    origin.amendments = Amendments::standing([decision(&log.all()[1], edit)]);
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), "lab").unwrap();
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[1]));
+    super::super::rebuild::build(
+        &store,
+        &definition(&text),
+        &origin,
+        &log.ranges(),
+        open,
+        false,
+        &mut control(),
+    )
+    .unwrap();
+    let mut whole = past(&store, &text, &log, store.info("accounts").unwrap().position);
+    whole.log.amendments = origin.amendments.clone();
+    let goal = RowGoal::row("account", &[Cell::Text("a".to_owned())]);
+    let edited = |answer: &dyn Fn(&mut Asking<'_>)| {
+        let (tell, told) = sync_channel(10);
+        let (row, until) = (&goal, None);
+        answer(&mut Asking {
+            row,
+            until,
+            values: true,
+            tell: &tell,
+            found: 0,
+        });
+        drop(tell);
+        told.iter().map(|blamed| blamed.step.effect.edited).collect::<Vec<_>>()
+    };
+    let history = store.history("accounts").unwrap().unwrap();
+    let kept = edited(&|asking| {
+        let mut fill = |steps: &mut [Step]| fetch(steps, &log.log(), &open, &control());
+        asking.history(&history, &mut fill).unwrap();
+    });
+    let replayed = edited(&|asking| {
+        asking.replay(&whole, &open, &mut control()).unwrap();
+    });
+    assert_eq!(
+        (kept.as_slice(), replayed.as_slice()),
+        (&[false, true][..], &[false, true][..])
+    );
 }

@@ -19,7 +19,7 @@ use crate::record::{Position, Record};
 use super::at::merged;
 use super::error::ReplayError;
 use super::follow;
-use super::log::Log;
+use super::log::{self, Log};
 use super::lookout;
 use super::rebuild::{LISTED, RebuildReport, Until, fill};
 use super::source::Source;
@@ -104,8 +104,8 @@ impl Plan {
         let name = &request.name;
         let info = store.info(name)?;
         let built = store.projection(name)??;
-        let changed = request.projection.as_ref().filter(|now| now.hash != info.hash);
-        let definition = compile(changed.unwrap_or(&built))?;
+        // What a file emits can have been mended without a change of what it folds.
+        let definition = compile(request.projection.as_ref().unwrap_or(&built))?;
         let topics = store.topics(name)?;
         let mut decisions = Vec::new();
         for (place, choice) in &request.choices {
@@ -193,12 +193,8 @@ impl Plan {
         projection.hash.clone_from(&self.info.hash);
         follow::start(&projection, &self.info, &store.topics(name)?, &log)?;
         self.check_there(&log)?;
-        for cut in ranges.iter().filter(|range| range.start > 0) {
-            control.meter.notice(format!(
-                "{}[{}] begins at offset {} by now: what came before is in the read model no more",
-                cut.topic, cut.partition, cut.start
-            ));
-        }
+        self.check_whole(ranges)?;
+        log::tell_cuts(&log::starts(ranges), control);
         let standing = standing(store, name, &log, control)?;
         log.amendments = standing.with(self.decisions.iter().cloned());
         let mut before = BTreeSet::new();
@@ -261,6 +257,30 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Whether the log still has all that the read model was folded from. Rows whose events are gone would be lost for the sake of one
+    /// record.
+    fn check_whole(&self, ranges: &[Range]) -> Result<(), ReplayError> {
+        let there: i64 = ranges
+            .iter()
+            .map(|range| range.end.unwrap_or(range.start) - range.start)
+            .sum();
+        // The one that it is paused before is not folded.
+        let folded = self.info.counts.total() - self.info.counts.poisoned;
+        let gone = folded.saturating_sub(there.unsigned_abs());
+        if gone == 0 {
+            return Ok(());
+        }
+        let (name, file) = (&self.info.name, &self.info.file);
+        Err(ReplayError::NoLetter {
+            message: format!(
+                "deciding about an earlier record folds `{name}` anew, and the log has lost {gone} of the records that it was folded from"
+            ),
+            help: format!(
+                "nothing was changed. To give up what those records made: `foldlog rebuild {file} --skip-poison`, then decide"
+            ),
+        })
     }
 
     /// Whether what was to be applied was, and nothing else fell out for it.
@@ -338,8 +358,9 @@ pub(super) fn standing(store: &Store, name: &str, log: &Log, control: &mut Contr
     }
     if !standing.is_empty() {
         control.meter.notice(format!(
-            "{} about single records amend the log: `foldlog dead-letters {name} log` has them",
-            counted(standing.len())
+            "{} about single records {} the log: `foldlog dead-letters {name} log` has them",
+            counted(standing.len()),
+            if standing.len() == 1 { "amends" } else { "amend" }
         ));
     }
     Ok(standing)
@@ -365,4 +386,4 @@ pub(super) fn taken_back(standing: &Amendments, who: &str) -> Vec<Decision> {
 
 #[cfg(test)]
 #[path = "decide_tests.rs"]
-mod tests;
+pub(in crate::replay) mod tests;

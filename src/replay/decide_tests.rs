@@ -78,7 +78,7 @@ fn choice(number: u8, account: u8) -> Choice {
     }
 }
 
-fn decision(record: &Record, choice: Choice) -> Decision {
+pub(in crate::replay) fn decision(record: &Record, choice: Choice) -> Decision {
     Decision {
         at: now(),
         who: "ada@lab".to_owned(),
@@ -458,4 +458,54 @@ fn a_file_of_decisions_of_another_version_is_left_as_it_is() {
         std::fs::read_to_string(store.root().join("accounts.decisions.db")).unwrap(),
         "no database"
     );
+}
+
+/// Killed before the first choice was written, or in the midst of another: what was written whole counts, and it can be gone on.
+#[test]
+fn whoever_was_killed_while_deciding_leaves_what_stood_before() {
+    let (_folder, store, log, place) = paused_at_two();
+    let file = store.root().join("accounts.decisions.db");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(store.decisions("accounts").unwrap(), []);
+    let asked = request(vec![(place, choice(0, 0))], ACCOUNTS);
+    decided(&store, &log, &asked).unwrap();
+    let before = store.decisions("accounts").unwrap();
+    assert_eq!(before.len(), 1);
+
+    let journal = store.root().join("accounts.decisions.db-journal");
+    let (half, half_journal) = {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection
+            .execute_batch("PRAGMA cache_spill = 1; PRAGMA cache_size = 1; BEGIN IMMEDIATE")
+            .unwrap();
+        for _ in 0..400 {
+            connection
+                .execute_batch("CREATE TABLE IF NOT EXISTS half (n); INSERT INTO half VALUES (randomblob(4000)); UPDATE decision SET who = 'nobody'")
+                .unwrap();
+        }
+        (std::fs::read(&file).unwrap(), std::fs::read(&journal).unwrap())
+    };
+    std::fs::write(&file, half).unwrap();
+    std::fs::write(&journal, half_journal).unwrap();
+    assert_eq!(store.decisions("accounts").unwrap(), before);
+}
+
+/// Rows that the log can no longer make are not given up for the sake of one record.
+#[test]
+fn a_log_that_has_lost_its_beginning_is_not_folded_anew() {
+    let (_folder, store, log, place) = paused_at_two();
+    decided(&store, &log, &request(vec![(place.clone(), choice(0, 0))], ACCOUNTS)).unwrap();
+    assert_eq!(
+        followed(&store, ACCOUNTS, &log, &[9], &[0], false, None).unwrap(),
+        Ended::End
+    );
+    let before = dumped(&store);
+    let plan = Plan::new(&store, &request(vec![(place, choice(2, 0))], ACCOUNTS)).unwrap();
+    let mut ranges = log.ranges();
+    ranges[0].start = 1;
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+    let refused = plan.anew(&store, log.log(), &ranges, open, &mut control()).unwrap_err();
+    assert!(refused.to_string().contains("has lost 1 of the records"), "{refused}");
+    assert_eq!(dumped(&store), before);
+    assert_eq!(store.decisions("accounts").unwrap().len(), 1);
 }

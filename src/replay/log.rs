@@ -11,6 +11,7 @@ use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;
 use super::rebuild::Until;
+use super::task::Control;
 
 /// The topics of a projection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -232,6 +233,16 @@ impl Span {
 
 fn distance(from: i64, to: i64) -> u64 {
     u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
+
+/// Says which partitions have lost their beginning, so that what came before is in no replay.
+pub(super) fn tell_cuts(starts: &Position, control: &mut Control) {
+    for (at, start) in starts.iter().filter(|(_, start)| *start > 0) {
+        control.meter.notice(format!(
+            "{}[{}] begins at offset {start} by now: a replay has nothing of what came before",
+            at.topic, at.partition
+        ));
+    }
 }
 
 /// Where ranges begin.

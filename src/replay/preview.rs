@@ -16,6 +16,7 @@ use crate::readmodel::missing::MissingField;
 use crate::readmodel::net::{Net, name};
 use crate::readmodel::query::Cell;
 use crate::readmodel::scratch::Scratch;
+use crate::readmodel::snapshot::Snapshot;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::readmodel::writer::Building;
 use crate::record::Position;
@@ -114,6 +115,7 @@ pub fn preview(client: Client, store: Store, projection: Projection, options: Pr
         let model = Scratch::copy(&store, &old.definition, move || cancel.is_cancelled())?;
         let before = model.info()?;
         let (_, new) = both(old, &before.position, &client, &projection, control)?;
+        log::tell_cuts(&new.starts, control);
         shadow(&definition, &new, model, options.skip_poison, &merged(&client), control)
     })
 }
@@ -173,6 +175,7 @@ pub fn accept(client: Client, store: Store, projection: Projection, options: Pre
         let definition = compile(&projection)?;
         let (mut log, ranges) = ask(&client, projection.topics.clone(), None, control)?;
         log.amendments = decide::standing(&store, &projection.name, &log, control)?;
+        log::tell_cuts(&log::starts(&ranges), control);
         let past = Past {
             snapshots: store.snapshots(&projection.name)?,
             definition: definition.clone(),
@@ -214,13 +217,24 @@ pub(super) fn swap<S: Source>(
     follow::start(projection, &preview.info, &store.preview_topics(name)?, &past.log)?;
     let amendments = &past.log.amendments;
     let agrees = preview.amendments.agree(amendments, &preview.info.position);
-    if agrees && past.holds(&preview, &past.ends, open, control)? {
+    let publishes = !projection.emits.is_empty() && store.preview_overtakes(name)?;
+    if agrees && !publishes && past.holds(&preview, &past.ends, open, control)? {
         let building = Building::from_preview(store, &past.definition)?;
+        // Nobody else makes one from here on, and what was looked at was looked at before.
+        let same = |now: Snapshot| now.info == preview.info && now.amendments == preview.amendments;
+        if !store.preview(name)?.is_some_and(same) {
+            return Err(ReplayError::PreviewChanged {
+                name: name.to_owned(),
+                file: projection.file.clone(),
+            });
+        }
         building.amend(amendments)?;
         let ranges = past.ranges(&preview.info.position, &past.ends);
         return fill(building, &ranges, open, skip_poison, |_| Ok(()), control);
     }
-    let why = if agrees {
+    let why = if publishes {
+        "the preview has events of which the build in use has not published what they emit"
+    } else if agrees {
         "records have come that belong before what the preview has, as their times say"
     } else {
         "something else was decided about records that the preview has"

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
+use super::super::decide::tests::decision;
 use super::super::follow::tests::followed;
 use super::super::memory::{Hook, Memory};
 use super::super::rebuild::build;
@@ -13,6 +14,7 @@ use super::super::rebuild::tests::{
 use super::*;
 use crate::broker::reader::Range;
 use crate::readmodel::compare::Difference;
+use crate::readmodel::decision::{Amendments, Choice};
 use crate::record::Record;
 
 /// Other versions of the file: handlers, columns, tables, keys, and what can be applied.
@@ -457,4 +459,60 @@ fn pages_are_parts_of_the_comparison() {
         }
     }
     assert_eq!(paged, all);
+}
+
+/// What was decided since the preview was built, about records that it does not have, counts when it is accepted.
+#[test]
+fn what_was_decided_since_counts_in_what_is_accepted() {
+    let (_folder, store) = store();
+    let (early, log) = (small_log(5), small_log(9));
+    rebuilt(&store, ACCOUNTS, &early, &early.ranges());
+    let new = &versions()[2];
+    previewed(&store, ACCOUNTS, new, &early);
+    let record = log.all().pop().unwrap();
+    let edit = Choice::Edit(Some(br#"{"type": "In", "id": "edited", "amount": 7}"#.to_vec()));
+    let amendments = Amendments::standing([decision(&record, edit)]);
+    let mut past = past(&store, new, &log, log.log().ends());
+    past.log.amendments = amendments.clone();
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+    swap(&past, true, &open, |_| unreachable!("it agrees"), &mut control()).unwrap();
+    let (_other, expected) = self::store();
+    let mut origin = log.log().origin();
+    origin.amendments = amendments;
+    build(
+        &expected,
+        &definition(new),
+        &origin,
+        &log.ranges(),
+        open,
+        true,
+        &mut control(),
+    )
+    .unwrap();
+    assert!(dumped(&expected).contains("edited"));
+    assert_eq!(dumped(&store), dumped(&expected));
+    assert_eq!(store.info("accounts").unwrap().decisions, 1);
+}
+
+/// Whoever makes another preview while one is about to be accepted does not have a mixture put in use.
+#[test]
+fn a_preview_that_is_made_again_while_it_is_accepted_is_not_put_in_use() {
+    let (_folder, store) = store();
+    let (early, log) = (small_log(5), small_log(9));
+    rebuilt(&store, ACCOUNTS, &early, &early.ranges());
+    let (one, other) = (&versions()[2], &versions()[3]);
+    previewed(&store, ACCOUNTS, one, &early);
+    let before = dumped(&store);
+    let past = past(&store, one, &log, log.log().ends());
+    let made = std::sync::atomic::AtomicBool::new(false);
+    let open = |ranges: Vec<Range>| {
+        if !made.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            previewed(&store, ACCOUNTS, other, &early);
+        }
+        Ok(log.merged(&ranges, &[2]))
+    };
+    let swapped = swap(&past, true, &open, |_| unreachable!(), &mut control());
+    assert!(made.into_inner());
+    assert!(matches!(swapped, Err(ReplayError::PreviewChanged { .. })));
+    assert_eq!(dumped(&store), before);
 }

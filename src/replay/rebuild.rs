@@ -97,11 +97,11 @@ pub(super) fn run(
         let ranges = log.ranges(&asked, until.as_ref())?;
         Ok((log, ranges))
     })?;
-    let standing = decide::standing(store, &definition.projection().name, &log, control)?;
+    let name = &definition.projection().name;
     let mut forgotten = Vec::new();
     match &options.forget_decisions {
-        None => log.amendments = standing,
-        Some(who) => forgotten = decide::taken_back(&standing, who),
+        None => log.amendments = decide::standing(store, name, &log, control)?,
+        Some(who) => forgotten = decide::taken_back(&store.standing(name, &log.topic_ids())?, who),
     }
     let open = |ranges| {
         let order = Order::Merged;

@@ -172,13 +172,15 @@ fn mended_file(info: &ReadModelInfo) -> miette::Result<Option<Projection>> {
         return Ok(None);
     }
     let now = load(path)?;
-    if now.hash == info.hash || !now.name.eq_ignore_ascii_case(&info.name) {
+    if !now.name.eq_ignore_ascii_case(&info.name) {
         return Ok(None);
     }
-    eprintln!(
-        "note: {} says something else than what `{}` was built from; it is built anew with it",
-        info.file, info.name
-    );
+    if now.hash != info.hash {
+        eprintln!(
+            "note: {} says something else than what `{}` was built from; it is built anew with it",
+            info.file, info.name
+        );
+    }
     Ok(Some(now))
 }
 

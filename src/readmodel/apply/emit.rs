@@ -5,11 +5,11 @@ use rusqlite::{Connection, Row, Statement};
 
 use crate::decode::fields::Scalar;
 use crate::projection::On;
-use crate::record::{Header, Position, RecordRef, TopicPartition};
+use crate::record::{Header, RecordRef};
 
 use super::super::compile::{Definition, EmitStep, Program, text_of};
 use super::super::error::ReadModelError;
-use super::super::outbox::{Emission, ID_HEADER, Refused};
+use super::super::outbox::{Emission, ID_HEADER, Refused, Since};
 use super::{Applier, Outcome, Poison, PoisonKind, bind, failed, go, poison_reason};
 
 /// Records that one event may publish, so that a SELECT that has lost its WHERE does not fill memory.
@@ -18,8 +18,8 @@ const MOST: usize = 100_000;
 /// The emits of a projection that is followed live.
 pub(super) struct Emits<'c> {
     statements: Vec<Statement<'c>>,
-    /// Events before it publish nothing: they did already, or were applied by a rebuild.
-    from: Position,
+    /// Which events publish; the others did already, or never will.
+    since: Since,
     /// Whether an event whose emit fails is applied all the same, and publishes nothing.
     go_on: bool,
     emissions: Vec<Emission>,
@@ -30,7 +30,7 @@ impl<'c> Emits<'c> {
     pub(super) fn new(
         connection: &'c Connection,
         definition: &Definition,
-        from: Position,
+        since: Since,
         go_on: bool,
     ) -> rusqlite::Result<Self> {
         let emits = definition.emits().iter();
@@ -38,7 +38,7 @@ impl<'c> Emits<'c> {
             statements: emits
                 .map(|emit| connection.prepare(&emit.step.sql))
                 .collect::<rusqlite::Result<_>>()?,
-            from,
+            since,
             go_on,
             emissions: Vec::new(),
             refused: Vec::new(),
@@ -47,15 +47,15 @@ impl<'c> Emits<'c> {
 }
 
 impl<'c> Applier<'c> {
-    /// From here on events publish, those from `from` on. `go_on` says what becomes of an event whose emit fails: it is poison, or it
+    /// From here on events publish, those that `since` has. `go_on` says what becomes of an event whose emit fails: it is poison, or it
     /// is applied and publishes nothing.
     pub(in super::super) fn emit(
         &mut self,
         connection: &'c Connection,
-        from: Position,
+        since: Since,
         go_on: bool,
     ) -> rusqlite::Result<()> {
-        self.emits = Some(Emits::new(connection, self.definition, from, go_on)?);
+        self.emits = Some(Emits::new(connection, self.definition, since, go_on)?);
         Ok(())
     }
 
@@ -70,10 +70,8 @@ impl<'c> Applier<'c> {
     /// Whether any emit follows this event.
     pub(super) fn publishes(&self, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> bool {
         let Some(emits) = &self.emits else { return false };
-        let at = TopicPartition::new(record.topic, record.partition);
-        let past = emits.from.next(&at).is_none_or(|from| record.offset >= from);
         let all = &self.definition.projection().emits;
-        past && all.iter().any(|emit| follows(&emit.on, record, slots))
+        emits.since.has(record) && all.iter().any(|emit| follows(&emit.on, record, slots))
     }
 
     /// Runs the handlers, then the emits; both or neither take effect.
