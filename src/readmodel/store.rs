@@ -429,6 +429,10 @@ impl Store {
     /// What the build in use has not published yet is published by the one that is brought back, and what it has is not again.
     fn hand_over(&self, current: &Build, making: &Path, info: &ReadModelInfo) -> Result<(), ReadModelError> {
         let failed = |error| ReadModelError::sqlite(format!("cannot write {}", making.display()), error);
+        if read_info(&current.path).is_err() {
+            // Nothing can be taken over. With the ends that it knew itself, it finds in the topics what was published since.
+            return Ok(());
+        }
         let connection = writer::open(making)?;
         connection
             .execute_batch("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")

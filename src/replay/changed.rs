@@ -105,7 +105,7 @@ impl Plan {
     }
 
     /// The change that leaves every record like this out.
-    fn selected(&self, record: &RecordRef<'_>) -> Option<usize> {
+    pub(super) fn selected(&self, record: &RecordRef<'_>) -> Option<usize> {
         let by_key = self.keys.iter().find(|(_, key)| record.key == Some(key));
         if let Some((change, _)) = by_key {
             return Some(*change);

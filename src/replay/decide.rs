@@ -4,7 +4,7 @@
 //! before is decided about on the spot. A decision about an earlier one changes what everything after it was folded on, so the read
 //! model is folded anew to where it stands, beside the one in use, and swapped in: never is a record applied late.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::process::Command;
 
 use crate::broker::client::Client;
@@ -107,9 +107,22 @@ impl Plan {
         // What a file emits can have been mended without a change of what it folds.
         let definition = compile(request.projection.as_ref().unwrap_or(&built))?;
         let topics = store.topics(name)?;
+        let wanted: HashSet<&RecordPlace> = request.choices.iter().map(|(place, _)| place).collect();
+        let (mut letters, mut paused) = (HashMap::new(), None);
+        store.each_dead_letter(name, &mut |letter| {
+            if letter.state == LetterState::Paused {
+                paused = Some(letter.clone());
+            }
+            if wanted.contains(&letter.place()) {
+                letters.insert(letter.place(), letter);
+            }
+            true
+        })?;
         let mut decisions = Vec::new();
         for (place, choice) in &request.choices {
-            let letter = letter(store, &info, place)?;
+            let Some(letter) = letters.get(place).cloned() else {
+                return Err(no_letter(store, &info, place)?);
+            };
             check(&letter, place, choice)?;
             let id = topics.iter().find(|(topic, _)| **topic == *place.partition.topic);
             decisions.push(Decision {
@@ -121,13 +134,6 @@ impl Plan {
                 record: letter.record,
             });
         }
-        let mut paused = None;
-        store.each_dead_letter(name, &mut |letter| {
-            if letter.state == LetterState::Paused {
-                paused = Some(letter);
-            }
-            true
-        })?;
         Ok(Self {
             info,
             definition,
@@ -286,9 +292,10 @@ impl Plan {
     /// Whether what was to be applied was, and nothing else fell out for it.
     fn check_applied(&self, before: &BTreeSet<RecordPlace>, building: &Building) -> Result<(), ReplayError> {
         let mut wrong = Vec::new();
+        let decided = self.decisions.iter();
+        let decided: HashMap<_, _> = decided.map(|decision| (decision.place(), &decision.choice)).collect();
         building.each_letter(&mut |letter| {
-            let decision = self.decisions.iter().find(|decision| decision.record == letter.record);
-            let is_wrong = match decision.map(|decision| &decision.choice) {
+            let is_wrong = match decided.get(&letter.place()) {
                 Some(Choice::Skip { .. }) => false,
                 Some(Choice::Retry | Choice::Edit(_)) => letter.state == LetterState::Skipped,
                 None => letter.state == LetterState::Skipped && !before.contains(&letter.place()),
@@ -312,14 +319,11 @@ impl Plan {
     }
 }
 
-/// What is listed at this place.
-fn letter(store: &Store, info: &ReadModelInfo, place: &RecordPlace) -> Result<DeadLetter, ReplayError> {
-    if let Some(letter) = store.dead_letter(&info.name, place)? {
-        return Ok(letter);
-    }
+/// That nothing is listed at this place.
+fn no_letter(store: &Store, info: &ReadModelInfo, place: &RecordPlace) -> Result<ReplayError, ReplayError> {
     let some = store.dead_letters(&info.name, NAMED)?;
     let names: Vec<_> = some.iter().map(|letter| letter.place().to_string()).collect();
-    Err(ReplayError::NoLetter {
+    Ok(ReplayError::NoLetter {
         message: format!("`{}` has no dead letter at {place}", info.name),
         help: match names.len() {
             0 => "every record that it met was applied or ignored".to_owned(),

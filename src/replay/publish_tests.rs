@@ -530,6 +530,27 @@ fn a_build_that_is_brought_back_publishes_what_is_left_and_nothing_twice() {
     assert_eq!((all.len(), all.last().unwrap().as_str()), (7, "accounts/events/0/4/0"));
 }
 
+/// A build that is brought back because the other cannot be read finds in the topics what that one had published.
+#[test]
+fn what_a_build_published_that_is_damaged_now_is_not_published_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
+    let log = log_of(&inputs(&[1, 2, 3]), 0);
+    rebuilt(&store, &text, &log_of(&[], 0), None);
+    followed(&store, &text, &log_of(&inputs(&[1]), 0), &topics, false);
+    rebuilt(&store, &text, &log_of(&inputs(&[1]), 0), None);
+    followed(&store, &text, &log, &topics, false);
+    let all = ids(&topics);
+    assert_eq!(all.len(), 3);
+    let file = folder.path().join("read-models/lab/accounts.2.db");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[..100].fill(0xff);
+    fs::write(&file, bytes).unwrap();
+    store.bring_back("accounts").unwrap();
+    followed(&store, &text, &log, &topics, false);
+    assert_eq!(ids(&topics), all);
+}
+
 /// A follow that ends, at the end of its log or at a poison record, has published what came before.
 #[test]
 fn a_follow_publishes_what_it_applied_before_it_ends() {

@@ -102,8 +102,7 @@ impl Thought {
         of_log.only(|decision| {
             let record = &decision.record;
             let place = (record.topic.clone(), record.partition, record.offset);
-            let gone = |(_, key): &(usize, Vec<u8>)| record.key.as_ref() == Some(key);
-            !self.anew.contains(&place) && !self.plan.keys.iter().any(gone)
+            !self.anew.contains(&place) && self.plan.selected(&record.view()).is_none()
         })
     }
 

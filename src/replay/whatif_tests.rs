@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::super::decide::tests::decision;
 use super::super::memory::{Memory, MemorySource};
 use super::super::rebuild::build;
 use super::super::rebuild::tests::{ACCOUNTS, control, definition, dumped, events, log_of, push, with_invariants};
@@ -577,4 +578,31 @@ fn what_was_decided_about_records_counts_on_both_sides() {
     assert_eq!(asked(vec![Change::Without(of(3))]), (balances(8, 8), 2, 1, 3));
     // The snapshots after the third record were taken without that decision, and are of no use.
     assert_eq!(asked(vec![edit(9)]), (balances(8, 12), 2, 2, 3));
+}
+
+/// What a record holds of its key is held no longer where records of its type are left out.
+#[test]
+fn a_key_is_not_held_by_a_record_of_a_type_that_is_left_out() {
+    let (_folder, store) = store();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for value in [
+        r#"{"type": "Out", "id": "a", "amount": 1}"#.to_owned(),
+        one("In", "a", 7),
+    ] {
+        log.push("events", 0, 1, Some(&value));
+        log.last("events", 0).key = Some(b"a".to_vec());
+    }
+    folded(&store, ACCOUNTS, &log, log.all(), &[1]);
+    let mut past = past(&store, ACCOUNTS, &log);
+    let mut held = decision(&log.all()[0], Choice::Skip { hold_key: true });
+    held.topic_id = None;
+    past.log.amendments = past.log.amendments.with([held]);
+    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
+    let options = WhatIfOptions {
+        changes: vec![Change::WithoutType("Out".to_owned())],
+        ..WhatIfOptions::default()
+    };
+    let found = run(&past, None, &options, &open, &mut control()).unwrap();
+    assert_eq!((found.before.counts.held, found.after.counts.held), (1, 0));
 }
