@@ -45,7 +45,8 @@ Examples:
   foldlog follow projections/*.sql
   foldlog follow account_balance.sql --skip-poison
   foldlog follow account_balance.sql --no-emit
-  FOLDLOG_WEBHOOK=https://hooks.example.com/T0/B0 foldlog follow account_balance.sql")]
+  export FOLDLOG_WEBHOOK=https://hooks.example.com/T0
+  foldlog follow account_balance.sql")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]

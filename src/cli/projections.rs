@@ -24,7 +24,7 @@ tells apart: `foldlog dead-letters PROJECTION` shows them.
 Examples:
   foldlog projections
   foldlog projections --json | jq '{projection, lag}'
-  foldlog projections --source account_balance > as-built.sql")]
+  foldlog projections --source account_balance > was.sql")]
 pub struct Args {
     /// Print the text of the file that this read model was built from, instead of the list
     #[arg(long, value_name = "PROJECTION")]

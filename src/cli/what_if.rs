@@ -44,7 +44,7 @@ Examples:
     --insert before 0:1500 '{\"type\":\"Closed\"}'
   foldlog what-if account_balance \\
     --insert at 2026-01-31 @event.json --envelope
-  foldlog what-if account_balance --move 0:1501 before 0:1500
+  foldlog what-if account_balance --move 0:15 before 0:14
   foldlog what-if account_balance --with new.sql
   foldlog what-if account_balance --without 0:1500 \\
     -q 'SELECT sum(balance) FROM account'

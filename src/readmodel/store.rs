@@ -509,7 +509,30 @@ impl Store {
         Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
-    /// The same, of its snapshots.
+    /// Leaves what somebody leaves who is killed while writing a decision: some of its pages, and the journal that undoes them.
+    #[cfg(test)]
+    pub(crate) fn half_decide(&self, name: &str) {
+        let file = self.root.join(format!("{}.decisions.db", stem(name)));
+        let journal = file.with_extension("db-journal");
+        let connection = Connection::open(&file).unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE decision SET who = 'nobody'; CREATE TABLE half (n)",
+            )
+            .unwrap();
+        for _ in 0..100 {
+            connection
+                .execute_batch("INSERT INTO half VALUES (randomblob(4000))")
+                .unwrap();
+        }
+        let killed = [&file, &journal].map(|path| fs::read(path).unwrap());
+        connection.execute_batch("ROLLBACK").unwrap();
+        drop(connection);
+        fs::write(&file, &killed[0]).unwrap();
+        fs::write(&journal, &killed[1]).unwrap();
+    }
+
+    /// As [`Store::edit`], of its snapshots.
     #[cfg(test)]
     pub(crate) fn edit_snapshots(&self, name: &str, sql: &str) {
         let folder = self.current(name).unwrap().path.with_extension("snapshots");

@@ -472,21 +472,7 @@ fn whoever_was_killed_while_deciding_leaves_what_stood_before() {
     let before = store.decisions("accounts").unwrap();
     assert_eq!(before.len(), 1);
 
-    let journal = store.root().join("accounts.decisions.db-journal");
-    let (half, half_journal) = {
-        let connection = rusqlite::Connection::open(&file).unwrap();
-        connection
-            .execute_batch("PRAGMA cache_spill = 1; PRAGMA cache_size = 1; BEGIN IMMEDIATE")
-            .unwrap();
-        for _ in 0..400 {
-            connection
-                .execute_batch("CREATE TABLE IF NOT EXISTS half (n); INSERT INTO half VALUES (randomblob(4000)); UPDATE decision SET who = 'nobody'")
-                .unwrap();
-        }
-        (std::fs::read(&file).unwrap(), std::fs::read(&journal).unwrap())
-    };
-    std::fs::write(&file, half).unwrap();
-    std::fs::write(&journal, half_journal).unwrap();
+    store.half_decide("accounts");
     assert_eq!(store.decisions("accounts").unwrap(), before);
 }
 

@@ -352,12 +352,8 @@ fn a_topic_that_is_new_to_a_projection_publishes_from_there_on() {
     let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
     rebuilt(&store, &text, &log_of(&[], 0), None);
     followed(&store, &text, &log_of(&inputs(&[1]), 0), &topics, false);
-    let connection = rusqlite::Connection::open(folder.path().join("read-models/lab/accounts.1.db")).unwrap();
     // As if it had been built before this topic was created anew.
-    connection
-        .execute("UPDATE _foldlog_topic SET topic_id = 'another'", [])
-        .unwrap();
-    drop(connection);
+    store.edit("accounts", "UPDATE _foldlog_topic SET topic_id = 'another'");
     let log = log_of(&inputs(&[1, 2]), 0);
     rebuilt(&store, &text, &log, None);
     followed(&store, &text, &log, &topics, false);
