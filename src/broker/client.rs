@@ -44,6 +44,8 @@ pub(super) enum Role {
     Reader,
     /// Writing.
     Producer,
+    /// Reading in a consumer group.
+    Member,
 }
 
 impl Client {
@@ -324,6 +326,15 @@ fn native(profile: &Profile, role: Role, properties: &[(&str, String)]) -> Resul
             ("auto.offset.reset", "error"),
         ]);
     }
+    if matches!(role, Role::Member) {
+        fixed.extend([
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            // Behind the last record there may be markers of transactions, which only these events tell of.
+            ("enable.partition.eof", "true"),
+            ("auto.offset.reset", "error"),
+        ]);
+    }
     let own = profile
         .properties
         .iter()
@@ -331,6 +342,7 @@ fn native(profile: &Profile, role: Role, properties: &[(&str, String)]) -> Resul
     let all = defaults.into_iter().chain(own).chain(fixed);
     let kind = match role {
         Role::Reader => Kind::Consumer,
+        Role::Member => Kind::Member,
         Role::Admin | Role::Producer => Kind::Producer,
     };
     Native::new(kind, all).map_err(|refused| refusal(profile, refused))

@@ -130,6 +130,20 @@ impl Client {
         })
     }
 
+    /// Deletes a group with its committed offsets. A group that has members is an error; one that is not there is none.
+    /// Refused where the profile forbids writing.
+    pub fn delete_group(&self, id: &str) -> Result<(), BrokerError> {
+        self.allow_write("deleting a consumer group")?;
+        let what = format!("deleting the group `{id}`");
+        let unknown = std::cell::Cell::new(false);
+        let deleted = self.ask(&what, |native, deadline| {
+            native
+                .delete_group(id, deadline)
+                .inspect_err(|fault| unknown.set(is_unknown_group(fault)))
+        });
+        if unknown.get() { Ok(()) } else { deleted }
+    }
+
     fn describe(&self, ids: &[String]) -> Result<Vec<GroupDescription>, BrokerError> {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let what = "describing consumer groups";

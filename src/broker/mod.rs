@@ -9,6 +9,7 @@ pub mod error;
 mod ffi;
 pub mod groups;
 pub mod location;
+pub mod member;
 mod merge;
 pub mod place;
 pub mod producer;

@@ -301,6 +301,22 @@ impl Client {
         })
     }
 
+    /// Gives a topic more partitions, `count` in all, and waits until they can be used. Refused where the profile forbids
+    /// writing.
+    pub fn add_partitions(&self, name: &str, count: usize) -> Result<(), BrokerError> {
+        self.allow_write("adding partitions")?;
+        let start = Instant::now();
+        let what = format!("adding partitions to the topic `{name}`");
+        self.topic(name)?;
+        self.ask(&what, |native, deadline| {
+            native.create_partitions(name, count, deadline)
+        })?;
+        self.wait_until(&what, start, || {
+            let found = self.topic(name)?;
+            Ok(found.partitions.len() == count && self.watermarks(&found).is_ok())
+        })
+    }
+
     /// Deletes a topic and waits until it is gone. Refused where the profile forbids writing.
     pub fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {
         self.allow_write("deleting a topic")?;

@@ -92,6 +92,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 no_emit: args.no_emit,
                 webhook: webhook.clone(),
                 wait: (!args.exit_when_paused).then_some(wait),
+                group: None,
             };
             let (client, store) = (connection.client.clone(), connection.store.clone());
             (name, follow(client, store, projection, options))

@@ -17,12 +17,13 @@ use crate::readmodel::writer::Live;
 use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;
+use super::group::{Group, Members};
 use super::log::{self, Log, Span};
 use super::lookout::{self, Look, Lookout};
 use super::notify::Webhook;
 use super::pause::{self, Paused};
 use super::progress::{Meter, Phase};
-use super::rebuild::{self, CHUNK, RebuildOptions, WAIT};
+use super::rebuild::{self, CHUNK, RebuildOptions, Until, WAIT};
 use super::source::{AHEAD, Fed, Records, Source, feed};
 use super::task::{Control, Task, crashed};
 use super::tell::Teller;
@@ -46,6 +47,9 @@ pub struct FollowOptions {
     pub wait: Option<Wait>,
     /// Where alerts are told that are raised and resolved.
     pub webhook: Option<Webhook>,
+    /// Follow as this group's members instead of unseen; a read model that is not there yet begins empty and gets the whole log
+    /// through the group.
+    pub group: Option<Arc<Group>>,
 }
 
 /// How a paused follow waits. The read model is not locked meanwhile.
@@ -84,6 +88,8 @@ fn run(
     if store.find(&projection.name)?.is_none() {
         let first = RebuildOptions {
             skip_poison: options.skip_poison,
+            // At its beginning: nothing at all.
+            until: options.group.as_ref().map(|_| Until::Position(Position::new())),
             ..RebuildOptions::default()
         };
         rebuild::run(client, store, &definition, &first, control)?;
@@ -141,20 +147,8 @@ fn stay(
                 projection.file
             ));
         }
-        let open = |ranges| {
-            let order = Order::Arrival;
-            Ok(client.reader(ReadPlan { ranges, order })?)
-        };
         let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
-        match go_on(
-            live,
-            &start.ranges,
-            open,
-            &lookout,
-            options.skip_poison,
-            &mut teller,
-            control,
-        ) {
+        match read_on(client, live, &start.ranges, &lookout, options, &mut teller, control) {
             Ok(Ended::Changed) => {}
             Ok(ended) => return Ok(ended),
             Err(ReplayError::Broker(error)) => {
@@ -166,6 +160,34 @@ fn stay(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Goes on from a position, unseen or in a group.
+fn read_on(
+    client: &Client,
+    live: &Live,
+    ranges: &[Range],
+    look: &Lookout,
+    options: &FollowOptions,
+    teller: &mut Teller,
+    control: &mut Control,
+) -> Result<Ended, ReplayError> {
+    let Some(group) = &options.group else {
+        let open = |ranges| {
+            let order = Order::Arrival;
+            Ok(client.reader(ReadPlan { ranges, order })?)
+        };
+        return go_on(live, ranges, open, look, options.skip_poison, teller, control);
+    };
+    let mut topics: Vec<String> = ranges.iter().map(|range| range.topic.to_string()).collect();
+    topics.dedup();
+    control.group = Some(Arc::clone(group));
+    group.commit(log::starts(ranges));
+    // Here and not in `open`: they leave after the last commit, of which they tell the group.
+    let (members, source) = Members::join(client, group, &topics, log::starts(ranges))?;
+    let ended = go_on(live, ranges, |_| Ok(source), look, options.skip_poison, teller, control);
+    drop(members);
+    ended
 }
 
 fn start_at(projection: &Projection, live: &Live, log: &Log) -> Result<Start, ReplayError> {
@@ -322,6 +344,7 @@ pub(super) fn go_on<S: Source>(
         span,
         look,
         teller,
+        group: control.group.as_deref(),
         meter: &mut control.meter,
         stop: &stop,
         since: None,
@@ -358,6 +381,7 @@ struct Following<'a, 'c> {
     span: Span,
     look: &'a dyn Look,
     teller: &'a mut Teller,
+    group: Option<&'a Group>,
     meter: &'a mut Meter,
     stop: &'a dyn Fn() -> bool,
     /// When the open transaction began.
@@ -371,7 +395,7 @@ struct Following<'a, 'c> {
 impl Following<'_, '_> {
     fn run<B: Records>(&mut self, from: &Receiver<Fed<B>>, done: &SyncSender<B>) -> Result<Ended, ReplayError> {
         loop {
-            if (self.stop)() {
+            if (self.stop)() || self.group.is_some_and(Group::is_killed) {
                 self.commit()?;
                 return Ok(Ended::Cancelled);
             }
@@ -450,6 +474,7 @@ impl Following<'_, '_> {
                 }
                 Folded::Poisoned => {
                     self.fold.commit()?;
+                    self.tell_group();
                     self.say();
                     self.meter.phase(Phase::Paused);
                     return Ok(Some(Ended::Paused));
@@ -488,13 +513,25 @@ impl Following<'_, '_> {
 
     /// Commits if there is anything to commit.
     fn commit(&mut self) -> Result<(), ReadModelError> {
+        if self.group.is_some_and(Group::is_killed) {
+            // What is uncommitted goes with the fold.
+            return Err(ReadModelError::Cancelled);
+        }
         let position = self.fold.position();
         if self.fold.uncommitted() > 0 || position != self.committed {
             self.fold.commit()?;
+            self.tell_group();
             self.committed = position;
         }
         self.since = None;
         Ok(())
+    }
+
+    /// The group's committed offsets follow the read model's position.
+    fn tell_group(&self) {
+        if let Some(group) = self.group {
+            group.commit(self.fold.position());
+        }
     }
 
     fn say(&mut self) {

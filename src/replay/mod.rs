@@ -15,6 +15,7 @@ pub mod faults;
 mod fetch;
 mod first;
 pub mod follow;
+pub mod group;
 mod interleave;
 mod keeper;
 mod log;

@@ -51,6 +51,7 @@ pub(in crate::replay) fn control() -> Control {
         meter: Meter::new().0,
         snapshot_every: EVERY,
         strict: false,
+        group: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A running replay: whoever holds the task can watch it, cancel it and wait for it; dropping it cancels.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::error::ReplayError;
+use super::group::Group;
 use super::keeper::EVERY;
 use super::progress::{Meter, Progress};
 
@@ -29,6 +31,8 @@ pub(super) struct Control {
     pub(super) snapshot_every: Duration,
     /// Whether a broken invariant keeps a new build from being put in use.
     pub(super) strict: bool,
+    /// The consumer group that a follow is in.
+    pub(super) group: Option<Arc<Group>>,
 }
 
 impl<T: Send + 'static> Task<T> {
@@ -44,6 +48,7 @@ impl<T: Send + 'static> Task<T> {
             meter,
             snapshot_every: EVERY,
             strict: false,
+            group: None,
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
             let result = work(&mut control);

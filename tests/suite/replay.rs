@@ -3,6 +3,7 @@
 mod commands;
 mod emit;
 mod follow;
+mod group;
 mod kill;
 mod past;
 mod preview;

@@ -28,9 +28,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::client::Client;
 use super::error::BrokerError;
@@ -59,13 +59,15 @@ pub(crate) struct Broker {
 pub struct Embedded {
     location: Location,
     owner: Arc<AtomicBool>,
-    _role: Role,
+    role: Role,
+    dir: PathBuf,
 }
 
 /// What keeps the broker, or the connection to it, alive.
 #[derive(Debug)]
 enum Role {
-    Owner(#[allow(dead_code, reason = "held for its drop")] Running),
+    /// `None` while it is taken away.
+    Owner(Mutex<Option<Running>>),
     Attached(#[allow(dead_code, reason = "held for its drop")] Attached),
 }
 
@@ -77,7 +79,7 @@ impl Embedded {
         let dir = data.join("broker");
         let opened = attach::open(&dir, listen)?;
         Ok(match opened {
-            Opened::Running(running) => Self::of(running),
+            Opened::Running(running) => Self::of(running, dir),
             Opened::Elsewhere(holder) => {
                 let wrong = listen.is_some_and(|asked| asked.port() != 0 && asked != holder.address);
                 if wrong {
@@ -86,9 +88,10 @@ impl Embedded {
                 let owner = Arc::new(AtomicBool::new(false));
                 let location = Location::new(holder.address);
                 Self {
-                    _role: Role::Attached(Attached::watch(dir, location.clone(), Arc::clone(&owner))?),
+                    role: Role::Attached(Attached::watch(dir.clone(), location.clone(), Arc::clone(&owner))?),
                     location,
                     owner,
+                    dir,
                 }
             }
         })
@@ -98,17 +101,44 @@ impl Embedded {
     pub fn start(data: &Path, listen: SocketAddr) -> Result<Self, BrokerError> {
         let dir = data.join("broker");
         match attach::open(&dir, Some(listen))? {
-            Opened::Running(running) => Ok(Self::of(running)),
+            Opened::Running(running) => Ok(Self::of(running, dir)),
             Opened::Elsewhere(holder) => Err(locked(&dir, holder).into()),
         }
     }
 
-    fn of(running: Running) -> Self {
+    fn of(running: Running, dir: PathBuf) -> Self {
         Self {
             location: Location::new(running.address()),
             owner: Arc::new(AtomicBool::new(true)),
-            _role: Role::Owner(running),
+            role: Role::Owner(Mutex::new(Some(running))),
+            dir,
         }
+    }
+
+    /// Stops the broker as if it had been lost, for whoever wants to see what happens then: clients meet a refused connection
+    /// until [`Embedded::bring_back`]. `false` where it was not this process that started it: then nothing happens.
+    pub fn lose(&self) -> bool {
+        let Role::Owner(running) = &self.role else {
+            return false;
+        };
+        running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        true
+    }
+
+    /// Starts the broker again that was lost, on the same port. Where another process has taken the directory meanwhile, that is
+    /// an error which says which.
+    pub fn bring_back(&self) -> Result<(), BrokerError> {
+        let Role::Owner(running) = &self.role else {
+            return Ok(());
+        };
+        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_none() {
+            match attach::open(&self.dir, Some(self.address()))? {
+                Opened::Running(again) => *running = Some(again),
+                Opened::Elsewhere(holder) => return Err(locked(&self.dir, holder).into()),
+            }
+        }
+        Ok(())
     }
 
     /// Where it listens now. It moves only where another process takes it over and the old port is taken.

@@ -245,6 +245,40 @@ impl Native {
         }
     }
 
+    /// Gives a topic more partitions, `count` in all.
+    pub(in crate::broker) fn create_partitions(
+        &self,
+        name: &str,
+        count: usize,
+        deadline: Duration,
+    ) -> Result<(), Fault> {
+        let queue = Queue::new(self);
+        let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS;
+        let options = Options::new(self, operation, deadline).operation(deadline);
+        let c_name = c_string(name)?;
+        let mut error = ErrorText::new();
+        // SAFETY: every pointer is live for its call; librdkafka copies the request, which is destroyed here; the result
+        // lives as long as the event.
+        unsafe {
+            let mut more = sys::rd_kafka_NewPartitions_new(c_name.as_ptr(), count, error.0.as_mut_ptr(), error.0.len());
+            if more.is_null() {
+                return Err(Fault {
+                    code: E::RD_KAFKA_RESP_ERR__INVALID_ARG as i32,
+                    reason: error.read(),
+                });
+            }
+            sys::rd_kafka_CreatePartitions(self.rk, &mut more, 1, options.0, queue.pointer);
+            sys::rd_kafka_NewPartitions_destroy(more);
+            let event = self.wait(&queue, deadline)?;
+            let mut count = 0;
+            let result = sys::rd_kafka_event_CreatePartitions_result(event.0);
+            if result.is_null() {
+                return Err(Fault::of(E::RD_KAFKA_RESP_ERR__FAIL as i32));
+            }
+            topic_results(sys::rd_kafka_CreatePartitions_result_topics(result, &mut count), count)
+        }
+    }
+
     /// Deletes a topic.
     pub(in crate::broker) fn delete_topic(&self, name: &str, deadline: Duration) -> Result<(), Fault> {
         let queue = Queue::new(self);

@@ -130,6 +130,35 @@ impl Native {
     }
 }
 
+impl Native {
+    /// Deletes a group that has no members.
+    pub(in crate::broker) fn delete_group(&self, id: &str, deadline: Duration) -> Result<(), Fault> {
+        let queue = Queue::new(self);
+        let options = Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS, deadline);
+        let id = c_string(id)?;
+        // SAFETY: all pointers are live for the call, which copies the request; the result lives as long as the event.
+        unsafe {
+            let mut request = sys::rd_kafka_DeleteGroup_new(id.as_ptr());
+            sys::rd_kafka_DeleteGroups(self.rk, &mut request, 1, options.0, queue.pointer);
+            sys::rd_kafka_DeleteGroup_destroy(request);
+            let event = self.wait(&queue, deadline)?;
+            let result = sys::rd_kafka_event_DeleteGroups_result(event.0);
+            if result.is_null() {
+                return Err(Fault::of(E::RD_KAFKA_RESP_ERR__FAIL as i32));
+            }
+            let mut count = 0;
+            let groups = sys::rd_kafka_DeleteGroups_result_groups(result, &mut count);
+            for &group in items(groups.cast_const(), count) {
+                let error = sys::rd_kafka_group_result_error(group);
+                if !error.is_null() {
+                    return Err(fault_of(error));
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
 /// # Safety
 /// The error is live.
 unsafe fn fault_of(error: *const sys::rd_kafka_error_t) -> Fault {

@@ -12,6 +12,8 @@ use super::{E, ErrorText, Fault, c_string, code_at, sys, text};
 pub(in crate::broker) enum Kind {
     Producer,
     Consumer,
+    /// A consumer in a group, which hears of rebalances as events.
+    Member,
 }
 
 /// What the callbacks write and the callers read.
@@ -36,6 +38,20 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shared {
+    fn note(&self, fault: Fault) {
+        if fault.is(E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            self.outages.fetch_add(1, Ordering::Relaxed);
+            self.all_down.store(true, Ordering::Relaxed);
+            return;
+        }
+        if !fault.is_silence() {
+            *locked(&self.refusal) = Some(fault.clone());
+        }
+        *locked(&self.trouble) = Some(fault);
+    }
+}
+
 /// A librdkafka handle.
 #[derive(Debug)]
 pub(in crate::broker) struct Native {
@@ -51,7 +67,7 @@ unsafe impl Sync for Native {}
 impl Drop for Native {
     fn drop(&mut self) {
         // SAFETY: the pointer is live and this is its last use: whatever points into it holds an `Arc<Native>` and went first.
-        // The flag keeps the close of a group out of it, which this program never joins.
+        // The flag keeps the close of a group out of it: a member that wants to leave its group has done so before.
         unsafe { sys::rd_kafka_destroy_flags(self.rk, sys::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE) };
     }
 }
@@ -81,9 +97,12 @@ impl Native {
             if kind == Kind::Producer {
                 sys::rd_kafka_conf_set_dr_msg_cb(conf.0, Some(on_delivery));
             }
+            if kind == Kind::Member {
+                sys::rd_kafka_conf_set_events(conf.0, sys::RD_KAFKA_EVENT_REBALANCE);
+            }
             let kind = match kind {
                 Kind::Producer => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
-                Kind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
+                Kind::Consumer | Kind::Member => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
             };
             sys::rd_kafka_new(kind, conf.0, error.0.as_mut_ptr(), error.0.len())
         };
@@ -135,6 +154,11 @@ impl Native {
     /// The last error that is no connection trouble, if there was one since the last call.
     pub(in crate::broker) fn take_refusal(&self) -> Option<Fault> {
         locked(&self.shared.refusal).take()
+    }
+
+    /// Takes note of a fault that came as an event.
+    pub(super) fn note(&self, fault: &Fault) {
+        self.shared.note(fault.clone());
     }
 
     /// Forgets troubles: something was answered.
@@ -205,16 +229,7 @@ unsafe extern "C" fn on_log(_rk: *const sys::rd_kafka_t, level: c_int, facility:
 unsafe extern "C" fn on_error(_rk: *mut sys::rd_kafka_t, code: c_int, reason: *const c_char, opaque: *mut c_void) {
     // SAFETY: the opaque is the `Shared` of this handle, which lives as long; librdkafka passes a live C string.
     let (shared, reason) = unsafe { (&*opaque.cast::<Shared>(), text(reason)) };
-    if code == E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32 {
-        shared.outages.fetch_add(1, Ordering::Relaxed);
-        shared.all_down.store(true, Ordering::Relaxed);
-        return;
-    }
-    let fault = Fault::with(code, reason);
-    if !fault.is_silence() {
-        *locked(&shared.refusal) = Some(fault.clone());
-    }
-    *locked(&shared.trouble) = Some(fault);
+    shared.note(Fault::with(code, reason));
 }
 
 /// Records that could not be delivered. Runs on the thread that polls the handle.

@@ -17,6 +17,7 @@ pub(super) mod consume;
 mod fault;
 pub(super) mod groups;
 mod handle;
+pub(super) mod member;
 mod partitions;
 pub(super) mod probe;
 pub(super) mod produce;

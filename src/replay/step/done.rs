@@ -148,6 +148,7 @@ impl Before {
             meter: Meter::new().0,
             snapshot_every: control.snapshot_every,
             strict: false,
+            group: None,
         };
         let (send, receive) = sync_channel(1);
         let work = move || {
