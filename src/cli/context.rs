@@ -97,6 +97,11 @@ impl Context {
         }
     }
 
+    /// Whether the cluster is the embedded broker.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.target, Target::Embedded)
+    }
+
     /// Connects to the cluster that the flags name, starting or attaching to the embedded broker where they name none.
     pub fn connect(&self) -> miette::Result<Connection> {
         let (client, embedded) = match &self.target {

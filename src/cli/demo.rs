@@ -1,17 +1,20 @@
 //! `foldlog demo`.
 
-use std::io::IsTerminal;
+mod run;
+
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Subcommand, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{Context as _, IntoDiagnostic, miette};
 use serde_json::{Value, json};
 
-use crate::decode::printable::printable;
 use crate::demo::catalog::{Catalog, Demo};
-use crate::demo::run::{Options, Outcome, Run, StepState, StepView, run as start};
+use crate::demo::diary::{Diary, Done};
+use crate::demo::player::Speed;
+use crate::demo::run::Options;
+use crate::demo::starter;
 use crate::demo::text::Language;
+use crate::readmodel::store::Store;
 
 use crate::runtime::Demos;
 
@@ -25,7 +28,10 @@ use super::table::table;
   foldlog demo list
   foldlog demo show event-sourcing
   foldlog demo run event-sourcing --headless
+  foldlog demo clean messaging
   foldlog demo export event-sourcing my-lesson
+  foldlog demo new page-views
+  foldlog demo check page-views
   foldlog demo --demos my-lessons list")]
 pub struct Args {
     /// Add the demos of this folder; one of the same id takes the place of a built-in one
@@ -56,8 +62,11 @@ enum Command {
     },
     /// Run a demo in the studio, or here with --headless
     #[command(
-        after_help = "Events are the same at every run: what the topics hold already is not written again. Topics and \
-                            read models of the same name that are not the demo's are left alone, and the run stops."
+        after_help = "Events are the same at every run. Where a demo's steps write them, each run begins anew with empty topics, \
+                            groups and read models; otherwise what the topics hold already is not written again. What is there \
+                            under the same names and is not the demo's is left alone, and the run stops. On a cluster that is \
+                            not the embedded broker, names begin with foldlog-demo-ID-, and nothing is created before it was \
+                            allowed."
     )]
     Run {
         /// The demo's id
@@ -65,9 +74,29 @@ enum Command {
         /// Run it here, without the studio; fails where a check does not hold
         #[arg(long)]
         headless: bool,
-        /// Delete the demo's topics first, whatever they hold, and replace read models of the same name
-        #[arg(long, requires = "headless")]
-        reset: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Delete the topics, groups and read models that a demo's runs made
+    Clean {
+        /// The demo's id
+        id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Begin a demo of your own in a folder
+    New {
+        /// Its id: lower-case letters, digits and hyphens
+        id: String,
+        /// The folder [default: the id]
+        dir: Option<PathBuf>,
+    },
+    /// Prove a demo: its schemas hold, its steps pass, and a second run ends with the same rows
+    #[command(after_help = "It runs twice on a broker of its own in a temporary directory; nothing else is touched.")]
+    Check {
+        /// The demo's folder, the one with its demo.toml
+        dir: PathBuf,
     },
     /// Write a demo's files into a folder, to read, to change, to make your own of
     Export {
@@ -78,6 +107,43 @@ enum Command {
     },
 }
 
+/// How a demo is run here.
+#[derive(Debug, clap::Args)]
+struct How {
+    /// Delete the demo's topics and groups first, whatever they hold, and replace read models of the same name
+    #[arg(long, requires = "headless")]
+    reset: bool,
+    /// How fast events are written: so many times faster than they happened, or max
+    #[arg(long, requires = "headless", value_name = "TIMES", default_value = "max")]
+    speed: Pace,
+    /// End after this many steps
+    #[arg(long, requires = "headless", value_name = "N")]
+    step: Option<usize>,
+    /// Create what the demo needs on a cluster without asking
+    #[arg(long, requires = "headless")]
+    yes: bool,
+    /// What the names of topics and groups begin with [default on a cluster: foldlog-demo-ID-]
+    #[arg(long, requires = "headless")]
+    prefix: Option<String>,
+}
+
+/// A speed as people write it.
+#[derive(Debug, Clone, Copy)]
+struct Pace(Speed);
+
+impl FromStr for Pace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Self(Speed::Fastest));
+        }
+        let times: Option<u32> = text.trim_start_matches('x').parse().ok().filter(|times| *times > 0);
+        let times = times.ok_or_else(|| "write a whole number, such as 1, 10 or 100, or max".to_owned())?;
+        Ok(Self(Speed::Times(times)))
+    }
+}
+
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let language = match args.lang {
@@ -85,6 +151,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         Some(Lang::Zh) => Language::Chinese,
         None => Language::of_environment(),
     };
+    match &args.command {
+        // Neither needs the demos that there are.
+        Command::New { id, dir } => return begin(id, dir.clone()),
+        Command::Check { dir } => return run::prove(context, dir, language),
+        _ => {}
+    }
     let catalog = Catalog::load(&args.demos)?;
     match args.command {
         Command::List => list(context, &catalog, language),
@@ -95,8 +167,20 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         Command::Run {
             id,
             headless: true,
-            reset,
-        } => headless(context, catalog.get(&id)?, Options { reset, language }),
+            how,
+        } => {
+            let options = Options {
+                reset: how.reset,
+                language,
+                speed: how.speed.0,
+                until: how.step,
+                prefix: how.prefix,
+                ..Options::default()
+            };
+            run::headless(context, catalog.get(&id)?, options, how.yes)
+        }
+        Command::Clean { id, yes } => run::clean(context, catalog.get(&id)?, yes),
+        Command::New { .. } | Command::Check { .. } => Ok(()),
         Command::Run { id, .. } => {
             catalog.get(&id)?;
             let demos = Demos {
@@ -116,152 +200,56 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     }
 }
 
+fn begin(id: &str, dir: Option<PathBuf>) -> miette::Result<()> {
+    let dir = dir.unwrap_or_else(|| PathBuf::from(id));
+    for file in starter::begin(id, &dir)? {
+        println!("{}", file.display());
+    }
+    eprintln!("`foldlog demo check {}` proves it", dir.display());
+    Ok(())
+}
+
 fn list(context: &Context, catalog: &Catalog, language: Language) -> miette::Result<()> {
+    let store = context.store()?;
     if context.json() {
         for demo in catalog.demos() {
-            println!("{}", row(demo, language));
+            println!("{}", row(demo, &store, language));
         }
         return Ok(());
     }
-    let mut table = table(["DEMO", "TITLE", "WHAT IT SHOWS"]);
+    let mut table = table(["DEMO", "TITLE", "MINUTES", "DONE", "WHAT IT SHOWS"]);
     if let Some((width, _)) = terminal_size::terminal_size_of(std::io::stdout()) {
         table.set_width(width.0);
     }
     for demo in catalog.demos() {
-        table.add_row([&demo.id, demo.title.get(language), demo.summary.get(language)]);
+        let minutes = demo
+            .minutes
+            .map_or_else(|| "-".to_owned(), |minutes| minutes.to_string());
+        let done = Diary::read(&store, &demo.id).done;
+        let done = done.map_or_else(|| "-".to_owned(), |done| format!("{} of {}", done.held, done.checks));
+        table.add_row([
+            &demo.id,
+            demo.title.get(language),
+            &minutes,
+            &done,
+            demo.summary.get(language),
+        ]);
     }
     println!("{table}");
     Ok(())
 }
 
-fn row(demo: &Demo, language: Language) -> Value {
+fn row(demo: &Demo, store: &Store, language: Language) -> Value {
+    let done = |done: Done| json!({ "at": done.at, "took_ms": done.took_ms, "held": done.held, "checks": done.checks });
     json!({
         "id": demo.id,
         "title": demo.title.get(language),
         "summary": demo.summary.get(language),
         "origin": demo.origin(),
+        "minutes": demo.minutes,
+        "done": Diary::read(store, &demo.id).done.map(done),
         "topics": demo.topics.iter().map(|topic| &topic.name).collect::<Vec<_>>(),
-        "projections": demo.projections.iter().map(|projection| &projection.name).collect::<Vec<_>>(),
+        "projections": demo.read_models().map(|projection| &projection.name).collect::<Vec<_>>(),
         "steps": demo.steps.iter().map(|step| step.title.get(language)).collect::<Vec<_>>(),
     })
-}
-
-fn headless(context: &Context, demo: &Demo, options: Options) -> miette::Result<()> {
-    let connection = context.connect()?;
-    let run = start(
-        connection.client.clone(),
-        connection.store.clone(),
-        demo.clone(),
-        options,
-    );
-    watch(&run, !context.json())?;
-    let outcome = run.wait()?;
-    if context.json() {
-        println!("{}", report(demo, &outcome));
-    }
-    let checks: Vec<&StepView> = outcome.steps.iter().filter(|step| step.check).collect();
-    let held = checks.iter().filter(|step| step.state == StepState::Passed).count();
-    let took = outcome.took.as_secs_f64();
-    if !outcome.passed {
-        return Err(miette!(
-            help = "the demo's events are the same at every run: either a projection or a check was changed",
-            "{}: {held} of {} checks hold",
-            demo.id,
-            checks.len()
-        ));
-    }
-    if !context.json() {
-        println!("{}: {held} of {} checks hold, {took:.1} s", demo.id, checks.len());
-    }
-    Ok(())
-}
-
-fn report(demo: &Demo, outcome: &Outcome) -> Value {
-    let step = |step: &StepView| {
-        json!({
-            "title": step.title,
-            "state": word(step.state),
-            "note": step.note,
-            "check": step.check,
-        })
-    };
-    json!({
-        "demo": demo.id,
-        "passed": outcome.passed,
-        "took_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        "steps": outcome.steps.iter().map(step).collect::<Vec<_>>(),
-    })
-}
-
-fn word(state: StepState) -> &'static str {
-    match state {
-        StepState::Waiting => "waiting",
-        StepState::Running => "running",
-        StepState::Passed => "passed",
-        StepState::Failed => "failed",
-    }
-}
-
-/// Prints each step when it is over, draws the one under way on a terminal, and cancels the run when interrupted.
-fn watch(run: &Run, print: bool) -> miette::Result<()> {
-    let bar = bar(print);
-    let mut steps = run.steps();
-    let mut printed = 0;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .into_diagnostic()
-        .wrap_err("cannot start the runtime")?;
-    runtime.block_on(async {
-        let mut interrupted = false;
-        loop {
-            tokio::select! {
-                changed = steps.changed() => {
-                    let now = steps.borrow_and_update().clone();
-                    while let Some(step) = now.get(printed).filter(|step| is_over(step)) {
-                        printed += 1;
-                        if print {
-                            bar.suspend(|| println!("{}", line(step)));
-                        }
-                    }
-                    if let Some(step) = now.iter().find(|step| step.state == StepState::Running) {
-                        bar.set_message(format!("{}  {}", step.title, step.note));
-                    }
-                    if changed.is_err() {
-                        break;
-                    }
-                }
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
-                    run.cancel();
-                }
-            }
-        }
-    });
-    bar.finish_and_clear();
-    Ok(())
-}
-
-fn is_over(step: &StepView) -> bool {
-    matches!(step.state, StepState::Passed | StepState::Failed)
-}
-
-/// A step as a line: whether it went well, what it is, what there is to say.
-fn line(step: &StepView) -> String {
-    let mark = if step.state == StepState::Passed { "✓" } else { "✗" };
-    let indent = if step.check { "  " } else { "" };
-    let first = step.note.lines().next().unwrap_or_default();
-    let note = printable(first.as_bytes(), 300).text;
-    let gap = if note.is_empty() { "" } else { "  " };
-    format!("{indent}{mark} {}{gap}{note}", step.title)
-}
-
-fn bar(print: bool) -> ProgressBar {
-    let target = if print && std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr_with_hz(10)
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}");
-    ProgressBar::with_draw_target(None, target).with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
 }

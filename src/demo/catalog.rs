@@ -1,21 +1,21 @@
 //! Which demos there are, each read whole and checked.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::broker::topics::NewTopic;
 use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
-use crate::projection::parse::{check_together, parse, parse_path};
+use crate::projection::parse::parse;
 
+use super::condition::asks_log;
 use super::error::DemoError;
 use super::events::{Event, recorded};
-use super::folder::Folder;
+use super::folder::{Folder, write_new};
 use super::generate::Generator;
-use super::manifest::{self, Expected, Manifest};
+use super::load::load;
 use super::schema::Schemas;
+use super::script::{Action, Condition};
 use super::text::{Language, Text};
 
 /// Every demo that can be run.
@@ -37,13 +37,57 @@ pub struct Demo {
     pub topics: Vec<NewTopic>,
     /// Its read models.
     pub projections: Vec<Projection>,
-    /// What a run looks at after the read models are built.
+    /// Who writes its events.
+    pub services: Vec<Service>,
+    /// Who reads them live.
+    pub processors: Vec<Processor>,
+    /// What a run does and looks at.
     pub steps: Vec<LessonStep>,
-    lesson: BTreeMap<&'static str, String>,
-    sources: Vec<(String, Source)>,
-    types: Vec<(String, FieldPath)>,
-    folder: Folder,
-    order: u32,
+    /// How long it takes to read and to try, in minutes, where it says so.
+    pub minutes: Option<u32>,
+    pub(super) topics_drawn: Vec<Drawn>,
+    pub(super) projections_drawn: Vec<Drawn>,
+    /// Projection files that its steps put in the place of others.
+    pub(super) spares: Vec<Projection>,
+    pub(super) lesson: BTreeMap<&'static str, String>,
+    pub(super) sources: Vec<Source>,
+    pub(super) types: Vec<(String, FieldPath)>,
+    pub(super) folder: Folder,
+    pub(super) order: u32,
+    /// What its topics and groups begin with on a cluster that is somebody's.
+    pub(super) prefix: String,
+}
+
+/// What a part is called where it is drawn, and in which column and row.
+pub(super) type Drawn = (Text, Option<[u16; 2]>);
+
+/// Who writes events.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// What it is called.
+    pub title: Text,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// A projection that is followed live in a consumer group.
+#[derive(Debug, Clone)]
+pub struct Processor {
+    /// Its name.
+    pub name: String,
+    /// What it is called.
+    pub title: Text,
+    /// What it folds.
+    pub projection: Projection,
+    /// Its consumer group.
+    pub group: String,
+    /// How many consumers share the partitions at first.
+    pub members: usize,
+    /// Whether it runs from the beginning.
+    pub start: bool,
+    pub(super) at: Option<[u16; 2]>,
+    pub(super) store: Drawn,
 }
 
 /// A step of a lesson.
@@ -51,22 +95,31 @@ pub struct Demo {
 pub struct LessonStep {
     /// What it is about.
     pub title: Text,
-    /// What must hold.
+    /// What to look at.
+    pub text: Text,
+    /// What must hold when it is done.
     pub checks: Vec<Check>,
+    pub(super) actions: Vec<Action>,
 }
 
-/// Something that must hold, as a query over the read models.
+/// Something that must hold.
 #[derive(Debug, Clone)]
 pub struct Check {
     /// What it says.
     pub title: Text,
-    /// The query.
-    pub sql: String,
-    pub(super) expect: Vec<Vec<Expected>>,
+    pub(super) condition: Condition,
+}
+
+/// Where events come from: who writes them, and where to.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) service: String,
+    pub(super) topic: String,
+    pub(super) from: From,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+pub(super) enum From {
     Recorded { file: String, text: String },
     Generated(std::sync::Arc<Generator>),
 }
@@ -82,7 +135,7 @@ impl Catalog {
                 folders.push(folder);
             }
         }
-        let mut demos: Vec<Demo> = folders.into_iter().map(Demo::load).collect::<Result<_, _>>()?;
+        let mut demos: Vec<Demo> = folders.into_iter().map(load).collect::<Result<_, _>>()?;
         demos.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
         Ok(Self { demos })
     }
@@ -95,8 +148,21 @@ impl Catalog {
     /// A demo's projection by its file, as a read model that was built from it names it, with the demo.
     pub fn projection(&self, file: &str) -> Option<(&Demo, &Projection)> {
         self.demos.iter().find_map(|demo| {
-            let projection = demo.projections.iter().find(|projection| projection.file == file)?;
-            Some((demo, projection))
+            let processors = demo.processors.iter().map(|processor| &processor.projection);
+            let mut all = demo.projections.iter().chain(processors).chain(&demo.spares);
+            Some((demo, all.find(|projection| projection.file == file)?))
+        })
+    }
+
+    /// The demo whose folder this is.
+    pub(super) fn at(&self, dir: &Path) -> Result<&Demo, DemoError> {
+        let found = self
+            .demos
+            .iter()
+            .find(|demo| matches!(&demo.folder, Folder::Disk(path) if path == dir));
+        found.ok_or_else(|| DemoError::NotFound {
+            id: dir.display().to_string(),
+            help: "name one demo's own folder, the one that its demo.toml is in".to_owned(),
         })
     }
 
@@ -115,19 +181,86 @@ impl Catalog {
 impl Demo {
     /// Every event, in the order in which it is written; the same at every call.
     pub fn events(&self) -> Result<Vec<Event>, DemoError> {
-        let mut out = Vec::new();
-        for (topic, source) in &self.sources {
-            match source {
-                Source::Recorded { file, text } => out.extend(recorded(text, file, topic)?),
-                Source::Generated(generator) => out.extend(generator.events(topic)),
-            }
+        Ok(self.sources()?.into_iter().flat_map(|(_, events)| events).collect())
+    }
+
+    /// The events of each source, with the service that writes them.
+    pub(super) fn sources(&self) -> Result<Vec<(&str, Vec<Event>)>, DemoError> {
+        let events = |source: &Source| match &source.from {
+            From::Recorded { file, text } => recorded(text, file, &source.topic),
+            From::Generated(generator) => Ok(generator.events(&source.topic)),
+        };
+        let sources = self.sources.iter();
+        sources
+            .map(|source| Ok((source.service.as_str(), events(source)?)))
+            .collect()
+    }
+
+    /// Which service writes which topic.
+    pub(super) fn writes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sources
+            .iter()
+            .map(|source| (source.service.as_str(), source.topic.as_str()))
+    }
+
+    /// Whether its steps decide what is written when: then nothing is written before the first, and a run begins with empty
+    /// topics. Otherwise the topics hold every event before the first step, and a second run finds them there.
+    pub fn is_live(&self) -> bool {
+        !self.processors.is_empty() || self.steps.iter().flat_map(|step| &step.actions).any(Action::writes)
+    }
+
+    /// The projection of each of its read models.
+    pub fn read_models(&self) -> impl Iterator<Item = &Projection> {
+        let live = self.processors.iter().map(|processor| &processor.projection);
+        self.projections.iter().chain(live)
+    }
+
+    /// Whether a check asks the log itself.
+    pub(super) fn asks_log(&self) -> bool {
+        let waits = self
+            .steps
+            .iter()
+            .flat_map(|step| &step.actions)
+            .filter_map(|action| match action {
+                Action::Wait(question) => question.condition(),
+                _ => None,
+            });
+        let checks = self
+            .steps
+            .iter()
+            .flat_map(|step| &step.checks)
+            .map(|check| check.condition.clone());
+        checks
+            .chain(waits)
+            .any(|condition| matches!(&condition, Condition::Sql { sql, .. } if asks_log(sql)))
+    }
+
+    /// A topic's name on the cluster.
+    pub(super) fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The same demo with topics and groups whose names begin with `prefix`, so that it meets nothing of somebody else's.
+    pub fn with_prefix(mut self, prefix: &str) -> Result<Self, DemoError> {
+        let name = |name: &mut String| name.insert_str(0, prefix);
+        self.topics.iter_mut().for_each(|topic| name(&mut topic.name));
+        self.sources.iter_mut().for_each(|source| name(&mut source.topic));
+        self.types.iter_mut().for_each(|(topic, _)| name(topic));
+        self.processors
+            .iter_mut()
+            .for_each(|processor| name(&mut processor.group));
+        let processors = self.processors.iter_mut().map(|processor| &mut processor.projection);
+        for projection in self.projections.iter_mut().chain(&mut self.spares).chain(processors) {
+            *projection = parse(&prefixed(&projection.source, prefix), &projection.file)?;
+            projection.read_schemas(|schema| self.folder.read(schema).map_err(|error| error.to_string()))?;
         }
-        Ok(out)
+        self.prefix.insert_str(0, prefix);
+        Ok(self)
     }
 
     /// Checks every event against the JSON Schema of its type.
     pub fn check_events(&self, events: &[Event]) -> Result<(), DemoError> {
-        let mut schemas = Schemas::new(&self.folder, self.types.iter().cloned());
+        let mut schemas = Schemas::new(&self.folder, &self.prefix, self.types.iter().cloned());
         let mut numbered = events.iter().enumerate();
         numbered.try_for_each(|(at, event)| schemas.check(at + 1, event))
     }
@@ -148,187 +281,20 @@ impl Demo {
 
     /// Writes the demo's files below `dir`, which may not hold any of them yet: to read, to change, to make one's own of.
     pub fn export(&self, dir: &Path) -> Result<Vec<PathBuf>, DemoError> {
-        let mut written = Vec::new();
-        for (path, bytes) in self.folder.files()? {
-            let file = dir.join(path);
-            let fail = |reason: String| DemoError::Write {
-                file: file.display().to_string(),
-                reason,
-            };
-            if let Some(parent) = file.parent() {
-                fs::create_dir_all(parent).map_err(|error| fail(error.to_string()))?;
-            }
-            let mut options = fs::OpenOptions::new();
-            let mut out = options
-                .write(true)
-                .create_new(true)
-                .open(&file)
-                .map_err(|error| fail(error.to_string()))?;
-            std::io::Write::write_all(&mut out, &bytes).map_err(|error| fail(error.to_string()))?;
-            written.push(file);
-        }
-        written.sort();
-        Ok(written)
-    }
-
-    fn load(folder: Folder) -> Result<Self, DemoError> {
-        let file = folder.name_of("demo.toml");
-        let source = folder.read("demo.toml")?;
-        let loader = Loader {
-            folder: &folder,
-            file: &file,
-            source: &source,
-        };
-        let manifest: Manifest = toml::from_str(&source).map_err(|error| {
-            let span = error.span().unwrap_or(0..0);
-            loader.wrong(span, error.message(), "here", None)
-        })?;
-        if manifest.title.get_ref().is_empty() {
-            let help = "`title = { en = \"…\", zh = \"…\" }`: one of them is enough";
-            return Err(loader.wrong(manifest.title.span(), "the demo has no title", "empty", Some(help)));
-        }
-        let (topics, types) = loader.topics(&manifest)?;
-        let sources = loader.sources(&manifest, &topics)?;
-        let projections = loader.projections(&manifest, &topics)?;
-        let lesson = loader.lesson()?;
-        Ok(Self {
-            id: folder.id(),
-            title: manifest.title.into_inner(),
-            summary: manifest.summary,
-            order: manifest.order.unwrap_or(u32::MAX),
-            steps: manifest.steps.into_iter().map(LessonStep::from).collect(),
-            topics,
-            projections,
-            lesson,
-            sources,
-            types,
-            folder,
-        })
+        write_new(dir, self.folder.files()?.into_iter())
     }
 }
 
-impl From<manifest::Step> for LessonStep {
-    fn from(step: manifest::Step) -> Self {
-        let check = |check: manifest::Check| Check {
-            title: check.title,
-            sql: check.sql,
-            expect: check.expect,
-        };
-        Self {
-            title: step.title,
-            checks: step.checks.into_iter().map(check).collect(),
+/// A projection's text with other names for its topics.
+fn prefixed(source: &str, prefix: &str) -> String {
+    let line = |line: &str| {
+        let header = ["-- topic:", "-- emit:"]
+            .into_iter()
+            .find(|header| line.starts_with(header));
+        match header {
+            Some(header) => format!("{header} {prefix}{}", line[header.len()..].trim_start()),
+            None => line.to_owned(),
         }
-    }
-}
-
-/// What reading one manifest needs, and how its errors are made.
-struct Loader<'a> {
-    folder: &'a Folder,
-    file: &'a str,
-    source: &'a str,
-}
-
-impl Loader<'_> {
-    fn wrong(&self, span: Range<usize>, message: impl Into<String>, label: &str, help: Option<&str>) -> DemoError {
-        DemoError::invalid(self.file, self.source, span, message, label, help.map(str::to_owned))
-    }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "two lists that belong together, taken apart at once"
-    )]
-    fn topics(&self, manifest: &Manifest) -> Result<(Vec<NewTopic>, Vec<(String, FieldPath)>), DemoError> {
-        let mut topics: Vec<NewTopic> = Vec::new();
-        let mut types = Vec::new();
-        for topic in &manifest.topics {
-            let name = topic.name.get_ref();
-            if topics.iter().any(|known| known.name == *name) {
-                return Err(self.wrong(topic.name.span(), "this topic is there twice", "again", None));
-            }
-            if !(1..=1000).contains(topic.partitions.get_ref()) {
-                let message = "a topic has 1 to 1000 partitions here";
-                return Err(self.wrong(topic.partitions.span(), message, "partitions", None));
-            }
-            let path = match &topic.type_path {
-                None => FieldPath(vec!["type".to_owned()]),
-                Some(text) => parse_path(text.get_ref()).ok_or_else(|| {
-                    let help = "write the way to the type: `type = \"$.type\"`";
-                    self.wrong(text.span(), "this is not a path", "where the type stands", Some(help))
-                })?,
-            };
-            types.push((name.clone(), path));
-            topics.push(NewTopic {
-                name: name.clone(),
-                partitions: Some(*topic.partitions.get_ref()),
-                replication: None,
-                config: topic.config.clone().into_iter().collect(),
-            });
-        }
-        Ok((topics, types))
-    }
-
-    fn sources(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<(String, Source)>, DemoError> {
-        let mut out = Vec::new();
-        for events in &manifest.events {
-            let topic = events.topic.get_ref();
-            if !topics.iter().any(|known| known.name == *topic) {
-                let help = "events go to a topic of the demo's own: add it as `[[topics]]`";
-                return Err(self.wrong(events.topic.span(), "the demo has no such topic", "unknown", Some(help)));
-            }
-            let source = match (&events.file, &events.generate) {
-                (Some(file), None) => {
-                    let text = self.folder.read(file.get_ref())?;
-                    let name = self.folder.name_of(file.get_ref());
-                    recorded(&text, &name, topic)?;
-                    Source::Recorded { file: name, text }
-                }
-                (None, Some(spec)) => {
-                    let generator = Generator::new(spec.get_ref(), spec.span())
-                        .map_err(|bad| self.wrong(bad.span, bad.message, "here", Some(&bad.help)))?;
-                    Source::Generated(std::sync::Arc::new(generator))
-                }
-                _ => {
-                    let help = "give it `file = \"….ndjson\"`, or `[events.generate]`, and not both";
-                    let message = "where do these events come from?";
-                    return Err(self.wrong(events.topic.span(), message, "these events", Some(help)));
-                }
-            };
-            out.push((topic.clone(), source));
-        }
-        Ok(out)
-    }
-
-    fn projections(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Projection>, DemoError> {
-        let mut out: Vec<Projection> = Vec::new();
-        for projection in &manifest.projections {
-            let file = projection.file.get_ref();
-            let mut parsed = parse(&self.folder.read(file)?, &self.folder.name_of(file))?;
-            parsed.read_schemas(|schema| self.folder.read(schema).map_err(|error| error.to_string()))?;
-            if let Some(topic) = parsed
-                .topics
-                .iter()
-                .find(|topic| topics.iter().all(|known| known.name != **topic))
-            {
-                let message = format!("{file} reads the topic `{topic}`, which the demo does not write");
-                return Err(self.wrong(projection.file.span(), message, "this projection", None));
-            }
-            out.push(parsed);
-        }
-        check_together(&out)?;
-        Ok(out)
-    }
-
-    fn lesson(&self) -> Result<BTreeMap<&'static str, String>, DemoError> {
-        let mut out = BTreeMap::new();
-        for language in [Language::English, Language::Chinese] {
-            if let Some(text) = self.folder.find(&format!("lesson.{}.md", language.code()))? {
-                out.insert(language.code(), text);
-            }
-        }
-        if out.is_empty() {
-            // Says which files were looked for.
-            self.folder.read("lesson.en.md")?;
-        }
-        Ok(out)
-    }
+    };
+    source.split_inclusive('\n').map(line).collect()
 }

@@ -81,6 +81,19 @@ pub enum DemoError {
         #[help]
         help: String,
     },
+    /// Something that a step waits for did not come about.
+    #[error("{wanted} did not come about within {seconds} s; there is {found}")]
+    #[diagnostic(help(
+        "`foldlog groups` and `foldlog projections` say how far each is; a longer limit is `within`, in seconds"
+    ))]
+    Waited {
+        /// What was waited for.
+        wanted: String,
+        /// What was there last.
+        found: String,
+        /// How long it was waited.
+        seconds: u64,
+    },
     /// A file of the demo could not be written out.
     #[error("cannot write {file}: {reason}")]
     #[diagnostic(help("choose a folder that can be written to"))]

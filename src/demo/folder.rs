@@ -49,9 +49,14 @@ impl Folder {
 
     /// The folder's own name, which is the demo's id.
     pub(super) fn id(&self) -> String {
+        let whole;
         let path = match self {
             Self::BuiltIn(dir) => dir.path(),
-            Self::Disk(path) => path,
+            Self::Disk(path) => {
+                // `.` has no name of its own.
+                whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                &whole
+            }
         };
         path.file_name()
             .unwrap_or(path.as_os_str())
@@ -142,4 +147,28 @@ impl Folder {
             }
         }
     }
+}
+
+/// Writes files below `dir`, none of which may be there yet.
+pub(super) fn write_new(
+    dir: &Path,
+    files: impl Iterator<Item = (PathBuf, Vec<u8>)>,
+) -> Result<Vec<PathBuf>, DemoError> {
+    let mut written = Vec::new();
+    for (path, bytes) in files {
+        let file = dir.join(path);
+        let fail = |error: std::io::Error| DemoError::Write {
+            file: file.display().to_string(),
+            reason: error.to_string(),
+        };
+        if let Some(parent) = file.parent() {
+            fs::create_dir_all(parent).map_err(fail)?;
+        }
+        let mut options = fs::OpenOptions::new();
+        let mut out = options.write(true).create_new(true).open(&file).map_err(fail)?;
+        std::io::Write::write_all(&mut out, &bytes).map_err(fail)?;
+        written.push(file);
+    }
+    written.sort();
+    Ok(written)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::script::Step;
 use super::text::Text;
 
 /// The whole file.
@@ -15,10 +16,17 @@ pub(super) struct Manifest {
     pub(super) summary: Text,
     /// Where it stands in the list; demos without one come last, by id.
     pub(super) order: Option<u32>,
+    /// How long it takes to read and to try, in minutes.
+    pub(super) minutes: Option<u32>,
     pub(super) topics: Vec<Topic>,
+    #[serde(default)]
+    pub(super) services: Vec<Service>,
+    #[serde(default)]
     pub(super) events: Vec<Events>,
     #[serde(default)]
     pub(super) projections: Vec<Projection>,
+    #[serde(default)]
+    pub(super) processors: Vec<Processor>,
     #[serde(default)]
     pub(super) steps: Vec<Step>,
 }
@@ -33,6 +41,59 @@ pub(super) struct Topic {
     /// Where an event's type stands, which names its schema; `$.type` where it is not given.
     #[serde(rename = "type")]
     pub(super) type_path: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) title: Text,
+    /// Column and row where it is drawn.
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// Who writes events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) title: Text,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// Who reads events: a projection that is followed live in a consumer group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Processor {
+    pub(super) name: Spanned<String>,
+    pub(super) projection: Spanned<String>,
+    /// The group's id; the processor's name where it is not given.
+    pub(super) group: Option<String>,
+    /// How many consumers share the partitions.
+    #[serde(default = "one_member")]
+    pub(super) members: Spanned<usize>,
+    /// Whether it runs from the beginning.
+    #[serde(default = "yes")]
+    pub(super) start: bool,
+    #[serde(default)]
+    pub(super) title: Text,
+    pub(super) at: Option<[u16; 2]>,
+    /// What its read model is called where it is drawn, and where that is.
+    #[serde(default)]
+    pub(super) store: Drawn,
+}
+
+/// How a store is drawn.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drawn {
+    #[serde(default)]
+    pub(super) title: Text,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+fn one_member() -> Spanned<usize> {
+    Spanned::new(0..0, 1)
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Events to write: a recorded file, or a generator's specification.
@@ -40,6 +101,8 @@ pub(super) struct Topic {
 #[serde(deny_unknown_fields)]
 pub(super) struct Events {
     pub(super) topic: Spanned<String>,
+    /// The service that writes them; one that is called `producer` where it is not given.
+    pub(super) service: Option<Spanned<String>>,
     /// NDJSON of `{key, timestamp, value}`.
     pub(super) file: Option<Spanned<String>>,
     pub(super) generate: Option<Spanned<Generate>>,
@@ -123,30 +186,7 @@ pub(super) struct Draw {
 #[serde(deny_unknown_fields)]
 pub(super) struct Projection {
     pub(super) file: Spanned<String>,
-}
-
-/// A step of the lesson: what to look at, and what must hold.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Step {
-    pub(super) title: Text,
     #[serde(default)]
-    pub(super) checks: Vec<Check>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Check {
     pub(super) title: Text,
-    pub(super) sql: String,
-    pub(super) expect: Vec<Vec<Expected>>,
-}
-
-/// A value that a check expects in a cell.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Expected {
-    Integer(i64),
-    Real(f64),
-    Text(String),
+    pub(super) at: Option<[u16; 2]>,
 }

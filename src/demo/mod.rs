@@ -4,18 +4,32 @@
 //! the specification of a seeded generator, and a JSON Schema for each type of event. Those of this program are compiled in;
 //! `--demos DIR` adds others, or newer versions of the same, without a compiler.
 
+mod board;
 pub mod catalog;
+pub mod clean;
+mod condition;
+pub mod diary;
 pub mod error;
 pub mod events;
 mod folder;
 mod generate;
+pub mod graph;
+mod load;
 mod manifest;
+pub mod player;
 mod produce;
+pub mod prove;
 pub mod run;
+mod scene;
 mod schema;
+mod script;
+pub mod snapshot;
 mod stage;
+pub mod starter;
+mod steps;
 mod template;
 pub mod text;
+mod timeline;
 
 #[cfg(test)]
 mod tests;

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
+use crate::broker::error::BrokerError;
 use crate::broker::producer::NewRecord;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::broker::topics::{NewTopic, TopicInfo};
 use crate::record::RecordRef;
 
+use super::diary::Diary;
 use super::error::DemoError;
 use super::events::Event;
 
@@ -22,6 +24,8 @@ use super::events::Event;
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// How long a poll waits: a cancelled demo ends within this.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long a member that was killed may stay in its group: its session, and the time that the broker takes to notice.
+const MISSED: Duration = Duration::from_secs(20);
 /// Records between two looks at whether the demo was cancelled.
 const BETWEEN: usize = 256;
 
@@ -91,6 +95,59 @@ impl Hands<'_> {
             }
         };
         Ok((Ready { topic, expected, held }, true))
+    }
+
+    /// Makes a topic anew, empty. One that is there must be an earlier run's, or hold nothing.
+    pub(super) fn clear_topic(&self, topic: &NewTopic, diary: &Diary) -> Result<(), DemoError> {
+        self.check_cancelled()?;
+        let name = topic.name.as_str();
+        let there = self.client.topics()?.into_iter().find(|known| known.name == name);
+        if let Some(info) = there {
+            let id = self.client.topic_ids(&[name])?.remove(name);
+            let made = id.is_some() && diary.topics.get(name) == id.as_ref();
+            let empty = || Ok::<_, DemoError>(self.client.watermarks(&info)?.iter().all(|marks| marks.high == 0));
+            if !(self.reset || made || empty()?) {
+                return Err(DemoError::NotOurs {
+                    reason: format!("the topic {name} is there and holds records that are not this demo's"),
+                    help: format!(
+                        "it was left as it is. Run the demo on another cluster or data directory, or with --reset, which \
+                         deletes the topic {name} and makes it anew"
+                    ),
+                });
+            }
+            self.client.delete_topic(name)?;
+        }
+        Ok(self.client.create_topic(topic)?)
+    }
+
+    /// Deletes a group, which must be an earlier run's. Members that were killed are missed first.
+    pub(super) fn clear_group(&self, group: &str, diary: &Diary) -> Result<(), DemoError> {
+        let began = Instant::now();
+        loop {
+            self.check_cancelled()?;
+            let detail = match self.client.group(group) {
+                Ok(detail) => detail,
+                Err(BrokerError::UnknownGroup { .. }) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            if !(self.reset || diary.groups.contains(group)) {
+                return Err(DemoError::NotOurs {
+                    reason: format!("the consumer group {group} is there and is not this demo's"),
+                    help: "it was left as it is. Run the demo on another cluster, or with --reset, which deletes the group"
+                        .to_owned(),
+                });
+            }
+            if detail.members.is_empty() {
+                return Ok(self.client.delete_group(group)?);
+            }
+            if began.elapsed() >= MISSED {
+                return Err(DemoError::NotOurs {
+                    reason: format!("somebody is in the consumer group {group}"),
+                    help: "another run of this demo may be under way: end it first".to_owned(),
+                });
+            }
+            std::thread::sleep(WAIT);
+        }
     }
 
     /// How many of the demo's events each partition holds, which must be the first ones and nothing else.

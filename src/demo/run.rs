@@ -1,6 +1,7 @@
 //! A demo, run from an empty cluster to its last check. Whoever holds the run can watch it, cancel it and wait for it;
 //! dropping it cancels.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
+use crate::broker::embedded::Embedded;
 use crate::readmodel::store::Store;
 
 use super::catalog::Demo;
 use super::error::DemoError;
+use super::player::{Player, Speed};
+use super::snapshot::Snapshot;
 use super::stage::Stage;
 use super::text::Language;
 
@@ -40,15 +44,35 @@ pub struct StepView {
     pub note: String,
     /// Whether it is a check of the step above it.
     pub check: bool,
+    /// Whether it is something that the step above it does.
+    pub action: bool,
+}
+
+/// What a line of a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Step,
+    Action,
+    Check,
 }
 
 /// How to run a demo.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Delete the demo's topics first, whatever they hold, and replace read models of the same name, whoever's they are.
     pub reset: bool,
     /// The language of titles and notes.
     pub language: Language,
+    /// How fast events are written, where steps write them.
+    pub speed: Speed,
+    /// Whether each step waits for [`Player::next_step`].
+    pub by_step: bool,
+    /// End after this many steps.
+    pub until: Option<usize>,
+    /// What topics and groups begin with, on a cluster that is not Foldlog's own.
+    pub prefix: Option<String>,
+    /// The broker, where it is ours: then steps can take it away and bring it back.
+    pub embedded: Option<Arc<Embedded>>,
 }
 
 /// What a run did.
@@ -66,16 +90,21 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Run {
     steps: watch::Receiver<Vec<StepView>>,
+    scene: watch::Receiver<Snapshot>,
+    player: Arc<Player>,
     cancel: CancellationToken,
     thread: Option<JoinHandle<Result<Outcome, DemoError>>>,
 }
 
 /// Starts a demo on the cluster of `client`, with its read models in `store`.
 ///
-/// A second run finds the same events in the topics and builds the same read models again; see [`Options::reset`] for topics
-/// and read models that are somebody else's.
+/// A second run finds the same events in the topics and builds the same read models again; where steps write the events
+/// ([`Demo::is_live`]), it begins anew with empty topics. See [`Options::reset`] for topics and read models that are somebody
+/// else's.
 pub fn run(client: Client, store: Store, demo: Demo, options: Options) -> Run {
     let (sender, steps) = watch::channel(plan(&demo, options.language));
+    let (drawn, scene) = watch::channel(Snapshot::default());
+    let player = Arc::new(Player::new(options.speed, options.by_step));
     let cancel = CancellationToken::new();
     let stage = Stage {
         client,
@@ -84,12 +113,16 @@ pub fn run(client: Client, store: Store, demo: Demo, options: Options) -> Run {
         options,
         cancel: cancel.clone(),
         steps: sender,
+        scene: drawn,
+        player: Arc::clone(&player),
     };
     let thread = thread::Builder::new()
         .name("demo".to_owned())
         .spawn(move || stage.perform());
     Run {
         steps,
+        scene,
+        player,
         cancel,
         thread: thread.ok(),
     }
@@ -99,6 +132,16 @@ impl Run {
     /// Every step as it stands; the newest view replaces the one before. The sender is gone when the run is over.
     pub fn steps(&self) -> watch::Receiver<Vec<StepView>> {
         self.steps.clone()
+    }
+
+    /// The scene as it is; the newest replaces the one before. Empty until the topics are there.
+    pub fn scene(&self) -> watch::Receiver<Snapshot> {
+        self.scene.clone()
+    }
+
+    /// Its clock: play, pause, one record at a time, how fast.
+    pub fn player(&self) -> Arc<Player> {
+        Arc::clone(&self.player)
     }
 
     /// Asks it to stop; events that were written stay, and the next run goes on after them.
@@ -136,32 +179,8 @@ impl Drop for Run {
     }
 }
 
-/// The steps before they begin: topics, events, a rebuild for each projection, then those of the lesson with their checks.
+/// The lines of a run before it begins: topics, events and a rebuild for each projection, or the start of the processors; then
+/// the steps of the lesson, each with what it does and what it checks.
 pub fn plan(demo: &Demo, language: Language) -> Vec<StepView> {
-    let step = |title: String, check: bool| StepView {
-        title,
-        check,
-        ..StepView::default()
-    };
-    let say = |en: &str, zh: &str| match language {
-        Language::English => en.to_owned(),
-        Language::Chinese => zh.to_owned(),
-    };
-    let mut steps = vec![
-        step(say("Create the topics", "创建主题"), false),
-        step(say("Write the events", "写入事件"), false),
-    ];
-    for projection in &demo.projections {
-        let title = say("Fold the log into", "把日志折叠成");
-        steps.push(step(format!("{title} {}", projection.name), false));
-    }
-    for each in &demo.steps {
-        steps.push(step(each.title.get(language).to_owned(), false));
-        steps.extend(
-            each.checks
-                .iter()
-                .map(|check| step(check.title.get(language).to_owned(), true)),
-        );
-    }
-    steps
+    super::stage::plan(demo, language)
 }

@@ -13,16 +13,23 @@ use super::folder::Folder;
 /// The schemas that a demo's events need, read once each.
 pub(super) struct Schemas<'f> {
     folder: &'f Folder,
+    prefix: &'f str,
     /// For each topic where its events' type stands.
     types: HashMap<String, FieldSet>,
     known: HashMap<(String, String), (String, Validator)>,
 }
 
 impl<'f> Schemas<'f> {
-    pub(super) fn new(folder: &'f Folder, types: impl IntoIterator<Item = (String, FieldPath)>) -> Self {
+    /// `prefix` is what the topics' names begin with on the cluster, and no part of a schema's name.
+    pub(super) fn new(
+        folder: &'f Folder,
+        prefix: &'f str,
+        types: impl IntoIterator<Item = (String, FieldPath)>,
+    ) -> Self {
         let types = types.into_iter().map(|(topic, path)| (topic, FieldSet::new(&[path])));
         Self {
             folder,
+            prefix,
             types: types.collect(),
             known: HashMap::new(),
         }
@@ -51,7 +58,11 @@ impl<'f> Schemas<'f> {
         };
         let key = (event.topic.clone(), kind.to_string());
         if !self.known.contains_key(&key) {
-            let loaded = self.load(&event.topic, kind, &wrong)?;
+            let loaded = self.load(
+                event.topic.strip_prefix(self.prefix).unwrap_or(&event.topic),
+                kind,
+                &wrong,
+            )?;
             self.known.insert(key.clone(), loaded);
         }
         let Some((schema, validator)) = self.known.get(&key) else {

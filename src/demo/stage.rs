@@ -1,24 +1,30 @@
 //! What happens while a demo runs, step by step.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
-use crate::projection::Projection;
-use crate::readmodel::query::{Cell, Session};
 use crate::readmodel::store::Store;
 use crate::replay::progress::Progress;
-use crate::replay::rebuild::{RebuildOptions, RebuildReport, rebuild};
-use crate::replay::task::Task;
+use crate::replay::rebuild::RebuildReport;
 
-use super::catalog::{Check, Demo};
+use super::board::Board;
+use super::catalog::{Demo, LessonStep};
+use super::diary::{Diary, Done};
 use super::error::DemoError;
-use super::manifest::Expected;
+use super::graph::Graph;
+use super::player::Player;
 use super::produce::Hands;
-use super::run::{Options, Outcome, StepState, StepView};
+use super::run::{Line, Options, Outcome, StepState, StepView};
+use super::scene::Scene;
+use super::snapshot::Snapshot;
+use super::steps::{LOG, LOG_FILE};
 use super::text::Language;
+use super::timeline::Timeline;
 
 /// What the run's thread works with.
 pub(super) struct Stage {
@@ -28,24 +34,32 @@ pub(super) struct Stage {
     pub(super) options: Options,
     pub(super) cancel: CancellationToken,
     pub(super) steps: watch::Sender<Vec<StepView>>,
+    pub(super) scene: watch::Sender<Snapshot>,
+    pub(super) player: Arc<Player>,
+}
+
+/// How a run goes, for whoever reports it.
+#[derive(Default)]
+struct Run {
+    /// The line under way.
+    at: usize,
+    held: usize,
+    checks: usize,
 }
 
 impl Stage {
-    pub(super) fn perform(self) -> Result<Outcome, DemoError> {
+    pub(super) fn perform(mut self) -> Result<Outcome, DemoError> {
         let began = Instant::now();
-        let mut at = 0;
-        let result = self.all(&mut at);
-        let passed = match result {
-            Ok(passed) => passed,
-            Err(error) => {
-                self.set(at, StepState::Failed, error.to_string());
-                return Err(error);
-            }
-        };
+        let mut run = Run::default();
+        let done = self.all(&mut run, began);
+        if let Err(error) = &done {
+            self.set(run.at, StepState::Failed, error.to_string());
+        }
+        done?;
         let steps = self.steps.borrow().clone();
         Ok(Outcome {
             steps,
-            passed,
+            passed: run.held == run.checks,
             took: began.elapsed(),
         })
     }
@@ -67,17 +81,58 @@ impl Stage {
         }
     }
 
-    /// Every step in turn; `at` is the one under way, for whoever reports a failure. Says whether all checks held.
-    fn all(&self, at: &mut usize) -> Result<bool, DemoError> {
-        self.set(*at, StepState::Running, "");
+    /// Every step in turn.
+    fn all(&mut self, run: &mut Run, began: Instant) -> Result<(), DemoError> {
+        self.set(run.at, StepState::Running, "");
+        self.demo.check_events(&self.demo.events()?)?;
+        if let Some(prefix) = &self.options.prefix {
+            self.demo = self.demo.clone().with_prefix(prefix)?;
+        }
+        let mut diary = Diary::read(&self.store, &self.demo.id);
         self.check_read_models()?;
+        let graph = Graph::of(&self.demo);
+        let (client, store) = (self.client.clone(), self.store.clone());
+        let board = Arc::new(Board::new(client.clone(), store.clone(), graph, &self.demo.processors));
+        let mut scene = Scene::new(
+            client,
+            store,
+            self.demo.clone(),
+            self.options.language,
+            Arc::clone(&board),
+            Arc::clone(&self.player),
+            self.cancel.clone(),
+        );
+        scene.embedded = self.options.embedded.clone();
+        if self.demo.is_live() {
+            self.begin_live(run, &mut scene, &diary)?;
+        } else {
+            self.begin_still(run, &scene)?;
+        }
+        self.remember(&mut diary)?;
+        let published = board.publish(self.scene.clone())?;
+        if self.demo.is_live() {
+            self.start_parts(run, &scene);
+        }
+        let lesson = self.lesson(run, &mut scene);
+        let closed = scene.close();
+        finish(published);
+        lesson?;
+        closed?;
+        if self.options.until.is_none() {
+            diary.done = Some(Done {
+                at: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+                took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+                held: run.held,
+                checks: run.checks,
+            });
+        }
+        diary.write(&self.store, &self.demo.id)
+    }
+
+    /// Every event is in the topics and every read model is built before the first step.
+    fn begin_still(&self, run: &mut Run, scene: &Scene) -> Result<(), DemoError> {
         let events = self.demo.events()?;
-        self.demo.check_events(&events)?;
-        let hands = Hands {
-            client: &self.client,
-            cancel: &self.cancel,
-            reset: self.options.reset,
-        };
+        let hands = self.hands();
         let mut ready = Vec::new();
         let mut there = 0;
         for topic in &self.demo.topics {
@@ -85,8 +140,7 @@ impl Stage {
             there += usize::from(was_there && !self.options.reset);
             ready.push(topic);
         }
-        let names: Vec<&str> = self.demo.topics.iter().map(|topic| topic.name.as_str()).collect();
-        let names = names.join(", ");
+        let names = self.topic_names();
         let note = match there {
             0 => names,
             _ if there == self.demo.topics.len() => {
@@ -97,13 +151,13 @@ impl Stage {
                 format!("{names}：已有 {there} 个"),
             ),
         };
-        self.set(*at, StepState::Passed, note);
+        self.set(run.at, StepState::Passed, note);
 
-        *at += 1;
-        self.set(*at, StepState::Running, "");
+        run.at += 1;
+        self.set(run.at, StepState::Running, "");
         let written = hands.produce(&ready, &events, |done, total| {
             let (done, total) = (thousands(done as u64), thousands(total as u64));
-            self.set(*at, StepState::Running, format!("{done} / {total}"));
+            self.set(run.at, StepState::Running, format!("{done} / {total}"));
         })?;
         let (new, held) = (thousands(written as u64), thousands((events.len() - written) as u64));
         let note = if written == events.len() {
@@ -114,15 +168,74 @@ impl Stage {
                 format!("写入 {new} 条，已有 {held} 条"),
             )
         };
-        self.set(*at, StepState::Passed, note);
+        self.set(run.at, StepState::Passed, note);
 
         for projection in &self.demo.projections {
-            *at += 1;
-            self.set(*at, StepState::Running, "");
-            let report = self.rebuild(*at, projection)?;
-            self.set(*at, StepState::Passed, self.rebuilt(&report));
+            run.at += 1;
+            self.set(run.at, StepState::Running, "");
+            let say = |progress: &Progress| self.set(run.at, StepState::Running, under_way(progress));
+            let report = scene.rebuild(projection, &say)?;
+            self.set(run.at, StepState::Passed, self.rebuilt(&report));
         }
-        self.lesson(at)
+        Ok(())
+    }
+
+    /// Empty topics, no groups and no read models: every run of a live demo begins where the first did.
+    fn begin_live(&self, run: &mut Run, scene: &mut Scene, diary: &Diary) -> Result<(), DemoError> {
+        scene.timeline = Timeline::of(&self.demo)?;
+        scene.board.upcoming(scene.timeline.left());
+        let hands = self.hands();
+        for group in self.demo.processors.iter().map(|processor| &processor.group) {
+            hands.clear_group(group, diary)?;
+        }
+        for topic in &self.demo.topics {
+            hands.clear_topic(topic, diary)?;
+        }
+        for projection in self.demo.read_models() {
+            self.store.delete(&projection.name)?;
+        }
+        self.set(run.at, StepState::Passed, self.topic_names());
+        Ok(())
+    }
+
+    fn start_parts(&self, run: &mut Run, scene: &Scene) {
+        run.at += 1;
+        self.set(run.at, StepState::Running, "");
+        let started: Vec<&str> = self
+            .demo
+            .processors
+            .iter()
+            .filter(|processor| processor.start)
+            .map(|processor| processor.name.as_str())
+            .collect();
+        started.iter().for_each(|name| scene.board.start(name, false));
+        self.set(run.at, StepState::Passed, started.join(", "));
+    }
+
+    fn hands(&self) -> Hands<'_> {
+        Hands {
+            client: &self.client,
+            cancel: &self.cancel,
+            reset: self.options.reset,
+        }
+    }
+
+    fn topic_names(&self) -> String {
+        let names: Vec<&str> = self.demo.topics.iter().map(|topic| topic.name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// Writes down what is this demo's from now on.
+    fn remember(&self, diary: &mut Diary) -> Result<(), DemoError> {
+        let names: Vec<&str> = self.demo.topics.iter().map(|topic| topic.name.as_str()).collect();
+        diary.topics.extend(self.client.topic_ids(&names)?);
+        diary
+            .groups
+            .extend(self.demo.processors.iter().map(|processor| processor.group.clone()));
+        diary
+            .read_models
+            .extend(self.demo.read_models().map(|projection| projection.name.clone()));
+        diary.write(&self.store, &self.demo.id)
     }
 
     /// A read model of the same name that was built from another file is somebody's own.
@@ -130,15 +243,19 @@ impl Stage {
         if self.options.reset {
             return Ok(());
         }
-        let known = self.store.list()?;
-        for projection in &self.demo.projections {
-            let same = |name: &str| name.eq_ignore_ascii_case(&projection.name);
-            if let Some(other) = known
+        let ours = self.demo.read_models().chain(&self.demo.spares);
+        let mut ours: Vec<(&str, &str)> = ours.map(|known| (known.name.as_str(), known.file.as_str())).collect();
+        if self.demo.asks_log() {
+            ours.push((LOG, LOG_FILE));
+        }
+        for info in self.store.list()? {
+            let mut same = ours
                 .iter()
-                .find(|info| same(&info.name) && info.file != projection.file)
-            {
+                .filter(|(name, _)| info.name.eq_ignore_ascii_case(name))
+                .peekable();
+            if same.peek().is_some() && !same.any(|(_, file)| info.file == *file) {
                 return Err(DemoError::NotOurs {
-                    reason: format!("the read model {} was built from {}", other.name, other.file),
+                    reason: format!("the read model {} was built from {}", info.name, info.file),
                     help:
                         "it was left as it is. Run the demo with another --data DIR, or with --reset, which replaces it"
                             .to_owned(),
@@ -146,37 +263,6 @@ impl Stage {
             }
         }
         Ok(())
-    }
-
-    fn rebuild(&self, at: usize, projection: &Projection) -> Result<RebuildReport, DemoError> {
-        let options = RebuildOptions::default();
-        let task = rebuild(self.client.clone(), self.store.clone(), projection.clone(), options);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .map_err(|error| DemoError::Crashed(error.to_string()))?;
-        runtime.block_on(self.watch(at, &task));
-        Ok(task.wait()?)
-    }
-
-    /// Passes on how far a rebuild is until it is over.
-    async fn watch(&self, at: usize, task: &Task<RebuildReport>) {
-        let mut progress = task.progress();
-        let mut cancelled = false;
-        loop {
-            tokio::select! {
-                () = self.cancel.cancelled(), if !cancelled => {
-                    task.cancel();
-                    cancelled = true;
-                }
-                changed = progress.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    let note = under_way(&progress.borrow_and_update());
-                    self.set(at, StepState::Running, note);
-                }
-            }
-        }
     }
 
     fn rebuilt(&self, report: &RebuildReport) -> String {
@@ -198,65 +284,101 @@ impl Stage {
         note
     }
 
-    fn lesson(&self, at: &mut usize) -> Result<bool, DemoError> {
-        if self.demo.steps.is_empty() {
-            return Ok(true);
+    fn lesson(&self, run: &mut Run, scene: &mut Scene) -> Result<(), DemoError> {
+        let until = self.options.until.unwrap_or(usize::MAX);
+        for step in self.demo.steps.iter().take(until) {
+            run.at += 1;
+            self.player.wait_for_step(&self.cancel)?;
+            self.step(run, scene, step)?;
         }
-        let session = Session::open(&self.store)?;
-        let mut all = true;
-        for step in &self.demo.steps {
-            *at += 1;
-            let title = *at;
-            self.set(title, StepState::Running, "");
-            let mut held = 0;
-            for check in &step.checks {
-                *at += 1;
-                if self.cancel.is_cancelled() {
-                    return Err(DemoError::Cancelled);
-                }
-                self.set(*at, StepState::Running, "");
-                let (holds, note) = self.check(&session, check)?;
-                held += usize::from(holds);
-                let state = if holds { StepState::Passed } else { StepState::Failed };
-                self.set(*at, state, note);
-            }
-            let holds = held == step.checks.len();
-            all &= holds;
-            let state = if holds { StepState::Passed } else { StepState::Failed };
-            let note = match step.checks.len() {
-                0 => String::new(),
-                count => format!("{held} / {count}"),
-            };
-            self.set(title, state, note);
-        }
-        Ok(all)
+        Ok(())
     }
 
-    fn check(&self, session: &Session, check: &Check) -> Result<(bool, String), DemoError> {
-        let found = session.query(&check.sql, check.expect.len() + 1)?;
-        let holds = found.rows.len() == check.expect.len()
-            && found.rows.iter().zip(&check.expect).all(|(row, expected)| {
-                row.len() == expected.len() && row.iter().zip(expected).all(|(c, e)| equal(c, e))
-            });
-        let shown: Vec<Vec<String>> = found.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-        let shown = rows(&shown);
-        if holds {
-            return Ok((true, shown));
+    fn step(&self, run: &mut Run, scene: &mut Scene, step: &LessonStep) -> Result<(), DemoError> {
+        let title = run.at;
+        self.set(title, StepState::Running, "");
+        for action in &step.actions {
+            run.at += 1;
+            let line = run.at;
+            self.set(line, StepState::Running, "");
+            let note = scene.act(action, &|note| self.set(line, StepState::Running, note))?;
+            self.set(line, StepState::Passed, note);
         }
-        let expected: Vec<Vec<String>> = check
-            .expect
-            .iter()
-            .map(|row| row.iter().map(wanted).collect())
-            .collect();
-        let expected = rows(&expected);
-        Ok((
-            false,
-            self.say(
-                format!("{shown}, expected {expected}"),
-                format!("{shown}，应为 {expected}"),
-            ),
-        ))
+        let mut held = 0;
+        for check in &step.checks {
+            run.at += 1;
+            if self.cancel.is_cancelled() {
+                return Err(DemoError::Cancelled);
+            }
+            self.set(run.at, StepState::Running, "");
+            let seen = scene.look(&check.condition)?;
+            held += usize::from(seen.holds);
+            if seen.holds {
+                self.set(run.at, StepState::Passed, seen.found);
+            } else {
+                let (found, wanted) = (seen.found, seen.wanted);
+                let note = self.say(format!("{found}, expected {wanted}"), format!("{found}，应为 {wanted}"));
+                self.set(run.at, StepState::Failed, note);
+            }
+        }
+        run.held += held;
+        run.checks += step.checks.len();
+        let holds = held == step.checks.len();
+        let state = if holds { StepState::Passed } else { StepState::Failed };
+        let note = match step.checks.len() {
+            0 => String::new(),
+            count => format!("{held} / {count}"),
+        };
+        self.set(title, state, note);
+        Ok(())
     }
+}
+
+/// The last scene is published before the run is over.
+fn finish(published: SyncSender<()>) {
+    drop(published);
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The lines of a run before it begins: what comes before the lesson, then its steps with what each does and checks.
+pub(super) fn plan(demo: &Demo, language: Language) -> Vec<StepView> {
+    let line = |title: &str, kind: Line| StepView {
+        title: title.to_owned(),
+        check: kind == Line::Check,
+        action: kind == Line::Action,
+        ..StepView::default()
+    };
+    let say = |en: &'static str, zh: &'static str| match language {
+        Language::English => en,
+        Language::Chinese => zh,
+    };
+    let mut lines = vec![line(say("Create the topics", "创建主题"), Line::Step)];
+    if demo.is_live() {
+        lines.push(line(say("Start the processors", "启动处理器"), Line::Step));
+    } else {
+        lines.push(line(say("Write the events", "写入事件"), Line::Step));
+        for projection in &demo.projections {
+            let title = format!("{} {}", say("Fold the log into", "把日志折叠成"), projection.name);
+            lines.push(line(&title, Line::Step));
+        }
+    }
+    for step in &demo.steps {
+        lines.push(line(step.title.get(language), Line::Step));
+        lines.extend(
+            step.actions
+                .iter()
+                .map(|action| line(&action.word(language), Line::Action)),
+        );
+        let checks = step
+            .checks
+            .iter()
+            .map(|check| line(check.title.get(language), Line::Check));
+        lines.extend(checks);
+    }
+    lines
 }
 
 /// A number with its thousands apart.
@@ -275,40 +397,4 @@ fn thousands(number: u64) -> String {
 fn under_way(progress: &Progress) -> String {
     let percent = (progress.done * 100).checked_div(progress.total).unwrap_or(0);
     format!("{percent} %  {:.0}/s", progress.rate)
-}
-
-fn equal(cell: &Cell, expected: &Expected) -> bool {
-    match (cell, expected) {
-        (Cell::Integer(found), Expected::Integer(wanted)) => found == wanted,
-        (Cell::Real(found), Expected::Real(wanted)) => found == wanted,
-        (Cell::Text(found), Expected::Text(wanted)) => found == wanted,
-        _ => false,
-    }
-}
-
-fn cell(cell: &Cell) -> String {
-    match cell {
-        Cell::Null => "NULL".to_owned(),
-        Cell::Integer(value) => value.to_string(),
-        Cell::Real(value) => format!("{value:?}"),
-        Cell::Text(value) => value.clone(),
-        Cell::Blob(value) => format!("{} bytes", value.len()),
-    }
-}
-
-fn wanted(expected: &Expected) -> String {
-    match expected {
-        Expected::Integer(value) => value.to_string(),
-        Expected::Real(value) => format!("{value:?}"),
-        Expected::Text(value) => value.clone(),
-    }
-}
-
-/// Rows on one line: cells with spaces between them, rows with semicolons.
-fn rows(rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
-        return "no row".to_owned();
-    }
-    let line = rows.iter().map(|row| row.join(" ")).collect::<Vec<_>>().join("; ");
-    crate::decode::printable::one_line(line.as_bytes(), 200).text
 }

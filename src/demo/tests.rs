@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::catalog::Catalog;
 use super::error::DemoError;
 use super::events::Event;
+use super::graph::Graph;
 use super::text::Language;
 
 fn event_sourcing() -> Vec<Event> {
@@ -120,7 +121,7 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
     let base =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo-data/event-sourcing/demo.toml")).unwrap();
     for (from, to, message, place) in [
-        ("order = 7", "order = 7\ncolour = 1", "unknown field `colour`", "colour"),
+        ("order = 0", "order = 0\ncolour = 1", "unknown field `colour`", "colour"),
         ("partitions = 3", "partitions = 0", "1 to 1000 partitions", "0"),
         ("seed = 7", "seed = \"x\"", "invalid type", "\"x\""),
         ("2024-03-04T09:00:00Z", "yesterday", "not a time", "\"yesterday\""),
@@ -149,12 +150,66 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             "no such topic",
             "\"accounts\"",
         ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ delete = \"balances\" }",
+            "no read model `balances`",
+            "{ delete",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ start = \"bank\" }",
+            "no processor `bank`",
+            "{ start",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ explode = \"bank\" }",
+            "unknown variant `explode`",
+            "explode",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ produce = { until = \"noon\" } }",
+            "`noon` is not a time",
+            "\"noon\"",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ wait = { group = \"bank\" } }",
+            "not clear what must hold",
+            "{ wait",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ use = { file = \"projections/audit_trail.sql\", at = 1 } }",
+            "unknown field `at`",
+            "at",
+        ),
+        (
+            "records = 5004",
+            "rows = 5004",
+            "not clear what must hold",
+            "[[steps.checks]]",
+        ),
+        (
+            "records = 5004",
+            "records = 5004\nlag = 0",
+            "not clear what must hold",
+            "[[steps.checks]]",
+        ),
+        (
+            "records = 5004",
+            "records = 5004\nwithin = 5",
+            "a check does not wait",
+            "[[steps.checks]]",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let demo = Catalog::load(&[]).unwrap();
         demo.get("event-sourcing").unwrap().export(dir.path()).unwrap();
         let changed = base.replacen(from, to, 1);
-        assert_ne!(changed, base, "{from}");
+        assert!(changed != base, "{from}");
         fs::write(dir.path().join("demo.toml"), &changed).unwrap();
         match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
             DemoError::Invalid(wrong) => {
@@ -206,4 +261,128 @@ fn a_demo_is_found_by_its_id_or_the_others_are_named() {
         Catalog::load(&[nowhere.path().to_owned()]),
         Err(DemoError::File { .. })
     ));
+}
+
+#[test]
+fn a_processor_that_cannot_be_meant_is_refused_with_its_place() {
+    let catalog = Catalog::load(&[]).unwrap();
+    for (from, to, message, place) in [
+        (
+            "name = \"logistics\"",
+            "name = \"payment\"",
+            "there twice",
+            "\"payment\"",
+        ),
+        (
+            "name = \"logistics\"",
+            "name = \"logistics\"\ngroup = \"payment\"",
+            "in the group `payment`",
+            "\"logistics\"",
+        ),
+        (
+            "name = \"logistics\"",
+            "name = \"logistics\"\nmembers = 0",
+            "1 to 16 members",
+            "0",
+        ),
+        (
+            "name = \"order-events\"",
+            "name = \"orders\"",
+            "no such topic",
+            "\"order-events\"",
+        ),
+        (
+            "service = \"order-service\"",
+            "service = \"shop\"",
+            "no such service",
+            "\"shop\"",
+        ),
+        ("stop = \"payment\"", "stop = \"pay\"", "no processor `pay`", "{ stop"),
+        (
+            "members = 2\nsplit",
+            "member = 2\nsplit",
+            "unknown field `member`",
+            "member",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        catalog.get("messaging").unwrap().export(dir.path()).unwrap();
+        let file = dir.path().join("demo.toml");
+        let base = fs::read_to_string(&file).unwrap();
+        let changed = base.replacen(from, to, 1);
+        assert!(changed != base, "{from}");
+        fs::write(file, &changed).unwrap();
+        match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
+            DemoError::Invalid(wrong) => {
+                let (said, span) = (wrong.message, wrong.span);
+                assert!(said.contains(message), "{said}");
+                let marked = &changed[span.offset()..span.offset() + span.len()];
+                assert!(marked.starts_with(place), "{said}: {marked}");
+            }
+            other => panic!("{to}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn the_edges_follow_from_what_each_part_reads_and_writes() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let graph = Graph::of(catalog.get("stream-processing").unwrap());
+    let name = |at: usize| graph.parts[at].name.as_str();
+    let edges: Vec<_> = graph
+        .edges
+        .iter()
+        .map(|edge| (name(edge.from), name(edge.to)))
+        .collect();
+    assert_eq!(
+        edges,
+        [
+            ("shop", "orders"),
+            ("orders", "batch"),
+            ("orders", "totals"),
+            ("totals", "user-spending-totals"),
+            ("totals", "totals"),
+            ("user-spending-totals", "spending-table"),
+            ("spending-table", "spending_table"),
+            ("orders", "windows"),
+            ("windows", "windows"),
+        ]
+    );
+}
+
+#[test]
+fn a_prefix_is_before_every_topic_and_group_and_in_no_schema() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let demo = catalog
+        .get("stream-processing")
+        .unwrap()
+        .clone()
+        .with_prefix("x-")
+        .unwrap();
+    let events = demo.events().unwrap();
+    demo.check_events(&events).unwrap();
+    assert!(events.iter().all(|event| event.topic == "x-orders"));
+    let totals = &demo.processors[0];
+    assert_eq!(totals.projection.topics, ["x-orders"]);
+    assert_eq!(totals.projection.emits[0].topic, "x-user-spending-totals");
+    assert_eq!(totals.group, "x-totals");
+    assert_eq!(demo.projections[0].topics, ["x-orders"]);
+}
+
+#[test]
+fn a_demo_to_begin_with_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("page-views");
+    let files = super::starter::begin("page-views", &folder).unwrap();
+    assert_eq!(files.len(), 5);
+    let catalog = Catalog::load(std::slice::from_ref(&folder)).unwrap();
+    let demo = catalog.at(&folder).unwrap();
+    let events = demo.events().unwrap();
+    demo.check_events(&events).unwrap();
+    assert_eq!((demo.id.as_str(), events.len()), ("page-views", 120));
+    assert!(
+        super::starter::begin("page-views", &folder).is_err(),
+        "nothing is written over"
+    );
+    assert!(super::starter::begin("Page Views", dir.path()).is_err());
 }

@@ -502,6 +502,20 @@ impl Store {
         self.root.join(format!("{}.preview.making.db", stem(name)))
     }
 
+    /// Deletes a read model with all its builds; one that is not there is no error. Refused while somebody writes it.
+    pub fn delete(&self, name: &str) -> Result<(), ReadModelError> {
+        let builds = self.builds()?;
+        if !builds.iter().any(|build| build.stem == stem(name)) {
+            return Ok(());
+        }
+        let _lock = Lock::take(&self.lock_path(name), name, "deleting")?;
+        // The one in use goes last: until then it is there.
+        let mut ours: Vec<Build> = builds.into_iter().filter(|build| build.stem == stem(name)).collect();
+        ours.sort_by_key(|build| build.number);
+        ours.iter().try_for_each(|build| remove(&build.path))?;
+        self.clean(name)
+    }
+
     /// Writes the read model in use as somebody with an editor would.
     #[cfg(test)]
     pub(crate) fn edit(&self, name: &str, sql: &str) {

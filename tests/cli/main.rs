@@ -8,6 +8,7 @@ mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
 mod dead_letters;
+mod demo;
 mod emit;
 mod invariants;
 mod output;

@@ -262,16 +262,11 @@ fn a_row_that_somebody_changed_by_hand_is_found_and_an_event_is_thought_away() {
     t.wait_for("no handler is for it").wait_for("balance").wait_for(" → ");
     t.keys("q");
     assert_put_back(&mut t, "0");
-    let mut changed = 0;
-    for folder in std::fs::read_dir(place.data().join("read-models")).unwrap() {
-        let file = folder.unwrap().path().join("account_balance.1.db");
-        if file.is_file() {
-            let connection = rusqlite::Connection::open(file).unwrap();
-            changed += connection
-                .execute("UPDATE account SET balance = -1 WHERE id = 'account-007'", [])
-                .unwrap();
-        }
-    }
+    let connection = rusqlite::Connection::open(place.build_in_use("account_balance")).unwrap();
+    let changed = connection
+        .execute("UPDATE account SET balance = -1 WHERE id = 'account-007'", [])
+        .unwrap();
+    drop(connection);
     assert_eq!(changed, 1);
     let mut t = place.studio(140, 40);
     t.wait_for("account-events")

@@ -286,6 +286,7 @@ pub fn steps() -> Vec<StepView> {
         state,
         note: note.into(),
         check,
+        ..StepView::default()
     };
     vec![
         step(

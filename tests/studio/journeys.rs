@@ -37,6 +37,18 @@ impl Place {
         self.dir.path().join("data")
     }
 
+    /// The file of a read model of the embedded broker.
+    pub(super) fn build_in_use(&self, name: &str) -> PathBuf {
+        let folders = std::fs::read_dir(self.data().join("read-models")).unwrap();
+        let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+        let builds = files.map(|file| file.unwrap().path()).filter_map(|path| {
+            let file = path.file_name()?.to_str()?.strip_prefix(name)?;
+            let number: u64 = file.strip_prefix('.')?.strip_suffix(".db")?.parse().ok()?;
+            Some((number, path))
+        });
+        builds.max().unwrap().1
+    }
+
     /// Writes a record to the demo's topic, attached to the broker that the studio runs.
     fn produce(&self, value: &[u8]) {
         let broker = Embedded::open(&self.data(), None).unwrap();
@@ -256,20 +268,11 @@ fn a_read_model_that_cannot_be_read_is_said_and_rebuilt_and_hides_no_other() {
         .wait_for("checks hold")
         .keys("q");
     assert_put_back(&mut t, "0");
-    let mut broken = 0;
-    for folder in std::fs::read_dir(place.data().join("read-models")).unwrap() {
-        for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
-            let file = file.unwrap().path();
-            let name = file.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with("account_balance.") && name.ends_with(".db") {
-                std::fs::write(&file, [b'?'; 8192]).unwrap();
-                broken += 1;
-            } else if name.starts_with("account_balance.1.db-") {
-                std::fs::remove_file(&file).unwrap();
-            }
-        }
+    let file = place.build_in_use("account_balance");
+    std::fs::write(&file, [b'?'; 8192]).unwrap();
+    for beside in ["db-wal", "db-shm"] {
+        let _ = std::fs::remove_file(file.with_extension(beside));
     }
-    assert_eq!(broken, 1);
     let mut t = place.studio(120, 40);
     t.wait_for("account-events");
     t.keys("3").wait_for("audit_trail.movement");

@@ -230,7 +230,7 @@ fn a_check_that_does_not_hold_fails_the_run_and_says_what_was_found() {
         .iter()
         .filter(|step| step.check && step.state == StepState::Failed)
         .collect();
-    assert_eq!(failed.len(), 3, "{:#?}", outcome.steps);
+    assert_eq!(failed.len(), 6, "{:#?}", outcome.steps);
     assert_eq!(failed[0].note, "1400, expected 1000");
 }
 
@@ -263,7 +263,7 @@ fn foldlog(own: &Own, arguments: &[&str]) -> Output {
 #[test]
 fn the_command_runs_a_demo_without_the_studio() {
     let own = Own::new();
-    let output = foldlog(&own, &["run", "own", "--headless"]);
+    let output = foldlog(&own, &["run", "own", "--headless", "--yes"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),
@@ -275,19 +275,26 @@ fn the_command_runs_a_demo_without_the_studio() {
         text.contains("\n  ✓ account-001: 500 - 200 + 700 is 1000  1000\n"),
         "{text}"
     );
-    assert!(text.contains("own: 6 of 6 checks hold"), "{text}");
+    assert!(text.contains("own: 13 of 13 checks hold"), "{text}");
 
-    let output = foldlog(&own, &["run", "own", "--headless", "--json", "--lang", "zh"]);
+    let output = foldlog(&own, &["run", "own", "--headless", "--yes", "--json", "--lang", "zh"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["passed"], true);
     assert_eq!(report["steps"][1]["note"], "写入 0 条，已有 5,004 条");
 
+    // It is not this program's own cluster: nothing is created that was not allowed, and what was has a name of its own.
+    let refused = foldlog(&own, &["run", "own", "--headless"]);
+    let said = String::from_utf8_lossy(&refused.stderr).replace("\n  │", "");
+    assert!(!refused.status.success() && said.contains("--yes"), "{said}");
+    assert!(own.client.topic(&own.topic).is_err());
+    assert!(own.client.topic(&format!("foldlog-demo-own-{}", own.topic)).is_ok());
+
     own.replace("demo.toml", "expect = [[1000]]", "expect = [[999]]");
-    let output = foldlog(&own, &["run", "own", "--headless"]);
+    let output = foldlog(&own, &["run", "own", "--headless", "--yes"]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(
-        text.contains("1000, expected 999") && text.contains("5 of 6 checks hold"),
+        text.contains("1000, expected 999") && text.contains("11 of 13 checks hold"),
         "{text}"
     );
 }

@@ -16,6 +16,7 @@ mod gaps;
 mod hostile;
 mod lag;
 mod licences;
+mod living;
 mod memory;
 mod permits;
 mod reader;

@@ -21,10 +21,10 @@ impl Studio {
             title: demo.title.get(language).to_owned(),
             summary: demo.summary.get(language).to_owned(),
             topics: demo.topics.iter().map(|topic| topic.name.clone()).collect(),
-            projections: demo.projections.iter().map(|p| p.name.clone()).collect(),
+            projections: demo.read_models().map(|p| p.name.clone()).collect(),
             steps: run::plan(demo, language)
                 .into_iter()
-                .filter(|s| !s.check)
+                .filter(|s| !s.check && !s.action)
                 .map(|s| s.title)
                 .collect(),
         };
@@ -37,6 +37,8 @@ impl Studio {
         let demo = self.demos.catalog.get(id).map_err(failure)?.clone();
         let options = Options {
             language: self.demos.language,
+            // On a cluster that is somebody's, nothing of theirs has such a name.
+            prefix: link.embedded.is_none().then(|| format!("foldlog-demo-{id}-")),
             ..Options::default()
         };
         let run = run::run(self.writing(&link)?, link.store.clone(), demo, options);

@@ -62,8 +62,8 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
             StepState::Passed => ("✓", Role::Good),
             StepState::Failed => ("✗", Role::Bad),
         };
-        let indent = if step.check { "    " } else { "" };
-        let title = if step.check || step.state == StepState::Waiting {
+        let indent = if step.check || step.action { "    " } else { "" };
+        let title = if step.check || step.action || step.state == StepState::Waiting {
             Role::Plain
         } else {
             Role::Strong

@@ -1,0 +1,395 @@
+//! Who runs: the processors with their tasks, and the snapshot of the whole scene that is published while they do.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::broker::client::Client;
+use crate::broker::topics::TopicInfo;
+use crate::projection::Projection;
+use crate::readmodel::store::{Counts, ReadModelInfo, Store};
+use crate::record::{Position, Timestamp, TopicPartition};
+use crate::replay::follow::{FollowOptions, follow, paused};
+use crate::replay::group::Group;
+use crate::replay::task::Task;
+
+use super::catalog::Processor;
+use super::error::DemoError;
+use super::graph::{Graph, Kind};
+use super::snapshot::{EdgeView, PartState, PartView, Snapshot};
+
+/// How often the scene is looked at: often enough that records are seen to move.
+const LOOK: Duration = Duration::from_millis(200);
+/// The rate is that of this long.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// A processor and its task, if it runs.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) name: String,
+    pub(super) projection: Projection,
+    group_id: String,
+    pub(super) members: usize,
+    pub(super) pace: Option<u64>,
+    state: PartState,
+    reason: String,
+    group: Arc<Group>,
+    task: Option<Task<ReadModelInfo>>,
+    counts: Counts,
+}
+
+/// What a run is made of, shared with the thread that publishes it.
+#[derive(Debug)]
+pub(super) struct Board {
+    client: Client,
+    store: Store,
+    graph: Arc<Graph>,
+    topics: Vec<String>,
+    running: Mutex<Vec<Running>>,
+    flow: Mutex<Flow>,
+}
+
+/// What was written so far.
+#[derive(Debug, Default, Clone)]
+struct Flow {
+    sent: BTreeMap<(String, String), u64>,
+    now: Option<Timestamp>,
+    upcoming: usize,
+    broker_lost: bool,
+    ends: Position,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Board {
+    pub(super) fn new(client: Client, store: Store, graph: Graph, processors: &[Processor]) -> Self {
+        let running = processors.iter().map(|processor| Running {
+            name: processor.name.clone(),
+            projection: processor.projection.clone(),
+            group_id: processor.group.clone(),
+            members: processor.members,
+            pace: None,
+            state: PartState::Stopped,
+            reason: String::new(),
+            group: Arc::new(Group::new(&processor.group, &processor.name, processor.members)),
+            task: None,
+            counts: Counts::default(),
+        });
+        let topics = graph.parts.iter().filter(|part| part.kind == Kind::Topic);
+        Self {
+            running: Mutex::new(running.collect()),
+            topics: topics.map(|part| part.name.clone()).collect(),
+            client,
+            store,
+            graph: Arc::new(graph),
+            flow: Mutex::default(),
+        }
+    }
+
+    /// Changes a processor, which runs or not.
+    pub(super) fn with<T>(&self, name: &str, change: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        locked(&self.running)
+            .iter_mut()
+            .find(|running| running.name == name)
+            .map(change)
+    }
+
+    /// The processor whose read model this is.
+    pub(super) fn of_read_model(&self, read_model: &str) -> Option<String> {
+        let running = locked(&self.running);
+        let found = running.iter().find(|running| running.projection.name == read_model);
+        found.map(|running| running.name.clone())
+    }
+
+    /// Every processor that runs.
+    pub(super) fn active(&self) -> Vec<String> {
+        let running = locked(&self.running);
+        let active = running.iter().filter(|running| running.task.is_some());
+        active.map(|running| running.name.clone()).collect()
+    }
+
+    /// How a processor is, and why.
+    pub(super) fn state(&self, name: &str) -> (PartState, String) {
+        self.with(name, |running| {
+            running.reap();
+            (running.state, running.reason.clone())
+        })
+        .unwrap_or_default()
+    }
+
+    /// Starts a processor unless it runs.
+    pub(super) fn start(&self, name: &str, skip_poison: bool) {
+        self.with(name, |running| running.start(&self.client, &self.store, skip_poison));
+    }
+
+    /// Ends a processor, and waits for its end.
+    pub(super) fn stop(&self, name: &str, kill: bool) -> Result<(), DemoError> {
+        let task = self.with(name, |running| {
+            running.reap();
+            let task = running.task.take()?;
+            running.state = if kill { PartState::Killed } else { PartState::Stopped };
+            running.reason.clear();
+            if kill {
+                running.group.kill();
+            } else {
+                task.cancel();
+            }
+            Some((task, kill))
+        });
+        // Waited for outside of the lock: the scene goes on being seen.
+        match task.flatten() {
+            Some((task, false)) => {
+                let info = task.wait()?;
+                self.with(name, |running| running.counts = info.counts);
+            }
+            // It ends without having done its last work.
+            Some((task, true)) => drop(task.wait()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Takes note of a record that a service wrote.
+    pub(super) fn sent(&self, service: &str, topic: &str, now: Option<Timestamp>, upcoming: usize) {
+        let mut flow = locked(&self.flow);
+        *flow.sent.entry((service.to_owned(), topic.to_owned())).or_default() += 1;
+        flow.now = now;
+        flow.upcoming = upcoming;
+    }
+
+    /// Says how many events are to come.
+    pub(super) fn upcoming(&self, upcoming: usize) {
+        locked(&self.flow).upcoming = upcoming;
+    }
+
+    /// Says whether the broker was taken away.
+    pub(super) fn lost(&self, lost: bool) {
+        locked(&self.flow).broker_lost = lost;
+    }
+
+    /// Publishes the scene until what is returned is dropped.
+    pub(super) fn publish(self: &Arc<Self>, sender: watch::Sender<Snapshot>) -> Result<SyncSender<()>, DemoError> {
+        let (over, is_over) = sync_channel::<()>(0);
+        let board = Arc::clone(self);
+        let mut past = Past::default();
+        let publish = move || {
+            while is_over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                board.ask_ends();
+                board.say(&sender, &mut past);
+            }
+            board.say(&sender, &mut past);
+        };
+        let thread = thread::Builder::new().name("scene".to_owned()).spawn(publish);
+        thread.map_err(|error| DemoError::Crashed(format!("the system gave no thread: {error}")))?;
+        Ok(over)
+    }
+
+    /// Asks how far the topics reach. A broker that does not answer leaves what is known.
+    fn ask_ends(&self) {
+        if locked(&self.flow).broker_lost {
+            return;
+        }
+        let Ok(topics) = self.client.topics() else { return };
+        let ours: Vec<TopicInfo> = topics
+            .into_iter()
+            .filter(|topic| self.topics.contains(&topic.name))
+            .collect();
+        let Ok(marks) = self.client.watermarks_of(&ours) else {
+            return;
+        };
+        let mut ends = Position::new();
+        for (topic, marks) in marks {
+            for mark in marks.unwrap_or_default() {
+                ends.set(TopicPartition::new(topic.as_str(), mark.partition), mark.high);
+            }
+        }
+        locked(&self.flow).ends = ends;
+    }
+
+    fn say(&self, sender: &watch::Sender<Snapshot>, past: &mut Past) {
+        let mut snapshot = self.snapshot();
+        past.rates(&mut snapshot);
+        sender.send_if_modified(|before| {
+            let changed = *before != snapshot;
+            if changed {
+                *before = snapshot;
+            }
+            changed
+        });
+    }
+
+    /// The scene as it is now, without rates.
+    fn snapshot(&self) -> Snapshot {
+        let flow = locked(&self.flow).clone();
+        let mut running = locked(&self.running);
+        running.iter_mut().for_each(Running::reap);
+        let find = |name: &str| running.iter().find(|running| running.name == name);
+        let stored = |name: &str| running.iter().find(|running| running.projection.name == name);
+        let parts = self.graph.parts.iter().map(|part| match part.kind {
+            Kind::Service => PartView {
+                state: if flow.upcoming > 0 {
+                    PartState::Running
+                } else {
+                    PartState::Stopped
+                },
+                given: sum(&flow.sent, |service, _| service == part.name),
+                ..PartView::default()
+            },
+            Kind::Topic => PartView {
+                state: if flow.broker_lost {
+                    PartState::Killed
+                } else {
+                    PartState::Running
+                },
+                taken: of_topic(&flow.ends, &part.name),
+                given: of_topic(&flow.ends, &part.name),
+                ..PartView::default()
+            },
+            Kind::Processor => find(&part.name).map_or_else(PartView::default, |running| running.view(&flow.ends)),
+            Kind::Store => PartView {
+                state: PartState::Running,
+                taken: stored(&part.name).map_or(0, |running| running.counts().applied),
+                ..PartView::default()
+            },
+        });
+        let parts: Vec<PartView> = parts.collect();
+        let edges = self.graph.edges.iter().map(|edge| {
+            let (from, to) = (&self.graph.parts[edge.from], &self.graph.parts[edge.to]);
+            let records = match (from.kind, to.kind) {
+                (Kind::Service, _) => sum(&flow.sent, |service, topic| service == from.name && topic == to.name),
+                (Kind::Topic, Kind::Processor) => {
+                    find(&to.name).map_or(0, |running| of_topic(&running.group.committed(), &from.name))
+                }
+                // What a processor emits goes to a topic that nobody else of the demo writes, or is counted with what they write.
+                _ => parts[edge.to].taken,
+            };
+            EdgeView { records, rate: 0.0 }
+        });
+        Snapshot {
+            graph: Arc::clone(&self.graph),
+            edges: edges.collect(),
+            parts,
+            now: flow.now,
+            upcoming: flow.upcoming,
+            broker_lost: flow.broker_lost,
+        }
+    }
+}
+
+fn sum(sent: &BTreeMap<(String, String), u64>, wanted: impl Fn(&str, &str) -> bool) -> u64 {
+    let wanted = sent.iter().filter(|((service, topic), _)| wanted(service, topic));
+    wanted.map(|(_, count)| count).sum()
+}
+
+fn of_topic(position: &Position, topic: &str) -> u64 {
+    let of = position.iter().filter(|(at, _)| &*at.topic == topic);
+    of.map(|(_, next)| u64::try_from(next).unwrap_or(0)).sum()
+}
+
+impl Running {
+    fn start(&mut self, client: &Client, store: &Store, skip_poison: bool) {
+        self.reap();
+        if self.task.is_some() {
+            return;
+        }
+        let group = Arc::new(Group::new(&self.group_id, &self.name, self.members));
+        group.slow(self.pace);
+        // Until it says more, it stands where the one before stood.
+        self.group = Arc::clone(&group);
+        let options = FollowOptions {
+            skip_poison,
+            group: Some(group),
+            ..FollowOptions::default()
+        };
+        self.task = Some(follow(client.clone(), store.clone(), self.projection.clone(), options));
+        self.state = PartState::Running;
+        self.reason.clear();
+    }
+
+    /// Lets it apply this many records a second at most.
+    pub(super) fn slow(&mut self, pace: Option<u64>) {
+        self.pace = pace;
+        self.group.slow(pace);
+    }
+
+    /// Takes note of a task that has ended by itself.
+    fn reap(&mut self) {
+        let Some(task) = self.task.take_if(|task| task.is_finished()) else {
+            return;
+        };
+        self.counts = task.progress().borrow().counts;
+        (self.state, self.reason) = match task.wait() {
+            Ok(info) => match paused(&info) {
+                Some(reason) => (PartState::Poisoned, reason.to_owned()),
+                None => (PartState::Stopped, String::new()),
+            },
+            Err(error) => (PartState::Failed, error.to_string()),
+        };
+    }
+
+    fn counts(&self) -> Counts {
+        self.task
+            .as_ref()
+            .map_or(self.counts, |task| task.progress().borrow().counts)
+    }
+
+    fn view(&self, ends: &Position) -> PartView {
+        let counts = self.counts();
+        let committed = self.group.committed();
+        let lag = |(at, end): (&TopicPartition, i64)| {
+            let next = committed.next(at).unwrap_or(0);
+            u64::try_from(end - next).unwrap_or(0)
+        };
+        let ours = ends
+            .iter()
+            .filter(|(at, _)| self.projection.topics.iter().any(|topic| **topic == *at.topic));
+        let slow = self.state == PartState::Running && self.pace.is_some();
+        PartView {
+            state: if slow { PartState::Slow } else { self.state },
+            reason: self.reason.clone(),
+            taken: counts.total(),
+            given: counts.applied,
+            rate: 0.0,
+            lag: Some(ours.map(lag).sum()),
+            shares: self.group.shares(),
+        }
+    }
+}
+
+/// What was counted before, to know how fast it goes.
+#[derive(Debug, Default)]
+struct Past(VecDeque<(Instant, Vec<u64>)>);
+
+impl Past {
+    fn rates(&mut self, snapshot: &mut Snapshot) {
+        let kinds = snapshot.graph.parts.iter().map(|part| part.kind);
+        let part = |(part, kind): (&PartView, Kind)| match kind {
+            Kind::Service => part.given,
+            _ => part.taken,
+        };
+        let parts = snapshot.parts.iter().zip(kinds).map(part);
+        let counts: Vec<u64> = parts.chain(snapshot.edges.iter().map(|edge| edge.records)).collect();
+        let now = Instant::now();
+        while self.0.get(1).is_some_and(|(at, _)| now - *at >= WINDOW) {
+            self.0.pop_front();
+        }
+        if let Some((at, before)) = self.0.front() {
+            let seconds = (now - *at).as_secs_f64().max(0.001);
+            let rate = |at: usize| counts[at].saturating_sub(before.get(at).copied().unwrap_or(0)) as f64 / seconds;
+            let parts = snapshot.parts.len();
+            let views = snapshot.parts.iter_mut().map(|part| &mut part.rate);
+            let edges = snapshot.edges.iter_mut().map(|edge| &mut edge.rate);
+            for (at, out) in views.take(parts).chain(edges).enumerate() {
+                // Whole numbers, so that a scene in which nothing happens is the same scene.
+                *out = rate(at).round();
+            }
+        }
+        self.0.push_back((now, counts));
+    }
+}

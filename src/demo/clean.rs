@@ -1,0 +1,60 @@
+//! Taking away what a demo left on a cluster: its topics, groups and read models, and nothing of somebody else's.
+
+use crate::broker::client::Client;
+use crate::broker::error::BrokerError;
+use crate::readmodel::store::Store;
+
+use super::diary::Diary;
+use super::error::DemoError;
+
+/// What was taken away, and what was left and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// What is gone, such as `topic orders`.
+    pub removed: Vec<String>,
+    /// What is still there, each with its reason.
+    pub left: Vec<String>,
+}
+
+/// Deletes what earlier runs of the demo `id` made. A topic that was made anew since is somebody else's, and so is whatever no
+/// run wrote down.
+pub fn clean(client: &Client, store: &Store, id: &str) -> Result<Cleaned, DemoError> {
+    let diary = Diary::read(store, id);
+    let mut cleaned = Cleaned::default();
+    for name in &diary.read_models {
+        if store.find(name)?.is_some() {
+            store.delete(name)?;
+            cleaned.removed.push(format!("read model {name}"));
+        }
+    }
+    let there = client.topics()?;
+    for (name, made) in &diary.topics {
+        if there.iter().all(|topic| topic.name != *name) {
+            continue;
+        }
+        let is = client.topic_ids(&[name])?.remove(name);
+        if is.as_ref() == Some(made) {
+            client.delete_topic(name)?;
+            cleaned.removed.push(format!("topic {name}"));
+        } else {
+            cleaned
+                .left
+                .push(format!("topic {name}: it was made anew by somebody else"));
+        }
+    }
+    for group in &diary.groups {
+        match client.group(group) {
+            Err(BrokerError::UnknownGroup { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(detail) if detail.members.is_empty() => {
+                client.delete_group(group)?;
+                cleaned.removed.push(format!("group {group}"));
+            }
+            Ok(_) => cleaned.left.push(format!("group {group}: somebody is in it")),
+        }
+    }
+    if cleaned.left.is_empty() {
+        Diary::forget(store, id);
+    }
+    Ok(cleaned)
+}

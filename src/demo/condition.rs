@@ -1,0 +1,297 @@
+//! Whether something holds, and what was seen.
+
+use std::collections::BTreeSet;
+
+use crate::broker::error::BrokerError;
+use crate::broker::groups::GroupDetail;
+use crate::projection::parse::parse;
+use crate::readmodel::query::{Cell, Session};
+use crate::replay::rebuild::{RebuildOptions, rebuild};
+use crate::replay::verify::{VerifyOptions, verify};
+
+use super::error::DemoError;
+use super::scene::Scene;
+use super::script::{Condition, Expected};
+use super::snapshot::PartState;
+use super::steps::{LOG, LOG_FILE};
+
+/// What a condition came to: whether it holds, and what was seen, which a check says either way.
+pub(super) struct Seen {
+    pub(super) holds: bool,
+    pub(super) found: String,
+    /// What was expected, where it is another.
+    pub(super) wanted: String,
+}
+
+impl Seen {
+    fn compare(found: String, wanted: String) -> Self {
+        Self {
+            holds: found == wanted,
+            found,
+            wanted,
+        }
+    }
+}
+
+impl Scene {
+    /// Looks whether a condition holds now.
+    pub(super) fn look(&self, condition: &Condition) -> Result<Seen, DemoError> {
+        match condition {
+            Condition::Sql { sql, expect } => self.query(sql, expect),
+            Condition::Records { topic, records } => self.records(topic, *records),
+            Condition::Group {
+                group,
+                lag,
+                members,
+                split,
+            } => self.group(group, *lag, *members, split.as_deref()),
+            Condition::Part { part, state } => Ok(self.part(part, *state)),
+            Condition::CaughtUp(parts) => self.caught_up(parts),
+            Condition::Verified { read_model, rows } => self.verified(read_model, *rows),
+        }
+    }
+
+    fn query(&self, sql: &str, expect: &[Vec<Expected>]) -> Result<Seen, DemoError> {
+        if asks_log(sql) {
+            self.build_log()?;
+        }
+        let found = Session::open(&self.store)?.query(sql, expect.len() + 1)?;
+        let equal = |row: &Vec<Cell>, wanted: &Vec<Expected>| {
+            row.len() == wanted.len() && row.iter().zip(wanted).all(|(cell, wanted)| equal(cell, wanted))
+        };
+        let holds =
+            found.rows.len() == expect.len() && found.rows.iter().zip(expect).all(|(row, wanted)| equal(row, wanted));
+        let shown: Vec<Vec<String>> = found.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        let wanted: Vec<Vec<String>> = expect.iter().map(|row| row.iter().map(wanted_cell).collect()).collect();
+        Ok(Seen {
+            holds,
+            found: rows(&shown),
+            wanted: rows(&wanted),
+        })
+    }
+
+    /// Folds every record of the demo's topics into a read model of its own, so that SQL can be asked of the log itself.
+    fn build_log(&self) -> Result<(), DemoError> {
+        let topics: String = self
+            .demo
+            .topics
+            .iter()
+            .map(|topic| format!("-- topic: {}\n", topic.name))
+            .collect();
+        let name = format!("substr(@topic, {})", self.demo.prefix.chars().count() + 1);
+        let values = format!("({name}, @partition, @offset, @timestamp, @key, @value)");
+        let text = format!(
+            "-- projection: {LOG}\n{topics}\n\
+             CREATE TABLE record (topic TEXT, partition INTEGER, \"offset\" INTEGER, timestamp INTEGER, key, value, \
+             PRIMARY KEY (topic, partition, \"offset\")) WITHOUT ROWID;\n\n\
+             -- on: *\nINSERT INTO record VALUES {values};\n\n-- on: tombstone\nINSERT INTO record VALUES {values};\n"
+        );
+        let projection = parse(&text, LOG_FILE)?;
+        let options = RebuildOptions {
+            // What is no JSON is in the dead letters, where its reason is.
+            skip_poison: true,
+            ..RebuildOptions::default()
+        };
+        rebuild(self.client.clone(), self.store.clone(), projection, options).wait()?;
+        Ok(())
+    }
+
+    fn records(&self, topic: &str, records: u64) -> Result<Seen, DemoError> {
+        let info = self.client.topic(&self.demo.topic(topic))?;
+        let marks = self.client.watermarks(&info)?;
+        let found: i64 = marks.iter().map(|mark| mark.high - mark.low).sum();
+        Ok(Seen::compare(found.to_string(), records.to_string()))
+    }
+
+    fn group(
+        &self,
+        group: &str,
+        lag: Option<i64>,
+        members: Option<usize>,
+        split: Option<&[usize]>,
+    ) -> Result<Seen, DemoError> {
+        let detail = match self.client.group(&self.demo.topic(group)) {
+            Ok(detail) => detail,
+            Err(BrokerError::UnknownGroup { .. }) => {
+                return Ok(Seen {
+                    holds: false,
+                    found: self.say("no such group yet", "还没有这个消费者组"),
+                    wanted: group.to_owned(),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        let mut wanted = Vec::new();
+        if let Some(members) = members {
+            found.push(self.members_word(detail.members.len()));
+            wanted.push(self.members_word(members));
+        }
+        if let Some(split) = split {
+            let mut shares: Vec<usize> = detail.members.iter().map(|member| member.assignment.len()).collect();
+            shares.sort_unstable_by(|a, b| b.cmp(a));
+            found.push(self.split_word(&shares));
+            wanted.push(self.split_word(split));
+        }
+        if let Some(lag) = lag {
+            found.push(self.lag_word(behind(&detail)));
+            wanted.push(self.lag_word(lag));
+        }
+        Ok(Seen::compare(found.join(", "), wanted.join(", ")))
+    }
+
+    fn members_word(&self, count: usize) -> String {
+        self.say(&format!("{count} members"), &format!("{count} 个成员"))
+    }
+
+    fn split_word(&self, shares: &[usize]) -> String {
+        let shares: Vec<String> = shares.iter().map(usize::to_string).collect();
+        let shares = shares.join(" + ");
+        self.say(&format!("{shares} partitions"), &format!("分区 {shares}"))
+    }
+
+    fn lag_word(&self, lag: i64) -> String {
+        self.say(&format!("lag {lag}"), &format!("滞后 {lag}"))
+    }
+
+    fn part(&self, part: &str, state: PartState) -> Seen {
+        let (found, reason) = self.board.state(part);
+        let slow = found == PartState::Running && self.board.with(part, |running| running.pace.is_some()) == Some(true);
+        let found = if slow { PartState::Slow } else { found };
+        let why = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
+        Seen {
+            holds: found == state,
+            found: format!("{}{why}", found.word()),
+            wanted: state.word().to_owned(),
+        }
+    }
+
+    /// Whether groups are at the end of their topics. One that has failed or stands before a poison record never will be.
+    fn caught_up(&self, parts: &[String]) -> Result<Seen, DemoError> {
+        let parts = if parts.is_empty() {
+            self.board.active()
+        } else {
+            parts.to_vec()
+        };
+        let mut behind_parts = Vec::new();
+        for part in &parts {
+            let (state, reason) = self.board.state(part);
+            if !matches!(state, PartState::Running | PartState::Slow) {
+                let why = if reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {reason}")
+                };
+                behind_parts.push(format!("{part} {}{why}", state.word()));
+                continue;
+            }
+            let lag = self.lag(part)?;
+            if lag != Some(0) {
+                let lag = lag.map_or_else(|| "?".to_owned(), |lag| lag.to_string());
+                behind_parts.push(format!(
+                    "{part} {}",
+                    self.say(&format!("lag {lag}"), &format!("滞后 {lag}"))
+                ));
+            }
+        }
+        let caught_up = self.say("caught up", "已追上");
+        Ok(Seen {
+            holds: behind_parts.is_empty(),
+            found: if behind_parts.is_empty() {
+                caught_up.clone()
+            } else {
+                behind_parts.join(", ")
+            },
+            wanted: caught_up,
+        })
+    }
+
+    /// How far a processor's group is behind what its topics hold now; `None` where it did not commit every partition yet.
+    fn lag(&self, part: &str) -> Result<Option<i64>, DemoError> {
+        let Some(processor) = self.demo.processors.iter().find(|known| known.name == *part) else {
+            return Ok(None);
+        };
+        let detail = match self.client.group(&processor.group) {
+            Ok(detail) => detail,
+            Err(BrokerError::UnknownGroup { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut lag = 0;
+        for topic in &processor.projection.topics {
+            let info = self.client.topic(topic)?;
+            for mark in self.client.watermarks(&info)? {
+                let entry = detail
+                    .offsets
+                    .iter()
+                    .find(|at| at.topic == *topic && at.partition == mark.partition);
+                let Some(committed) = entry.and_then(|entry| entry.committed) else {
+                    return Ok(None);
+                };
+                lag += (mark.high - committed).max(0);
+            }
+        }
+        Ok(Some(lag))
+    }
+
+    fn verified(&self, read_model: &str, wanted: u64) -> Result<Seen, DemoError> {
+        let options = VerifyOptions::default();
+        let task = verify(self.client.clone(), self.store.clone(), read_model.to_owned(), options);
+        let found = task.wait()?.tally.rows();
+        let word = |rows: u64| self.say(&format!("{rows} rows differ"), &format!("{rows} 行不同"));
+        Ok(Seen::compare(word(found), word(wanted)))
+    }
+}
+
+/// What a group has left to read. A partition of which it committed nothing counts whole.
+fn behind(detail: &GroupDetail) -> i64 {
+    detail.offsets.iter().map(|at| at.lag.or(at.end).unwrap_or(0)).sum()
+}
+
+/// Whether a query names the read model of the log itself.
+pub(super) fn asks_log(sql: &str) -> bool {
+    let words: BTreeSet<&str> = sql
+        .split(|c: char| !c.is_alphanumeric() && c != '_' && c != '.')
+        .collect();
+    let table = format!("{LOG}.record");
+    words.contains(table.as_str())
+}
+
+fn equal(cell: &Cell, expected: &Expected) -> bool {
+    match (cell, expected) {
+        (Cell::Integer(found), Expected::Integer(wanted)) => found == wanted,
+        (Cell::Real(found), Expected::Real(wanted)) => found == wanted,
+        (Cell::Text(found), Expected::Text(wanted)) => found == wanted,
+        _ => false,
+    }
+}
+
+fn cell(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "NULL".to_owned(),
+        Cell::Integer(value) => value.to_string(),
+        Cell::Real(value) => format!("{value:?}"),
+        Cell::Text(value) => value.clone(),
+        Cell::Blob(value) => format!("{} bytes", value.len()),
+    }
+}
+
+fn wanted_cell(expected: &Expected) -> String {
+    match expected {
+        Expected::Integer(value) => value.to_string(),
+        Expected::Real(value) => format!("{value:?}"),
+        Expected::Text(value) => value.clone(),
+    }
+}
+
+/// Rows on one line: cells with spaces between them, rows with semicolons.
+fn rows(rows: &[Vec<String>]) -> String {
+    if rows.is_empty() {
+        return "no row".to_owned();
+    }
+    let line = rows.iter().map(|row| row.join(" ")).collect::<Vec<_>>().join("; ");
+    crate::decode::printable::one_line(line.as_bytes(), 200).text
+}

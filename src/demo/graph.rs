@@ -1,0 +1,126 @@
+//! A demo's flow as a graph: services write topics, processors read them and keep stores. The edges follow from what each
+//! reads and writes; nobody draws them by hand.
+
+use super::catalog::Demo;
+use super::text::Text;
+
+/// What a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Writes events.
+    Service,
+    /// Keeps them.
+    Topic,
+    /// Reads them in its consumer group.
+    Processor,
+    /// A read model.
+    Store,
+}
+
+/// A part of the scene.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name, unique among parts of its kind.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is called; its name where nothing is said.
+    pub title: Text,
+    /// Column and row where the demo wants it drawn.
+    pub at: Option<[u16; 2]>,
+}
+
+/// Records flow from one part to another; both are places in [`Graph::parts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Where they come from.
+    pub from: usize,
+    /// Where they go.
+    pub to: usize,
+}
+
+/// The whole flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Graph {
+    /// Services, topics, processors, stores, in this order.
+    pub parts: Vec<Part>,
+    /// What flows.
+    pub edges: Vec<Edge>,
+}
+
+impl Graph {
+    /// Where a part is in the list.
+    pub fn find(&self, kind: Kind, name: &str) -> Option<usize> {
+        self.parts
+            .iter()
+            .position(|part| part.kind == kind && part.name == name)
+    }
+
+    /// The flow of a demo.
+    pub(super) fn of(demo: &Demo) -> Self {
+        let mut graph = Self::default();
+        for service in &demo.services {
+            graph.add(Kind::Service, &service.name, &service.title, service.at);
+        }
+        for (topic, drawn) in demo.topics.iter().zip(&demo.topics_drawn) {
+            graph.add(Kind::Topic, &topic.name, &drawn.0, drawn.1);
+        }
+        for processor in &demo.processors {
+            graph.add(Kind::Processor, &processor.name, &processor.title, processor.at);
+        }
+        for (projection, drawn) in demo.projections.iter().zip(&demo.projections_drawn) {
+            graph.add(Kind::Store, &projection.name, &drawn.0, drawn.1);
+        }
+        for processor in &demo.processors {
+            let (title, at) = &processor.store;
+            graph.add(Kind::Store, &processor.projection.name, title, *at);
+        }
+        for (service, topic) in demo.writes() {
+            graph.join((Kind::Service, service), (Kind::Topic, topic));
+        }
+        for projection in &demo.projections {
+            for topic in &projection.topics {
+                graph.join((Kind::Topic, topic), (Kind::Store, &projection.name));
+            }
+        }
+        for processor in &demo.processors {
+            for topic in &processor.projection.topics {
+                graph.join((Kind::Topic, topic), (Kind::Processor, &processor.name));
+            }
+            for emit in &processor.projection.emits {
+                graph.join((Kind::Processor, &processor.name), (Kind::Topic, &emit.topic));
+            }
+            graph.join(
+                (Kind::Processor, &processor.name),
+                (Kind::Store, &processor.projection.name),
+            );
+        }
+        graph
+    }
+
+    fn add(&mut self, kind: Kind, name: &str, title: &Text, at: Option<[u16; 2]>) {
+        let title = if title.is_empty() {
+            Text {
+                en: Some(name.to_owned()),
+                zh: None,
+            }
+        } else {
+            title.clone()
+        };
+        self.parts.push(Part {
+            name: name.to_owned(),
+            kind,
+            title,
+            at,
+        });
+    }
+
+    fn join(&mut self, from: (Kind, &str), to: (Kind, &str)) {
+        if let (Some(from), Some(to)) = (self.find(from.0, from.1), self.find(to.0, to.1)) {
+            let edge = Edge { from, to };
+            if !self.edges.contains(&edge) {
+                self.edges.push(edge);
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Reading one demo's folder: its manifest, and everything that it names.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::broker::topics::NewTopic;
+use crate::decode::fields::FieldPath;
+use crate::projection::Projection;
+use crate::projection::parse::{check_together, parse, parse_path};
+
+use super::catalog::{Demo, From, Processor, Service, Source};
+use super::error::DemoError;
+use super::events::recorded;
+use super::folder::Folder;
+use super::generate::Generator;
+use super::manifest::Manifest;
+use super::steps;
+use super::text::{Language, Text};
+
+/// The service of events that name none.
+const PRODUCER: &str = "producer";
+
+/// Reads a demo.
+pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
+    let file = folder.name_of("demo.toml");
+    let source = folder.read("demo.toml")?;
+    let loader = Loader {
+        folder: &folder,
+        file: &file,
+        source: &source,
+    };
+    let manifest: Manifest = toml::from_str(&source).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        loader.wrong(span, error.message(), "here", None)
+    })?;
+    if manifest.title.get_ref().is_empty() {
+        let help = "`title = { en = \"…\", zh = \"…\" }`: one of them is enough";
+        return Err(loader.wrong(manifest.title.span(), "the demo has no title", "empty", Some(help)));
+    }
+    let (topics, types) = loader.topics(&manifest)?;
+    let sources = loader.sources(&manifest, &topics)?;
+    let services = loader.services(&manifest, &sources)?;
+    let projections = loader.projections(&manifest, &topics)?;
+    let processors = loader.processors(&manifest, &topics, &projections)?;
+    let mut demo = Demo {
+        id: folder.id(),
+        title: manifest.title.into_inner(),
+        summary: manifest.summary,
+        order: manifest.order.unwrap_or(u32::MAX),
+        minutes: manifest.minutes,
+        topics_drawn: manifest
+            .topics
+            .into_iter()
+            .map(|topic| (topic.title, topic.at))
+            .collect(),
+        projections_drawn: manifest
+            .projections
+            .into_iter()
+            .map(|each| (each.title, each.at))
+            .collect(),
+        topics,
+        projections,
+        services,
+        processors,
+        steps: Vec::new(),
+        spares: Vec::new(),
+        lesson: loader.lesson()?,
+        sources,
+        types,
+        folder: folder.clone(),
+        prefix: String::new(),
+    };
+    steps::read(&loader, manifest.steps, &mut demo)?;
+    Ok(demo)
+}
+
+/// What reading one manifest needs, and how its errors are made.
+pub(super) struct Loader<'a> {
+    pub(super) folder: &'a Folder,
+    file: &'a str,
+    source: &'a str,
+}
+
+impl Loader<'_> {
+    pub(super) fn wrong(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: &str,
+        help: Option<&str>,
+    ) -> DemoError {
+        DemoError::invalid(self.file, self.source, span, message, label, help.map(str::to_owned))
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "two lists that belong together, taken apart at once"
+    )]
+    fn topics(&self, manifest: &Manifest) -> Result<(Vec<NewTopic>, Vec<(String, FieldPath)>), DemoError> {
+        let mut topics: Vec<NewTopic> = Vec::new();
+        let mut types = Vec::new();
+        for topic in &manifest.topics {
+            let name = topic.name.get_ref();
+            if topics.iter().any(|known| known.name == *name) {
+                return Err(self.wrong(topic.name.span(), "this topic is there twice", "again", None));
+            }
+            if !(1..=1000).contains(topic.partitions.get_ref()) {
+                let message = "a topic has 1 to 1000 partitions here";
+                return Err(self.wrong(topic.partitions.span(), message, "partitions", None));
+            }
+            let path = match &topic.type_path {
+                None => FieldPath(vec!["type".to_owned()]),
+                Some(text) => parse_path(text.get_ref()).ok_or_else(|| {
+                    let help = "write the way to the type: `type = \"$.type\"`";
+                    self.wrong(text.span(), "this is not a path", "where the type stands", Some(help))
+                })?,
+            };
+            types.push((name.clone(), path));
+            topics.push(NewTopic {
+                name: name.clone(),
+                partitions: Some(*topic.partitions.get_ref()),
+                replication: None,
+                config: topic.config.clone().into_iter().collect(),
+            });
+        }
+        Ok((topics, types))
+    }
+
+    fn sources(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Source>, DemoError> {
+        let mut out = Vec::new();
+        for events in &manifest.events {
+            let topic = events.topic.get_ref();
+            if !topics.iter().any(|known| known.name == *topic) {
+                let help = "events go to a topic of the demo's own: add it as `[[topics]]`";
+                return Err(self.wrong(events.topic.span(), "the demo has no such topic", "unknown", Some(help)));
+            }
+            let from = match (&events.file, &events.generate) {
+                (Some(file), None) => {
+                    let text = self.folder.read(file.get_ref())?;
+                    let name = self.folder.name_of(file.get_ref());
+                    recorded(&text, &name, topic)?;
+                    From::Recorded { file: name, text }
+                }
+                (None, Some(spec)) => {
+                    let generator = Generator::new(spec.get_ref(), spec.span())
+                        .map_err(|bad| self.wrong(bad.span, bad.message, "here", Some(&bad.help)))?;
+                    From::Generated(std::sync::Arc::new(generator))
+                }
+                _ => {
+                    let help = "give it `file = \"….ndjson\"`, or `[events.generate]`, and not both";
+                    let message = "where do these events come from?";
+                    return Err(self.wrong(events.topic.span(), message, "these events", Some(help)));
+                }
+            };
+            let service = events.service.as_ref().map_or(PRODUCER, |name| name.get_ref());
+            if !manifest.services.is_empty()
+                && let Some(named) = &events.service
+                && !manifest
+                    .services
+                    .iter()
+                    .any(|known| known.name.get_ref() == named.get_ref())
+            {
+                let help = "add it as `[[services]]` with its `name`";
+                return Err(self.wrong(named.span(), "the demo has no such service", "unknown", Some(help)));
+            }
+            out.push(Source {
+                service: service.to_owned(),
+                topic: topic.clone(),
+                from,
+            });
+        }
+        Ok(out)
+    }
+
+    /// Who writes: those that the manifest lists, then those that its events name.
+    fn services(&self, manifest: &Manifest, sources: &[Source]) -> Result<Vec<Service>, DemoError> {
+        let mut out: Vec<Service> = Vec::new();
+        for service in &manifest.services {
+            let name = service.name.get_ref();
+            if out.iter().any(|known| known.name == *name) {
+                return Err(self.wrong(service.name.span(), "this service is there twice", "again", None));
+            }
+            if !sources.iter().any(|source| source.service == *name) {
+                let help = "give its events: `[[events]]` with `service` and `topic`";
+                return Err(self.wrong(service.name.span(), "this service writes nothing", "idle", Some(help)));
+            }
+            out.push(Service {
+                name: name.clone(),
+                title: service.title.clone(),
+                at: service.at,
+            });
+        }
+        for source in sources {
+            if !out.iter().any(|known| known.name == source.service) {
+                out.push(Service {
+                    name: source.service.clone(),
+                    title: Text::default(),
+                    at: None,
+                });
+            }
+        }
+        Ok(out)
+    }
+
+    fn projections(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Projection>, DemoError> {
+        let mut out: Vec<Projection> = Vec::new();
+        for projection in &manifest.projections {
+            out.push(self.projection(projection.file.get_ref(), projection.file.span(), topics)?);
+        }
+        check_together(&out)?;
+        Ok(out)
+    }
+
+    /// A projection file of the demo, which may read its topics only.
+    pub(super) fn projection(
+        &self,
+        file: &str,
+        span: Range<usize>,
+        topics: &[NewTopic],
+    ) -> Result<Projection, DemoError> {
+        let mut parsed = parse(&self.folder.read(file)?, &self.folder.name_of(file))?;
+        parsed.read_schemas(|schema| self.folder.read(schema).map_err(|error| error.to_string()))?;
+        let unknown = parsed
+            .topics
+            .iter()
+            .find(|topic| topics.iter().all(|known| known.name != **topic));
+        if let Some(topic) = unknown {
+            let message = format!("{file} reads the topic `{topic}`, which the demo does not have");
+            return Err(self.wrong(span, message, "this projection", None));
+        }
+        let emits = parsed.emits.iter().map(|emit| &emit.topic);
+        if let Some(topic) = emits
+            .clone()
+            .find(|topic| topics.iter().all(|known| known.name != **topic))
+        {
+            let message = format!("{file} emits to the topic `{topic}`, which the demo does not have");
+            let help = "add it as `[[topics]]`, so that it is made with its partitions";
+            return Err(self.wrong(span, message, "this projection", Some(help)));
+        }
+        Ok(parsed)
+    }
+
+    fn processors(
+        &self,
+        manifest: &Manifest,
+        topics: &[NewTopic],
+        projections: &[Projection],
+    ) -> Result<Vec<Processor>, DemoError> {
+        let mut out: Vec<Processor> = Vec::new();
+        for processor in &manifest.processors {
+            let (name, span) = (processor.name.get_ref(), processor.name.span());
+            let group = processor.group.as_ref().unwrap_or(name);
+            if out.iter().any(|known| known.name == *name) {
+                return Err(self.wrong(span, "this processor is there twice", "again", None));
+            }
+            if out.iter().any(|known| known.group == *group) {
+                let message = format!("two processors are in the group `{group}`");
+                let help = "each processor has a read model of its own, and so a group of its own; `members` shares the partitions";
+                return Err(self.wrong(span, message, "this one too", Some(help)));
+            }
+            self.check_members(*processor.members.get_ref(), processor.members.span())?;
+            let file = &processor.projection;
+            out.push(Processor {
+                name: name.clone(),
+                title: processor.title.clone(),
+                projection: self.projection(file.get_ref(), file.span(), topics)?,
+                group: group.clone(),
+                members: *processor.members.get_ref(),
+                start: processor.start,
+                at: processor.at,
+                store: (processor.store.title.clone(), processor.store.at),
+            });
+        }
+        let live = out.iter().map(|processor| processor.projection.clone());
+        let all: Vec<Projection> = projections.iter().cloned().chain(live).collect();
+        check_together(&all)?;
+        Ok(out)
+    }
+
+    pub(super) fn check_members(&self, members: usize, span: Range<usize>) -> Result<(), DemoError> {
+        if (1..=16).contains(&members) {
+            return Ok(());
+        }
+        Err(self.wrong(span, "a processor has 1 to 16 members here", "members", None))
+    }
+
+    fn lesson(&self) -> Result<BTreeMap<&'static str, String>, DemoError> {
+        let mut out = BTreeMap::new();
+        for language in [Language::English, Language::Chinese] {
+            if let Some(text) = self.folder.find(&format!("lesson.{}.md", language.code()))? {
+                out.insert(language.code(), text);
+            }
+        }
+        if out.is_empty() {
+            // Says which files were looked for.
+            self.folder.read("lesson.en.md")?;
+        }
+        Ok(out)
+    }
+}

@@ -1,0 +1,405 @@
+//! The scene of a run: everything that a step acts on, and what each action does to it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::client::Client;
+use crate::broker::embedded::Embedded;
+use crate::broker::producer::{NewRecord, Producer};
+use crate::projection::Projection;
+use crate::readmodel::store::Store;
+use crate::record::Timestamp;
+use crate::replay::rebuild::{RebuildOptions, RebuildReport, rebuild};
+use crate::replay::task::Task;
+
+use super::board::Board;
+use super::catalog::Demo;
+use super::error::DemoError;
+use super::player::Player;
+use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Use};
+use super::steps::LOG;
+use super::text::Language;
+use super::timeline::{Due, Timeline};
+
+/// How long the broker may take to acknowledge everything.
+const ACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// How soon is looked again at what is waited for: a broker tells nobody that a group has moved on.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// What steps act on.
+pub(super) struct Scene {
+    pub(super) client: Client,
+    pub(super) store: Store,
+    pub(super) demo: Demo,
+    pub(super) language: Language,
+    pub(super) cancel: CancellationToken,
+    pub(super) player: Arc<Player>,
+    pub(super) board: Arc<Board>,
+    /// The broker, where it is ours to take away.
+    pub(super) embedded: Option<Arc<Embedded>>,
+    pub(super) timeline: Timeline,
+    producer: Option<Producer>,
+    /// When the last event happened that was written.
+    last: Option<Timestamp>,
+    /// The projections in use, those of processors apart.
+    projections: Vec<Projection>,
+}
+
+impl Scene {
+    pub(super) fn new(
+        client: Client,
+        store: Store,
+        demo: Demo,
+        language: Language,
+        board: Arc<Board>,
+        player: Arc<Player>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            projections: demo.projections.clone(),
+            client,
+            store,
+            demo,
+            language,
+            cancel,
+            player,
+            board,
+            embedded: None,
+            timeline: Timeline::default(),
+            producer: None,
+            last: None,
+        }
+    }
+
+    pub(super) fn say(&self, en: &str, zh: &str) -> String {
+        match self.language {
+            Language::English => en.to_owned(),
+            Language::Chinese => zh.to_owned(),
+        }
+    }
+
+    fn check_cancelled(&self) -> Result<(), DemoError> {
+        if self.cancel.is_cancelled() {
+            return Err(DemoError::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Does what a step says, telling `say` how far it is; returns what there is to say of it.
+    pub(super) fn act(&mut self, action: &Action, say: &dyn Fn(String)) -> Result<String, DemoError> {
+        self.check_cancelled()?;
+        match action {
+            Action::Produce(produce) => self.produce(produce, say),
+            Action::Start(part) => {
+                self.board.start(part, false);
+                Ok(self.say(&format!("{part} started"), &format!("{part} 已启动")))
+            }
+            Action::Skip(part) => {
+                self.board.start(part, true);
+                Ok(self.say(&format!("{part} goes on past poison"), &format!("{part} 跳过毒丸继续")))
+            }
+            Action::Stop(part) => {
+                self.board.stop(part, false)?;
+                Ok(self.say(&format!("{part} stopped"), &format!("{part} 已停止")))
+            }
+            Action::Kill(part) => {
+                self.board.stop(part, true)?;
+                Ok(self.say(&format!("{part} killed"), &format!("{part} 已被杀掉")))
+            }
+            Action::Slow(slow) => {
+                self.board.with(&slow.part, |running| running.slow(Some(slow.rate)));
+                let (part, rate) = (&slow.part, slow.rate);
+                Ok(self.say(&format!("{part}: {rate} records/s"), &format!("{part}：每秒 {rate} 条")))
+            }
+            Action::Fast(part) => {
+                self.board.with(part, |running| running.slow(None));
+                Ok(self.say(&format!("{part}: full speed"), &format!("{part}：全速")))
+            }
+            Action::Members(members) => self.members(members),
+            Action::Poison(poison) => self.poison(poison),
+            Action::Duplicate(twice) => {
+                let topic = self.demo.topic(&twice.topic);
+                let last = self.timeline.last(&topic, twice.records);
+                last.iter().try_for_each(|due| self.write(due))?;
+                self.flush()?;
+                let count = last.len();
+                Ok(self.say(
+                    &format!("{count} records once more"),
+                    &format!("{count} 条记录又写了一遍"),
+                ))
+            }
+            Action::Delay(late) => {
+                self.timeline.delay(late.records, late.by);
+                let (count, by) = (late.records, late.by);
+                Ok(self.say(
+                    &format!("{count} events come {by} later"),
+                    &format!("{count} 个事件晚 {by} 个才到"),
+                ))
+            }
+            Action::Reorder(turned) => {
+                self.timeline.reorder(turned.records);
+                let count = turned.records;
+                Ok(self.say(
+                    &format!("{count} events turned around"),
+                    &format!("{count} 个事件顺序颠倒"),
+                ))
+            }
+            Action::Partitions(more) => {
+                self.client.add_partitions(&self.demo.topic(&more.topic), more.count)?;
+                let (topic, count) = (&more.topic, more.count);
+                Ok(self.say(
+                    &format!("{topic}: {count} partitions"),
+                    &format!("{topic}：{count} 个分区"),
+                ))
+            }
+            Action::Rebuild(read_model) => self.rebuild_named(read_model),
+            Action::Use(other) => self.use_file(other),
+            Action::Delete(read_model) => {
+                self.store.delete(read_model)?;
+                Ok(self.say(&format!("{read_model} deleted"), &format!("{read_model} 已删除")))
+            }
+            Action::Lose(Broker::Broker) => {
+                self.flush()?;
+                if !self.ours()?.lose() {
+                    return Err(not_ours());
+                }
+                self.board.lost(true);
+                Ok(self.say("the broker is gone", "broker 已停"))
+            }
+            Action::BringBack(Broker::Broker) => {
+                self.ours()?.bring_back()?;
+                self.board.lost(false);
+                Ok(self.say("the broker is back", "broker 已恢复"))
+            }
+            Action::Wait(question) => self.wait(question, say),
+        }
+    }
+
+    fn ours(&self) -> Result<&Embedded, DemoError> {
+        self.embedded.as_deref().ok_or_else(not_ours)
+    }
+
+    /// Writes events as they come due.
+    fn produce(&mut self, produce: &Produce, say: &dyn Fn(String)) -> Result<String, DemoError> {
+        let count = self.timeline.count(produce);
+        for written in 0..count {
+            let Some(due) = self.timeline.next(produce) else { break };
+            self.keep_time(due.event.timestamp)?;
+            self.write(&due)?;
+            if written.is_multiple_of(256) {
+                say(format!("{written} / {count}"));
+            }
+        }
+        self.flush()?;
+        Ok(self.say(&format!("{count} records written"), &format!("写入 {count} 条记录")))
+    }
+
+    /// Waits as long as lies between the last event and this one. What is written by then is acknowledged first, so that
+    /// whoever watches one record at a time sees each arrive.
+    fn keep_time(&mut self, time: Timestamp) -> Result<(), DemoError> {
+        let gap = self.last.map_or(0, |last| time.0 - last.0);
+        let gap = Duration::from_millis(u64::try_from(gap).unwrap_or(0));
+        self.last = Some(self.last.map_or(time, |last| last.max(time)));
+        self.player.wait(gap, &self.cancel)
+    }
+
+    fn write(&mut self, due: &Due) -> Result<(), DemoError> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.client.producer()?,
+        };
+        let event = &due.event;
+        let sent = producer.send(NewRecord {
+            topic: &event.topic,
+            partition: Some(due.partition),
+            key: event.key.as_deref(),
+            value: event.value.as_deref(),
+            timestamp: Some(event.timestamp),
+            headers: &[],
+        });
+        self.producer = Some(producer);
+        sent?;
+        let (now, left) = (self.timeline.now(), self.timeline.left());
+        self.board.sent(&due.service, &event.topic, now, left);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), DemoError> {
+        if let Some(producer) = &self.producer {
+            producer.flush(ACKNOWLEDGED)?;
+        }
+        Ok(())
+    }
+
+    fn poison(&mut self, poison: &Poison) -> Result<String, DemoError> {
+        let topic = self.demo.topic(&poison.topic);
+        let partitions = self.client.topic(&topic)?.partitions.len();
+        let event = super::events::Event {
+            topic: topic.clone(),
+            key: poison.key.as_ref().map(|key| key.clone().into_bytes()),
+            value: Some(poison.value.clone().into_bytes()),
+            timestamp: self.timeline.now().unwrap_or(Timestamp(0)),
+        };
+        let service = self
+            .demo
+            .writes()
+            .find(|(_, written)| *written == topic)
+            .map_or("", |(service, _)| service);
+        let due = Due {
+            service: service.to_owned(),
+            partition: event.partition(i32::try_from(partitions).unwrap_or(1), 0),
+            event,
+        };
+        self.write(&due)?;
+        self.flush()?;
+        let place = format!("{}[{}]", poison.topic, due.partition);
+        Ok(self.say(
+            &format!("a poison record in {place}"),
+            &format!("{place} 里有一条毒丸记录"),
+        ))
+    }
+
+    fn members(&self, members: &Members) -> Result<String, DemoError> {
+        let part = &members.part;
+        let runs = self.board.active().contains(part);
+        self.board.stop(part, false)?;
+        self.board.with(part, |running| running.members = members.count);
+        if runs {
+            self.board.start(part, false);
+        }
+        let count = members.count;
+        Ok(self.say(&format!("{part}: {count} members"), &format!("{part}：{count} 个成员")))
+    }
+
+    fn rebuild_named(&mut self, read_model: &str) -> Result<String, DemoError> {
+        let live = self.board.of_read_model(read_model);
+        let projection = match &live {
+            Some(part) => self.board.with(part, |running| running.projection.clone()),
+            None => self.projections.iter().find(|known| known.name == *read_model).cloned(),
+        };
+        // Names were looked up when the demo was read.
+        let Some(projection) = projection else {
+            return Ok(String::new());
+        };
+        self.replace(live, &projection)
+    }
+
+    fn use_file(&mut self, other: &Use) -> Result<String, DemoError> {
+        let file = self.demo.folder.name_of(&other.file);
+        let found = self.demo.spares.iter().find(|known| known.file == file).cloned();
+        let Some(projection) = found else {
+            return Ok(String::new());
+        };
+        let live = self.board.of_read_model(&projection.name);
+        if let Some(known) = self.projections.iter_mut().find(|known| known.name == projection.name) {
+            *known = projection.clone();
+        }
+        self.replace(live, &projection)
+    }
+
+    /// Builds a read model anew; a processor that keeps it stands still for so long, and goes on from there.
+    fn replace(&mut self, live: Option<String>, projection: &Projection) -> Result<String, DemoError> {
+        let runs = live.as_ref().filter(|part| self.board.active().contains(part));
+        if let Some(part) = runs {
+            self.board.stop(part, false)?;
+        }
+        if let Some(part) = &live {
+            self.board.with(part, |running| running.projection = projection.clone());
+        }
+        let report = self.rebuild(projection, &|_| {})?;
+        if let Some(part) = runs {
+            self.board.start(part, false);
+        }
+        let (name, records) = (&projection.name, report.records);
+        Ok(self.say(
+            &format!("{name}: {records} records folded"),
+            &format!("{name}：折叠 {records} 条记录"),
+        ))
+    }
+
+    /// Folds the whole log into a read model; a cancel ends it.
+    pub(super) fn rebuild(
+        &self,
+        projection: &Projection,
+        say: &dyn Fn(&crate::replay::progress::Progress),
+    ) -> Result<RebuildReport, DemoError> {
+        let options = RebuildOptions::default();
+        let task = rebuild(self.client.clone(), self.store.clone(), projection.clone(), options);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| DemoError::Crashed(error.to_string()))?;
+        runtime.block_on(self.watch(&task, say));
+        Ok(task.wait()?)
+    }
+
+    /// Passes on how far a rebuild is until it is over.
+    async fn watch(&self, task: &Task<RebuildReport>, say: &dyn Fn(&crate::replay::progress::Progress)) {
+        let mut progress = task.progress();
+        let mut cancelled = false;
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled(), if !cancelled => {
+                    task.cancel();
+                    cancelled = true;
+                }
+                changed = progress.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    say(&progress.borrow_and_update());
+                }
+            }
+        }
+    }
+
+    /// Waits until a condition holds; an error after its limit says what was waited for and what is there.
+    fn wait(&self, question: &Question, say: &dyn Fn(String)) -> Result<String, DemoError> {
+        let Some(condition) = question.condition() else {
+            return Ok(String::new());
+        };
+        let began = Instant::now();
+        loop {
+            self.check_cancelled()?;
+            let seen = self.look(&condition)?;
+            if seen.holds {
+                return Ok(seen.found);
+            }
+            if began.elapsed() >= question.within() || self.is_hopeless(&condition) {
+                return Err(DemoError::Waited {
+                    wanted: seen.wanted,
+                    found: seen.found,
+                    seconds: began.elapsed().as_secs(),
+                });
+            }
+            say(seen.found);
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// Whether a processor has to be at the end that has itself ended.
+    fn is_hopeless(&self, condition: &Condition) -> bool {
+        use super::snapshot::PartState::{Failed, Killed, Poisoned, Stopped};
+        let ended = |part: &String| matches!(self.board.state(part).0, Failed | Killed | Poisoned | Stopped);
+        matches!(condition, Condition::CaughtUp(parts) if parts.iter().any(ended))
+    }
+
+    /// Stops every processor, in the order of the demo, and takes away what was only there for checks.
+    pub(super) fn close(&self) -> Result<(), DemoError> {
+        if self.demo.asks_log() {
+            self.store.delete(LOG)?;
+        }
+        let parts = self.board.active();
+        let stopped: Vec<_> = parts.iter().map(|part| self.board.stop(part, false)).collect();
+        stopped.into_iter().collect()
+    }
+}
+
+fn not_ours() -> DemoError {
+    DemoError::NotOurs {
+        reason: "this step takes the broker away, and it is not this process's own".to_owned(),
+        help: "run the demo on the embedded broker, with no other Foldlog on the same --data DIR".to_owned(),
+    }
+}

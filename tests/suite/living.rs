@@ -1,0 +1,341 @@
+//! Living demos on a cluster: every demo with its faults, what each fault does, and what is left alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use foldlog::broker::client::Client;
+use foldlog::broker::embedded::Embedded;
+use foldlog::demo::catalog::{Catalog, Demo};
+use foldlog::demo::clean::clean;
+use foldlog::demo::diary::Diary;
+use foldlog::demo::error::DemoError;
+use foldlog::demo::graph::Kind;
+use foldlog::demo::player::Speed;
+use foldlog::demo::prove::prove;
+use foldlog::demo::run::{Options, Outcome, StepState, run};
+use foldlog::demo::snapshot::PartState;
+use foldlog::demo::starter;
+use foldlog::readmodel::store::Store;
+use tempfile::TempDir;
+
+use crate::common::cluster::{Cluster, scratch, unique};
+
+/// A place to run demos in, with names that no other test has.
+struct Place {
+    cluster: Cluster,
+    client: Client,
+    store: Store,
+    folder: TempDir,
+    prefix: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let cluster = Cluster::shared();
+        let folder = scratch();
+        Self {
+            client: cluster.client(),
+            store: Store::open(folder.path(), "test").unwrap(),
+            cluster,
+            folder,
+            prefix: unique("d") + "-",
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            prefix: Some(self.prefix.clone()),
+            ..Options::default()
+        }
+    }
+
+    fn run(&self, demo: Demo) -> Outcome {
+        run(self.client.clone(), self.store.clone(), demo, self.options())
+            .wait()
+            .unwrap()
+    }
+
+    /// The starter's demo, with other steps.
+    fn demo(&self, steps: &str) -> Demo {
+        let dir = self.folder.path().join("views");
+        own(&dir, steps)
+    }
+
+    fn topics(&self) -> Vec<String> {
+        let topics = self.client.topics().unwrap().into_iter().map(|topic| topic.name);
+        topics.filter(|name| name.starts_with(&self.prefix)).collect()
+    }
+}
+
+/// Writes the starter's demo with other steps into `dir`, and loads it.
+fn own(dir: &Path, steps: &str) -> Demo {
+    if dir.exists() {
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+    starter::begin("views", dir).unwrap();
+    let file = dir.join("demo.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("# Steps:").unwrap();
+    std::fs::write(&file, format!("{head}\n{steps}")).unwrap();
+    let catalog = Catalog::load(&[dir.to_owned()]).unwrap();
+    catalog.get("views").unwrap().clone()
+}
+
+fn failures(outcome: &Outcome) -> Vec<(&str, &str)> {
+    let failed = outcome
+        .steps
+        .iter()
+        .filter(|step| step.check && step.state == StepState::Failed);
+    failed.map(|step| (step.title.as_str(), step.note.as_str())).collect()
+}
+
+#[test]
+fn every_demo_runs_with_its_faults_and_is_cleaned_up() {
+    for demo in Catalog::load(&[]).unwrap().demos() {
+        let place = Place::new();
+        let outcome = place.run(demo.clone());
+        assert!(outcome.passed, "{}: {:?}", demo.id, failures(&outcome));
+        let done = Diary::read(&place.store, &demo.id).done.unwrap();
+        assert!(done.checks > 5 && done.held == done.checks, "{}: {done:?}", demo.id);
+        assert_eq!(place.topics().len(), demo.topics.len());
+
+        let cleaned = clean(&place.client, &place.store, &demo.id).unwrap();
+        assert!(cleaned.left.is_empty(), "{cleaned:?}");
+        assert!(place.topics().is_empty());
+        assert!(place.store.list().unwrap().is_empty());
+        for processor in &demo.processors {
+            assert!(
+                place
+                    .client
+                    .group(&format!("{}{}", place.prefix, processor.group))
+                    .is_err()
+            );
+        }
+        assert_eq!(clean(&place.client, &place.store, &demo.id).unwrap().removed, [""; 0]);
+    }
+}
+
+#[test]
+fn a_second_run_begins_anew_and_a_topic_of_somebody_else_stops_it() {
+    let place = Place::new();
+    let demo = place.demo(
+        "[[steps]]\ntitle.en = \"all\"\nactions = [{ produce = {} }, { wait = { caught-up = [] } }]\n\
+         [[steps.checks]]\ntitle.en = \"each once\"\nsql = \"SELECT sum(views) FROM pages.page\"\nexpect = [[120]]\n",
+    );
+    let unprefixed = demo.clone().with_prefix(&place.prefix).unwrap();
+    let again = || {
+        run(
+            place.client.clone(),
+            place.store.clone(),
+            unprefixed.clone(),
+            Options::default(),
+        )
+        .wait()
+    };
+    for _ in 0..2 {
+        let outcome = again().unwrap();
+        assert!(outcome.passed, "{:?}", failures(&outcome));
+    }
+    // What was made anew by somebody since is theirs.
+    let topic = format!("{}views-views", place.prefix);
+    place.client.delete_topic(&topic).unwrap();
+    let theirs = foldlog::broker::topics::NewTopic {
+        name: topic.clone(),
+        partitions: Some(1),
+        ..Default::default()
+    };
+    place.client.create_topic(&theirs).unwrap();
+    let producer = place.client.producer().unwrap();
+    let record = foldlog::broker::producer::NewRecord {
+        topic: &topic,
+        value: Some(b"{}"),
+        ..Default::default()
+    };
+    producer.send(record).unwrap();
+    producer.flush(crate::common::PATIENCE).unwrap();
+    let error = again().unwrap_err();
+    assert!(matches!(error, DemoError::NotOurs { .. }), "{error}");
+    let cleaned = clean(&place.client, &place.store, "views").unwrap();
+    assert!(cleaned.left.iter().any(|left| left.contains(&topic)), "{cleaned:?}");
+    assert_eq!(place.topics(), [topic]);
+}
+
+#[test]
+fn faults_of_records_do_what_they_say_and_have_their_way_back() {
+    let place = Place::new();
+    let demo = place.demo(
+        r#"
+[[steps]]
+title.en = "poison"
+actions = [
+  { produce = { records = 50 } },
+  { wait = { caught-up = [] } },
+  { poison = { topic = "views-views", key = "visitor-01" } },
+  { wait = { part = "counter", state = "poisoned" } },
+  { produce = { records = 10 } },
+]
+[[steps.checks]]
+title.en = "the record is written and not passed"
+topic = "views-views"
+records = 61
+
+[[steps]]
+title.en = "the way back"
+actions = [{ skip = "counter" }, { wait = { caught-up = ["counter"] } }]
+[[steps.checks]]
+title.en = "every view is counted, the poison is not"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[60]]
+
+[[steps]]
+title.en = "twice, late, turned around"
+actions = [
+  { duplicate = { topic = "views-views", records = 5 } },
+  { delay = { records = 3, by = 4 } },
+  { reorder = { records = 10 } },
+  { produce = { records = 20 } },
+  { wait = { caught-up = [] } },
+]
+[[steps.checks]]
+title.en = "85 views"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[85]]
+[[steps.checks]]
+title.en = "the log has five keys and times twice"
+sql = "SELECT count(*) - count(DISTINCT key || timestamp) FROM log.record"
+expect = [[5]]
+
+[[steps]]
+title.en = "more partitions, more members"
+actions = [
+  { partitions = { topic = "views-views", count = 4 } },
+  { members = { part = "counter", count = 2 } },
+  { skip = "counter" },
+  { wait = { group = "counter", members = 2, split = [2, 2], lag = 0 } },
+  { produce = {} },
+  { slow = { part = "counter", rate = 2000 } },
+  { wait = { part = "counter", state = "slow" } },
+  { fast = "counter" },
+  { wait = { caught-up = [] } },
+]
+[[steps.checks]]
+title.en = "all"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[125]]
+"#,
+    );
+    let outcome = place.run(demo);
+    assert!(outcome.passed, "{:?}", failures(&outcome));
+}
+
+#[test]
+fn a_wait_for_what_never_comes_says_what_it_waited_for() {
+    let place = Place::new();
+    let demo = place.demo(
+        "[[steps]]\ntitle.en = \"never\"\nactions = [{ produce = {} }, { wait = { group = \"counter\", members = 7, within = 1 } }]\n",
+    );
+    let error = run(place.client.clone(), place.store.clone(), demo, place.options())
+        .wait()
+        .unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("7 members did not come about") && said.contains("1 members"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_broker_is_lost_and_comes_back_where_it_is_ours() {
+    let folder = scratch();
+    let embedded = Arc::new(Embedded::open(folder.path(), None).unwrap());
+    let store = Store::open(folder.path(), "lab").unwrap();
+    let steps = r#"
+[[steps]]
+title.en = "gone"
+actions = [{ produce = { records = 60 } }, { wait = { caught-up = [] } }, { lose = "broker" }]
+[[steps.checks]]
+title.en = "what was read can still be asked for"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[60]]
+
+[[steps]]
+title.en = "back"
+actions = [{ bring-back = "broker" }, { produce = {} }, { wait = { caught-up = ["counter"] } }]
+[[steps.checks]]
+title.en = "nothing is lost or doubled"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[120]]
+"#;
+    let demo = own(&folder.path().join("views"), steps);
+    let options = Options {
+        embedded: Some(Arc::clone(&embedded)),
+        ..Options::default()
+    };
+    let outcome = run(embedded.client().unwrap(), store.clone(), demo.clone(), options)
+        .wait()
+        .unwrap();
+    assert!(outcome.passed, "{:?}", failures(&outcome));
+
+    let theirs = run(embedded.client().unwrap(), store, demo, Options::default()).wait();
+    let error = theirs.unwrap_err();
+    assert!(matches!(error, DemoError::NotOurs { .. }), "{error}");
+}
+
+#[test]
+fn the_scene_says_what_flows_and_a_paused_run_writes_one_record_at_a_time() {
+    let place = Place::new();
+    let demo = place.demo(
+        "[[steps]]\ntitle.en = \"all\"\nactions = [{ produce = {} }, { wait = { caught-up = [] } }, { stop = \"counter\" }]\n",
+    );
+    let options = Options {
+        by_step: true,
+        speed: Speed::Times(1),
+        ..place.options()
+    };
+    let run = run(place.client.clone(), place.store.clone(), demo, options);
+    let (player, scene) = (run.player(), run.scene());
+    player.pause();
+    player.next_step();
+    let taken = |wanted: u64| {
+        crate::common::eventually("the scene shows the record", || {
+            let scene = scene.borrow().clone();
+            let store = scene.graph.find(Kind::Store, "pages");
+            store.filter(|at| scene.parts[*at].taken == wanted)
+        });
+    };
+    player.one_record();
+    taken(1);
+    player.one_record();
+    taken(2);
+    player.set_speed(Speed::Fastest);
+    player.play();
+    run.wait().unwrap();
+    let last = scene.borrow().clone();
+    let part = |kind, name: &str| last.parts[last.graph.find(kind, name).unwrap()].clone();
+    let counter = part(Kind::Processor, "counter");
+    assert_eq!(
+        (counter.taken, counter.lag, counter.state),
+        (120, Some(0), PartState::Stopped)
+    );
+    assert_eq!(part(Kind::Service, "website").given, 120);
+    assert!(last.edges.iter().all(|edge| edge.records == 120), "{last:?}");
+    assert_eq!(last.upcoming, 0);
+    assert!(place.cluster.bootstrap.contains(':'));
+}
+
+#[test]
+fn a_demo_is_proved_and_one_that_is_not_stable_is_not() {
+    let folder = scratch();
+    let dir = folder.path().join("views");
+    starter::begin("views", &dir).unwrap();
+    let proof = prove(&dir, &Options::default(), &mut |_| {}).unwrap();
+    assert!(proof.is_good(), "{proof:?}");
+    assert_eq!(proof.events, 120);
+
+    // Twice as many: the checks do not hold.
+    let file = dir.join("projections/pages.sql");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("views = views + 1", "views = views + 2")).unwrap();
+    let proof = prove(&dir, &Options::default(), &mut |_| {}).unwrap();
+    assert!(!proof.is_good() && !proof.outcome.passed);
+}
