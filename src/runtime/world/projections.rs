@@ -55,7 +55,7 @@ fn report(error: &ProjectionError) -> String {
 }
 
 /// Every projection, by name: the files of this directory, what read models remember, and what demos bring; the last only
-/// on a cluster that has the demo's topics.
+/// on a cluster that has all of the demo's topics.
 pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, Failure> {
     let mut built: BTreeMap<String, ReadModelInfo> = link
         .store
@@ -99,9 +99,10 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
     }
     let mut ends = Ends::new(&link.client)?;
     for demo in demos.demos() {
+        // One of its topics may be somebody's own; all of them are the demo's.
+        let here = demo.topics.iter().all(|topic| ends.names.contains(&topic.name));
         for projection in &demo.projections {
-            let seen = projection.topics.iter().all(|t| ends.names.contains(t));
-            if seen && !rows.iter().any(|r: &ProjectionRow| r.name == projection.name) {
+            if here && !rows.iter().any(|r: &ProjectionRow| r.name == projection.name) {
                 let origin = format!("the demo {}", demo.id);
                 rows.push(row(&projection.file, &origin, &mut BTreeMap::new(), demos));
             }
