@@ -1,12 +1,17 @@
 //! Consumer groups: who is in them, what they committed, how far behind they are.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::client::Client;
 use super::error::{BrokerError, similar};
 use super::ffi::groups::GroupDescription;
-use super::ffi::is_unknown_group;
+use super::ffi::{is_coordinator_moving, is_unknown_group};
 use super::topics::TopicInfo;
+
+/// How long a coordinator that is only being found is left alone.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// A group in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +152,15 @@ impl Client {
     fn describe(&self, ids: &[String]) -> Result<Vec<GroupDescription>, BrokerError> {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let what = "describing consumer groups";
-        let groups = self.ask(what, |native, deadline| native.describe_groups(&ids, deadline))?;
+        let start = Instant::now();
+        let moving = |group: &GroupDescription| group.error.as_ref().is_some_and(is_coordinator_moving);
+        let groups = loop {
+            let groups = self.ask(what, |native, deadline| native.describe_groups(&ids, deadline))?;
+            if !groups.iter().any(moving) || start.elapsed() + AGAIN >= self.deadline() {
+                break groups;
+            }
+            thread::sleep(AGAIN);
+        };
         for group in &groups {
             if let Some(fault) = group.error.as_ref().filter(|fault| !is_unknown_group(fault)) {
                 let what = format!("describing the group `{}`", group.id);

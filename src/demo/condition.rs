@@ -134,7 +134,7 @@ impl Scene {
             wanted.push(self.split_word(split));
         }
         if let Some(lag) = lag {
-            found.push(self.lag_word(behind(&detail)));
+            found.push(self.lag_word(left(&detail)));
             wanted.push(self.lag_word(lag));
         }
         Ok(Seen::compare(found.join(", "), wanted.join(", ")))
@@ -177,8 +177,27 @@ impl Scene {
         } else {
             parts.to_vec()
         };
-        let mut behind_parts = Vec::new();
-        for part in &parts {
+        let mut behind = self.behind(&parts)?;
+        if behind.is_empty() {
+            // One that was looked at before another had published for it may be behind again.
+            behind = self.behind(&parts)?;
+        }
+        let caught_up = self.say("caught up", "已追上");
+        Ok(Seen {
+            holds: behind.is_empty(),
+            found: if behind.is_empty() {
+                caught_up.clone()
+            } else {
+                behind.join(", ")
+            },
+            wanted: caught_up,
+        })
+    }
+
+    /// Which of these have something left to read or to publish, and how much.
+    fn behind(&self, parts: &[String]) -> Result<Vec<String>, DemoError> {
+        let mut behind = Vec::new();
+        for part in parts {
             let (state, reason) = self.board.state(part);
             if !matches!(state, PartState::Running | PartState::Slow) {
                 let why = if reason.is_empty() {
@@ -186,28 +205,34 @@ impl Scene {
                 } else {
                     format!(": {reason}")
                 };
-                behind_parts.push(format!("{part} {}{why}", state.word()));
+                behind.push(format!("{part} {}{why}", state.word()));
                 continue;
             }
             let lag = self.lag(part)?;
             if lag != Some(0) {
                 let lag = lag.map_or_else(|| "?".to_owned(), |lag| lag.to_string());
-                behind_parts.push(format!(
+                behind.push(format!(
                     "{part} {}",
                     self.say(&format!("lag {lag}"), &format!("滞后 {lag}"))
                 ));
+                continue;
+            }
+            let waiting = self.unpublished(part)?;
+            if waiting > 0 {
+                let said = self.say(&format!("{waiting} to publish"), &format!("待发布 {waiting}"));
+                behind.push(format!("{part} {said}"));
             }
         }
-        let caught_up = self.say("caught up", "已追上");
-        Ok(Seen {
-            holds: behind_parts.is_empty(),
-            found: if behind_parts.is_empty() {
-                caught_up.clone()
-            } else {
-                behind_parts.join(", ")
-            },
-            wanted: caught_up,
-        })
+        Ok(behind)
+    }
+
+    /// How many records a processor has emitted that are not published yet.
+    fn unpublished(&self, part: &str) -> Result<u64, DemoError> {
+        let Some(processor) = self.demo.processors.iter().find(|known| known.name == *part) else {
+            return Ok(0);
+        };
+        let info = self.store.find(&processor.projection.name)?;
+        Ok(info.and_then(|info| info.emitted).map_or(0, |emitted| emitted.waiting))
     }
 
     /// How far a processor's group is behind what its topics hold now; `None` where it did not commit every partition yet.
@@ -247,7 +272,7 @@ impl Scene {
 }
 
 /// What a group has left to read. A partition of which it committed nothing counts whole.
-fn behind(detail: &GroupDetail) -> i64 {
+fn left(detail: &GroupDetail) -> i64 {
     detail.offsets.iter().map(|at| at.lag.or(at.end).unwrap_or(0)).sum()
 }
 

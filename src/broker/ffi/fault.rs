@@ -150,3 +150,10 @@ pub(in crate::broker) fn is_out_of_range(fault: &Fault) -> bool {
 pub(in crate::broker) fn is_unknown_group(fault: &Fault) -> bool {
     fault.is(E::RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
 }
+
+/// Whether a group's coordinator is only being found or is reading its log: it answers a moment later.
+pub(in crate::broker) fn is_coordinator_moving(fault: &Fault) -> bool {
+    fault.is(E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS)
+        || fault.is(E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE)
+        || fault.is(E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
+}

@@ -30,7 +30,9 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_resp_err_t as E;
 
 use codes::code_at;
-pub(super) use fault::{Fault, is_out_of_range, is_topic_exists, is_unknown_group, is_unknown_topic};
+pub(super) use fault::{
+    Fault, is_coordinator_moving, is_out_of_range, is_topic_exists, is_unknown_group, is_unknown_topic,
+};
 pub(super) use handle::{Kind, Native, Refused};
 pub(super) use partitions::PartitionOffset;
 use partitions::{PartitionList, entries, entry_of};
