@@ -16,8 +16,8 @@ pub enum Go {
     BeforeEnd(u64),
     /// Before the first event at or after this time.
     Time(Timestamp),
-    /// After the event at this offset of this partition.
-    Offset(i32, i64),
+    /// After the event at this offset of this partition, whose topic may be left out where one topic alone has it.
+    Offset(Option<String>, i32, i64),
     /// After this event.
     Event(EventAt),
     /// Forward from where one stands.

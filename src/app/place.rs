@@ -58,6 +58,25 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Place, Strin
     ))
 }
 
+/// Reads the place of a record with its topic: `orders:3:4200` or `orders[3]:4200`.
+pub fn in_topic(text: &str) -> Option<(String, i32, i64)> {
+    let (at, offset) = text.trim().rsplit_once(':')?;
+    let (topic, partition) = match at.strip_suffix(']') {
+        Some(at) => at.rsplit_once('[')?,
+        None => at.rsplit_once(':')?,
+    };
+    let is_legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if topic.is_empty() || !topic.chars().all(is_legal) {
+        return None;
+    }
+    let partition = partition.parse().ok().filter(|partition| *partition >= 0)?;
+    Some((
+        topic.to_owned(),
+        partition,
+        offset.parse().ok().filter(|offset| *offset >= 0)?,
+    ))
+}
+
 fn time(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
     if let Ok(instant) = text.parse::<Instant>() {
         return Some(Timestamp(instant.as_millisecond()));
@@ -111,6 +130,12 @@ mod tests {
             place("2026-11-21"),
             Ok(Place::Time(Timestamp(NOW.0 - 6 * 3_600_000 - 1_800_000)))
         );
+        let record = Some(("a.b-c".to_owned(), 3, 42));
+        assert_eq!(in_topic("a.b-c:3:42"), record);
+        assert_eq!(in_topic(" a.b-c[3]:42"), record);
+        for text in ["3:42", ":3:42", "a:b:3:42", "a b:3:42", "a[x]:1", "a:-1:4", "a:1:-4"] {
+            assert_eq!(in_topic(text), None, "{text}");
+        }
         assert!(place("yesterday").unwrap_err().contains("no place"));
         assert!(place("x ago").unwrap_err().contains("duration"));
     }

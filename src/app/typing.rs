@@ -185,13 +185,13 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
     let text = prompt.input.value();
     match prompt.kind {
         PromptKind::Filter => set_filter(model, text, fx),
-        PromptKind::Place => {
-            let place = place::parse(text, model.now, &model.zone())?;
-            match model.screen {
-                Screen::Time => time::steps::place(model, place, fx),
-                _ => records::go(model, place, fx),
+        PromptKind::Place => match model.screen {
+            Screen::Time => time::steps::typed(model, text, fx)?,
+            _ => {
+                let place = place::parse(text, model.now, &model.zone())?;
+                records::go(model, place, fx);
             }
-        }
+        },
         PromptKind::Partitions => {
             let Some(state) = &model.records else { return Ok(()) };
             let known: BTreeSet<i32> = match model

@@ -17,6 +17,7 @@ use super::{dump, show};
 #[command(after_help = "Examples:
   foldlog at account_balance 2026-01-31T08:00:00Z
   foldlog at account_balance 0:1500,1:1480
+  foldlog at revenue orders:0:1500,payments:0:900
   foldlog at account_balance 2026-01-31 \\
     -q 'SELECT * FROM account ORDER BY balance DESC'
 
@@ -26,7 +27,7 @@ pub struct Args {
     /// The projection
     projection: String,
     /// Before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets; partitions
-    /// that are not named are taken to their end
+    /// that are not named are taken to their end. TOPIC:P:OFFSET where several topics have the partition
     #[arg(value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
     moment: Until,
     /// Ask this, instead of printing every row
@@ -62,6 +63,7 @@ pub(super) fn sentence(info: &ReadModelInfo) -> String {
     if let Some(latest) = info.latest {
         text += &format!(", the latest of {}", show::time(latest));
     }
+    text += &show::of_several(&info.position);
     if info.counts.skipped > 0 {
         text += &format!("; {} of them could not be applied", show::count(info.counts.skipped));
     }

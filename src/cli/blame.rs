@@ -37,7 +37,8 @@ pub struct Args {
     key: String,
     /// Only events that changed this column
     column: Option<String>,
-    /// Only events before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets
+    /// Only events before this time (2026-01-31, 2026-01-31T08:00:00Z, or milliseconds since 1970), or before these offsets,
+    /// as `foldlog at` takes them
     #[arg(long, value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
     until: Option<Until>,
 }

@@ -6,6 +6,7 @@ use miette::miette;
 
 use crate::readmodel::decision::RecordPlace;
 use crate::record::TopicPartition;
+use crate::replay::rebuild::At;
 
 /// A record, perhaps without its topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,10 @@ impl FromStr for PlaceArg {
                 Some(inside) => inside.rsplit_once('[')?,
                 None => partition.rsplit_once(':').unwrap_or(("", partition)),
             };
+            let is_legal = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+            if !topic.chars().all(is_legal) {
+                return None;
+            }
             Some(Self {
                 topic: (!topic.is_empty()).then(|| topic.to_owned()),
                 partition: partition.parse().ok().filter(|partition| *partition >= 0)?,
@@ -43,6 +48,15 @@ impl FromStr for PlaceArg {
 }
 
 impl PlaceArg {
+    /// The same for a replay, which knows the topics of its log.
+    pub(super) fn at(self) -> At {
+        At {
+            topic: self.topic,
+            partition: self.partition,
+            offset: self.offset,
+        }
+    }
+
     /// The place in one of these topics.
     pub(super) fn among(self, topics: &[String]) -> miette::Result<RecordPlace> {
         let topic = match (self.topic, topics) {
@@ -89,7 +103,9 @@ mod tests {
         for text in ["a.b-c:0:12", "a.b-c[0]:12", "a.b-c[0] 12", " a.b-c[0]: 12"] {
             assert_eq!(text.parse(), Ok(place(Some("a.b-c"))), "{text}");
         }
-        for text in ["", "12", "a:12", "0:x", "-1:5", "0:-5", "a[b]:1", "a[0]"] {
+        for text in [
+            "", "12", "a:12", "0:x", "-1:5", "0:-5", "a[b]:1", "a[0]", "a b:0:1", "a:b:0:1",
+        ] {
             assert!(text.parse::<PlaceArg>().unwrap_err().contains("0:12"), "{text}");
         }
         let topics = ["a".to_owned(), "b".to_owned()];

@@ -21,6 +21,7 @@ use crate::replay::task::Task;
 
 use super::context::Context;
 use super::explain;
+use super::place::PlaceArg;
 use super::show;
 
 /// Its arguments.
@@ -271,19 +272,26 @@ pub(super) fn status(progress: &Progress) -> String {
     text + &format!("  {} poison", show::count(poison))
 }
 
-/// `TIME` or `P:OFFSET,...`.
+/// `TIME`, or places apart with commas. What is both is a time: `2026-01-31 08:00:00` ends as a place does.
 pub(super) fn parse_until(text: &str) -> Result<Until, String> {
-    let offsets: Option<Vec<(i32, i64)>> = text
-        .split(',')
-        .map(|part| {
-            let (partition, offset) = part.trim().split_once(':')?;
-            Some((partition.parse().ok()?, offset.parse().ok()?))
-        })
-        .collect();
-    if let Some(offsets) = offsets {
-        return Ok(Until::Offsets(offsets));
-    }
-    parse_time(text).map(Until::Time)
+    parse_time(text).map(Until::Time).or_else(|wrong| {
+        if is_dated(text) {
+            return Err(wrong);
+        }
+        let places = text.split(',').map(|place| Ok(place.parse::<PlaceArg>()?.at()));
+        let places: Result<_, String> = places.collect();
+        places.map(Until::Offsets).map_err(|_| wrong)
+    })
+}
+
+/// Whether a date and a `T` or a space stand at the beginning, so that a time is meant, even one that does not exist.
+fn is_dated(text: &str) -> bool {
+    let shape = text.bytes().take(11).map(|byte| match byte {
+        b'0'..=b'9' => b'0',
+        b't' | b' ' => b'T',
+        other => other,
+    });
+    shape.eq(*b"0000-00-00T")
 }
 
 /// A point in time: milliseconds since 1970, an RFC 3339 time, or a date or local time that is taken as UTC.
@@ -303,7 +311,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
         Some(time) => Ok(Timestamp(time.as_millisecond())),
         None => Err(miette!(
             "`{text}` is no time and no offsets; write 2026-01-31, 2026-01-31T08:00:00Z, milliseconds since 1970, or \
-             PARTITION:OFFSET,PARTITION:OFFSET"
+             PARTITION:OFFSET,PARTITION:OFFSET, with TOPIC: before each where there are several"
         )
         .to_string()),
     }
@@ -312,10 +320,34 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::replay::rebuild::At;
 
     #[test]
     fn until_is_a_time_or_offsets() {
-        assert_eq!(parse_until("0:5,1:7"), Ok(Until::Offsets(vec![(0, 5), (1, 7)])));
+        let at = |topic: Option<&str>, partition, offset| At {
+            topic: topic.map(str::to_owned),
+            partition,
+            offset,
+        };
+        assert_eq!(
+            parse_until("0:5,1:7"),
+            Ok(Until::Offsets(vec![at(None, 0, 5), at(None, 1, 7)]))
+        );
+        assert_eq!(
+            parse_until("orders:0:5, a.b-c[1]:7,2:9"),
+            Ok(Until::Offsets(vec![
+                at(Some("orders"), 0, 5),
+                at(Some("a.b-c"), 1, 7),
+                at(None, 2, 9)
+            ]))
+        );
+        for text in [
+            "2026-01-31 08:00:00",
+            "2026-01-31T08:00:00",
+            "2026-01-31T08:00:00+00:00",
+        ] {
+            assert!(matches!(parse_until(text), Ok(Until::Time(_))), "{text}");
+        }
         assert_eq!(
             parse_until("1700000000000"),
             Ok(Until::Time(Timestamp(1_700_000_000_000)))
@@ -326,6 +358,17 @@ mod tests {
             parse_until("1970-01-01T01:00:01+01:00"),
             Ok(Until::Time(Timestamp(1_000)))
         );
-        assert!(parse_until("0:x").unwrap_err().contains("PARTITION:OFFSET"));
+        for text in [
+            "0:x",
+            "orders:0",
+            "orders:0:5,",
+            "orders:-1:5",
+            "orders[x]:5",
+            "0:-5",
+            "2026-13-31T08:00:00",
+            "2026-01-31 08:61:00",
+        ] {
+            assert!(parse_until(text).unwrap_err().contains("PARTITION:OFFSET"), "{text}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! How the commands over read models show numbers, times and cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp as Time;
@@ -83,23 +84,41 @@ pub(super) fn state(state: &State) -> &'static str {
 /// A position in a few words.
 pub(super) fn position(position: &Position) -> String {
     const LISTED: usize = 4;
-    let topics = position
-        .iter()
-        .map(|(at, _)| &at.topic)
-        .collect::<std::collections::BTreeSet<_>>();
-    let one_topic = topics.len() <= 1;
+    let topics = topics(position);
     if position.len() > LISTED {
-        let sum: u64 = position.iter().map(|(_, next)| u64::try_from(next).unwrap_or(0)).sum();
-        return format!("{} offsets in {} partitions", count(sum), position.len());
+        let sums = topics.iter().map(|topic| {
+            let of_topic = || position.iter().filter(|(at, _)| at.topic == **topic);
+            let sum: u64 = of_topic().map(|(_, next)| u64::try_from(next).unwrap_or(0)).sum();
+            let text = format!(
+                "{} offsets in {}",
+                count(sum),
+                counted(of_topic().count() as u64, "partition")
+            );
+            if topics.len() > 1 {
+                format!("{topic}: {text}")
+            } else {
+                text
+            }
+        });
+        return sums.collect::<Vec<_>>().join(", ");
     }
-    let list: Vec<_> = position
-        .iter()
-        .map(|(at, next)| {
-            let topic = if one_topic { "" } else { &*at.topic };
-            format!("{topic}[{}] {next}", at.partition)
-        })
-        .collect();
-    list.join(", ")
+    let list = position.iter().map(|(at, next)| {
+        let topic = if topics.len() > 1 { &*at.topic } else { "" };
+        format!("{topic}[{}] {next}", at.partition)
+    });
+    list.collect::<Vec<_>>().join(", ")
+}
+
+/// `, at orders[0] 3, payments[0] 2`: how far each of several topics was read, which the number of records does not tell.
+pub(super) fn of_several(of: &Position) -> String {
+    match topics(of).len() {
+        0 | 1 => String::new(),
+        _ => format!(", at {}", position(of)),
+    }
+}
+
+fn topics(position: &Position) -> BTreeSet<&Arc<str>> {
+    position.iter().map(|(at, _)| &at.topic).collect()
 }
 
 /// A position as JSON: topic to partition to next offset.

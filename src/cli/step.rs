@@ -44,7 +44,7 @@ and remembers every event on its way; --first finds the first of the whole log, 
 pub struct Args {
     /// The projection
     projection: String,
-    /// From before this time, or before these offsets [default: the beginning; the end with --back]
+    /// From before this time, or before these offsets, as `foldlog at` takes them [default: the beginning; the end with --back]
     #[arg(value_name = "TIME|P:OFFSET,...", value_parser = parse_until)]
     moment: Option<Until>,
     /// Backwards: each event is undone
@@ -177,7 +177,12 @@ fn print(told: &Receiver<Told>, json: bool, back: bool, every: bool) -> miette::
                     .latest
                     .map(|time| format!(", the latest of {}", show::time(time)));
                 let records = show::counted(stand.info.counts.total(), "record");
-                eprintln!("{} after {records}{}", stand.info.name, latest.unwrap_or_default());
+                let places = show::of_several(&stand.info.position);
+                eprintln!(
+                    "{} after {records}{}{places}",
+                    stand.info.name,
+                    latest.unwrap_or_default()
+                );
             }
             Told::Refused(error) => return Err(error.into()),
         }

@@ -21,6 +21,7 @@ use super::context::Context;
 use super::differences::{self, Printed};
 use super::envelope::Envelope;
 use super::interrupt::Interrupt;
+use super::place::PlaceArg;
 use super::rebuild::{load, parse_until, watch};
 use super::{query, show, verify};
 
@@ -177,26 +178,8 @@ fn changes(args: &Args) -> miette::Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// `P:OFFSET` or `TOPIC:P:OFFSET`.
 fn parse_at(text: &str) -> Result<At, String> {
-    let parsed = || {
-        let (rest, offset) = text.trim().rsplit_once(':')?;
-        let (topic, partition) = match rest.rsplit_once(':') {
-            Some((topic, partition)) => (Some(topic.to_owned()), partition),
-            None => (None, rest),
-        };
-        Some(At {
-            topic,
-            partition: partition.parse().ok()?,
-            offset: offset.parse().ok()?,
-        })
-    };
-    parsed().ok_or_else(|| {
-        format!(
-            "`{}` names no record: write PARTITION:OFFSET or TOPIC:PARTITION:OFFSET",
-            text.escape_debug()
-        )
-    })
+    Ok(text.parse::<PlaceArg>()?.at())
 }
 
 fn spot(flag: &str, side: &str, place: &str) -> miette::Result<Spot> {

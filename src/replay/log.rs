@@ -10,7 +10,7 @@ use crate::readmodel::writer::Origin;
 use crate::record::{Position, TopicPartition};
 
 use super::error::ReplayError;
-use super::rebuild::Until;
+use super::rebuild::{At, Until};
 use super::task::Control;
 
 /// The topics of a projection.
@@ -122,12 +122,10 @@ impl Log {
         match until {
             None => Ok(self.ranges_to(|_, marks| marks.high)),
             Some(Until::Offsets(offsets)) => {
-                for (partition, offset) in offsets {
-                    self.check_offset(*partition, *offset)?;
-                }
-                Ok(self.ranges_to(|_, marks| {
-                    let named = offsets.iter().find(|(partition, _)| *partition == marks.partition);
-                    named.map_or(marks.high, |(_, offset)| *offset)
+                let stops = self.stops(offsets)?;
+                Ok(self.ranges_to(|topic, marks| {
+                    let named = stops.next(&TopicPartition::new(topic.name.clone(), marks.partition));
+                    named.unwrap_or(marks.high)
                 }))
             }
             Some(Until::Position(position)) => Ok(self.ranges_to(|topic, marks| {
@@ -166,34 +164,76 @@ impl Log {
         ranges
     }
 
-    /// Whether `--until P:OFFSET` names a place that the log has, in every topic that has the partition.
-    fn check_offset(&self, partition: i32, offset: i64) -> Result<(), ReplayError> {
-        let found: Vec<_> = self
-            .topics
-            .iter()
-            .flat_map(|topic| topic.partitions.iter().map(move |marks| (topic, marks)))
-            .filter(|(_, marks)| marks.partition == partition)
-            .collect();
-        if found.is_empty() {
-            let list: Vec<_> = self
-                .topics
-                .iter()
-                .map(|topic| format!("{} has {}", topic.name, topic.partitions.len()))
-                .collect();
-            return Err(ReplayError::Until {
-                message: format!("there is no partition {partition}"),
-                help: format!("partitions count from 0; {}", list.join(", ")),
-            });
+    /// The places where partitions are to end, which the log must have, each partition once.
+    fn stops(&self, places: &[At]) -> Result<Position, ReplayError> {
+        let mut stops = Position::new();
+        for place in places {
+            let (topic, marks) = self.partition(place)?;
+            let (name, partition, offset) = (&topic.name, place.partition, place.offset);
+            if offset < marks.low || offset > marks.high {
+                return Err(ReplayError::Until {
+                    message: format!("{name}[{partition}] has no offset {offset}"),
+                    help: format!("it holds {} to {}; give a number between them", marks.low, marks.high),
+                });
+            }
+            let at = TopicPartition::new(name.clone(), partition);
+            if stops.next(&at).is_some() {
+                return Err(ReplayError::Until {
+                    message: format!("{name}[{partition}] is named twice"),
+                    help: "a partition ends at one offset".to_owned(),
+                });
+            }
+            stops.set(at, offset);
         }
-        match found
+        Ok(stops)
+    }
+
+    /// The partition that a place names. Without a topic it is meant where one topic alone has it.
+    fn partition(&self, place: &At) -> Result<(&Topic, &Watermarks), ReplayError> {
+        let (number, offset) = (place.partition, place.offset);
+        let wrong = |message, help| Err(ReplayError::Until { message, help });
+        let names: Vec<&str> = self.topics.iter().map(|topic| &*topic.name).collect();
+        let is_named = |topic: &&Topic| place.topic.as_ref().is_none_or(|name| *topic.name == **name);
+        let named: Vec<&Topic> = self.topics.iter().filter(is_named).collect();
+        if let (Some(topic), true) = (&place.topic, named.is_empty()) {
+            return wrong(
+                format!("the projection does not read the topic {}", topic.escape_debug()),
+                format!("it reads {}", names.join(", ")),
+            );
+        }
+        let having: Vec<(&Topic, &Watermarks)> = named
             .iter()
-            .find(|(_, marks)| offset < marks.low || offset > marks.high)
-        {
-            None => Ok(()),
-            Some((topic, marks)) => Err(ReplayError::Until {
-                message: format!("{}[{partition}] has no offset {offset}", topic.name),
-                help: format!("it holds {} to {}; give a number between them", marks.low, marks.high),
-            }),
+            .filter_map(|topic| {
+                let marks = topic.partitions.iter().find(|marks| marks.partition == number)?;
+                Some((*topic, marks))
+            })
+            .collect();
+        match having.as_slice() {
+            [] => {
+                let message = match &place.topic {
+                    Some(topic) => format!("{topic} has no partition {number}"),
+                    None => format!("there is no partition {number}"),
+                };
+                let counts = named
+                    .iter()
+                    .map(|topic| format!("{} has {}", topic.name, topic.partitions.len()));
+                let counts: Vec<_> = counts.collect();
+                wrong(message, format!("partitions count from 0; {}", counts.join(", ")))
+            }
+            [one] => Ok(*one),
+            several => {
+                let list = |text: &dyn Fn(&str) -> String, between: &str| {
+                    let texts: Vec<_> = several.iter().map(|(topic, _)| text(&topic.name)).collect();
+                    texts.join(between)
+                };
+                wrong(
+                    format!(
+                        "{number}:{offset} could be in any of its topics: {}",
+                        list(&str::to_owned, ", ")
+                    ),
+                    format!("write {}", list(&|topic| format!("{topic}:{number}:{offset}"), " or ")),
+                )
+            }
         }
     }
 }

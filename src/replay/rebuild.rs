@@ -33,15 +33,43 @@ pub(super) const CHUNK: usize = 256;
 /// How long the applying thread waits before it looks whether it was cancelled.
 pub(super) const WAIT: Duration = Duration::from_millis(50);
 
+/// A place in the log, as whoever means it names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct At {
+    /// Its topic; may be left out where the projection has one.
+    pub topic: Option<String>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
 /// Where a rebuild stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Until {
     /// Before the first record at or after this time, in each partition.
     Time(Timestamp),
-    /// Before these offsets; partitions that are not named are read to their end. With several topics, offsets count for each.
-    Offsets(Vec<(i32, i64)>),
+    /// Before these offsets; partitions that are not named are read to their end. A topic may also be left out where no other
+    /// has a partition of that number.
+    Offsets(Vec<At>),
     /// At this position; partitions that it does not name are at their beginning.
     Position(Position),
+}
+
+impl Until {
+    /// The same for two logs: places in a topic that only the second has are for that one, all others for the first.
+    pub(super) fn split(&self, of_second: impl Fn(&str) -> bool) -> (Self, Self) {
+        match self {
+            Self::Offsets(places) => {
+                let (second, first) = places
+                    .iter()
+                    .cloned()
+                    .partition(|place| place.topic.as_deref().is_some_and(&of_second));
+                (Self::Offsets(first), Self::Offsets(second))
+            }
+            until => (until.clone(), until.clone()),
+        }
+    }
 }
 
 /// How to rebuild.

@@ -510,12 +510,57 @@ fn until_names_a_place_that_the_log_has() {
     let mut log = log_of(&[(false, 0, 1, 0, 0, 1), (false, 0, 1, 0, 0, 1)], 0).log();
     log.topics.retain(|topic| &*topic.name == "events");
     let client = || unreachable_client();
-    let until = |offsets: &[(i32, i64)]| log.ranges(&client(), Some(&Until::Offsets(offsets.to_vec())));
+    let until = |offsets: &[(i32, i64)]| log.ranges(&client(), Some(&Until::Offsets(at(None, offsets))));
     let ends = |ranges: Vec<Range>| ranges.iter().map(|range| range.end.unwrap()).collect::<Vec<_>>();
     assert_eq!(ends(until(&[(0, 1)]).unwrap()), [1, 0, 0]);
     assert_eq!(ends(until(&[]).unwrap()), [2, 0, 0]);
     assert_eq!(until(&[(0, 3)]).unwrap_err().to_string(), "events[0] has no offset 3");
     assert_eq!(until(&[(5, 0)]).unwrap_err().to_string(), "there is no partition 5");
+}
+
+/// Places of one topic.
+fn at(topic: Option<&str>, offsets: &[(i32, i64)]) -> Vec<At> {
+    let one = |(partition, offset): &(i32, i64)| At {
+        topic: topic.map(str::to_owned),
+        partition: *partition,
+        offset: *offset,
+    };
+    offsets.iter().map(one).collect()
+}
+
+#[test]
+fn until_names_topics_where_several_have_the_partition() {
+    let mut memory = Memory::new("orders", 2);
+    memory.add("payments", 1);
+    for n in 0..4 {
+        memory.push("orders", (n % 2) as i32, n, Some("{}"));
+        memory.push("payments", 0, n, Some("{}"));
+    }
+    let log = memory.log();
+    let until = |places: Vec<At>| log.ranges(&unreachable_client(), Some(&Until::Offsets(places)));
+    let ends = |places| -> Vec<_> { until(places).unwrap().iter().map(|range| range.end.unwrap()).collect() };
+    assert_eq!(ends(at(Some("payments"), &[(0, 3)])), [2, 2, 3]);
+    let both = [at(Some("orders"), &[(0, 1)]), at(Some("payments"), &[(0, 0)])].concat();
+    assert_eq!(ends(both), [1, 2, 0]);
+    let mixed = [at(None, &[(1, 0)]), at(Some("payments"), &[(0, 2)])].concat();
+    assert_eq!(ends(mixed), [2, 0, 2], "only orders has a partition 1");
+
+    let refused = |places| said(&until(places).unwrap_err());
+    assert_eq!(
+        refused(at(None, &[(0, 1)])),
+        "0:1 could be in any of its topics: orders, payments\nwrite orders:0:1 or payments:0:1"
+    );
+    assert_eq!(
+        refused(at(Some("other"), &[(0, 1)])),
+        "the projection does not read the topic other\nit reads orders, payments"
+    );
+    assert_eq!(
+        refused(at(Some("payments"), &[(1, 0)])),
+        "payments has no partition 1\npartitions count from 0; payments has 1"
+    );
+    assert!(refused(at(Some("payments"), &[(0, 5)])).starts_with("payments[0] has no offset 5\nit holds 0 to 4"));
+    let twice = [at(None, &[(1, 0)]), at(Some("orders"), &[(1, 1)])].concat();
+    assert!(refused(twice).starts_with("orders[1] is named twice"));
 }
 
 fn unreachable_client() -> Client {

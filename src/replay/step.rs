@@ -14,7 +14,7 @@ use crate::readmodel::changes::{Change, Row, Watched, key_text};
 use crate::readmodel::query::{Cell, Session};
 use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::store::ReadModelInfo;
-use crate::record::{Position, Record};
+use crate::record::{Position, Record, TopicPartition};
 
 use super::at::Past;
 use super::error::ReplayError;
@@ -45,7 +45,7 @@ pub enum Goal {
     /// After this many events.
     Count(u64),
     /// At the event at this offset of this partition, or the next that there is.
-    Offset(i32, i64),
+    Offset(TopicPartition, i64),
     /// At an event of this key.
     Key(Vec<u8>),
     /// At an event of this type.
@@ -344,7 +344,10 @@ impl Goal {
     fn is_met(&self, count: u64, tables: &[Watched], step: &Step) -> bool {
         match self {
             Self::Count(goal) => count >= *goal,
-            Self::Offset(partition, offset) => step.record.partition == *partition && step.record.offset >= *offset,
+            Self::Offset(at, offset) => {
+                let record = &step.record;
+                record.topic == at.topic && record.partition == at.partition && record.offset >= *offset
+            }
             Self::Key(key) => step.record.key.as_ref() == Some(key),
             Self::Type(event) => step.effect.event.as_ref() == Some(event),
             Self::Row(row) => step.effect.changes.iter().any(|change| row.is_met(tables, change)),

@@ -8,7 +8,6 @@ use super::super::rebuild::build;
 use super::super::rebuild::tests::{ACCOUNTS, control, definition, events, log_of};
 use super::*;
 use crate::readmodel::store::Store;
-use crate::record::TopicPartition;
 
 /// A move of a generated walk.
 #[derive(Debug, Clone)]
@@ -162,4 +161,31 @@ fn steps_at(log: &Memory, kept: bool) -> (tempfile::TempDir, Steps<MemorySource>
     let folder = tempfile::tempdir().unwrap();
     let steps = steps(folder.path(), log, kept);
     (folder, steps)
+}
+
+/// Both topics have a partition 0 with this offset: a walk stops at the event of the one that is meant.
+#[test]
+fn an_offset_is_one_of_its_topic() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for n in 0..3 {
+        for (topic, late) in [("events", 0), ("more", 1)] {
+            let text = format!(r#"{{"type": "In", "id": "{topic}{n}", "amount": 1}}"#);
+            log.push(topic, 0, 2 * n + late, Some(&text));
+        }
+    }
+    let mut steps = steps(folder.path(), &log, false);
+    let mut control = control();
+    let mut stops = |topic: &str, offset| {
+        steps.jump(&log::starts(&log.ranges()), &mut control).unwrap();
+        let goal = Goal::Offset(TopicPartition::new(topic, 0), offset);
+        assert_eq!(steps.forward(&goal, &mut |_| {}, &control).unwrap(), Walked::There);
+        let last = steps.last().unwrap();
+        let total = steps.info().unwrap().counts.total();
+        (last.record.topic.to_string(), last.record.offset, total)
+    };
+    assert_eq!(stops("events", 1), ("events".to_owned(), 1, 3));
+    assert_eq!(stops("more", 1), ("more".to_owned(), 1, 4));
+    assert_eq!(stops("more", 0), ("more".to_owned(), 0, 2));
 }

@@ -25,6 +25,7 @@ use super::error::ReplayError;
 use super::keeper::Keeper;
 use super::log::{self, Span};
 use super::progress::Phase;
+pub use super::rebuild::At;
 use super::rebuild::{Until, read};
 use super::source::Source;
 use super::task::{Control, Task};
@@ -33,17 +34,6 @@ use super::verify::{Event, Open};
 
 /// Records that cannot be applied of which each side is asked, to say which are new.
 const REFUSED: usize = 10_000;
-
-/// A record of the log, as whoever changes it names it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct At {
-    /// Its topic; may be left out where the projection has one.
-    pub topic: Option<String>,
-    /// Its partition.
-    pub partition: i32,
-    /// Its offset.
-    pub offset: i64,
-}
 
 /// Where a record is put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,10 +176,18 @@ impl WhatIf {
 /// Starts thinking it up. The log and the read model in use are only read.
 pub fn what_if(client: Client, store: Store, name: String, options: WhatIfOptions) -> Task<WhatIf> {
     Task::start("what-if", move |control| {
-        let past = Past::open(&client, &store, &name, options.until.clone(), control)?;
-        let other = match &options.with {
+        let topics = store.info(&name)?.topics;
+        let with = options.with.as_ref();
+        // A place in a topic that only the other file reads says nothing about the read model as it is.
+        let only_with = |topic: &str| {
+            let reads = |topics: &[String]| topics.iter().any(|name| name == topic);
+            with.is_some_and(|with| reads(&with.topics)) && !reads(&topics)
+        };
+        let (until, until_with) = options.until.as_ref().map(|until| until.split(only_with)).unzip();
+        let past = Past::open(&client, &store, &name, until, control)?;
+        let other = match with {
             None => None,
-            Some(with) => Some(thought::other(&past, &client, with, options.until.clone(), control)?),
+            Some(with) => Some(thought::other(&past, &client, with, until_with, control)?),
         };
         run(&past, other.as_ref(), &options, &merged(&client), control)
     })

@@ -102,7 +102,7 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         (&[][..], &["nothing is changed", "--without P:OFFSET"][..]),
         (&["--without", "0:9"], &["moves[0] has no offset 9", "it holds 0 to 4"]),
         (&["--without", "1:0"], &["moves has no partition 1"]),
-        (&["--without", "x"], &["`x` names no record", "PARTITION:OFFSET"]),
+        (&["--without", "x"], &["`x` is no record's place", "PARTITION:OFFSET"]),
         (
             &["--without", "others:0:1"],
             &["`stock` does not read the topic others", "it reads moves"],
@@ -138,4 +138,91 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
             assert!(said.contains(word), "{args:?}: {said}");
         }
     }
+}
+
+/// Two topics of which both have a partition 0: a place says which is meant, in every command that takes one.
+#[test]
+fn places_name_their_topic_where_there_are_several() {
+    let shell = Shell::new();
+    let file = shell.data.path().join("stock.sql");
+    std::fs::write(&file, SQL.replace("topic: moves", "topic: moves, returns")).unwrap();
+    for topic in ["moves", "returns"] {
+        shell.ok(&["topics", "create", topic], "");
+    }
+    shell.ok(&["produce", "moves", "--key-field", "id"], LOG);
+    shell.ok(
+        &["produce", "returns", "--key-field", "id"],
+        &LOG.replace("\"a\"", "\"c\""),
+    );
+    let file = file.to_str().unwrap();
+    shell.ok(&["rebuild", file], "");
+    let told = |args: &[&str]| {
+        let said = shell.run(args);
+        [said.out, said.err]
+            .concat()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+
+    let refused = told(&["at", "stock", "0:1"]);
+    assert!(
+        refused.contains("0:1 could be in any of its topics: moves, returns")
+            && refused.contains("write moves:0:1 or returns:0:1"),
+        "{refused}"
+    );
+    let at = told(&["at", "stock", "moves:0:1,returns[0]:2"]);
+    assert!(
+        at.contains("stock after 3 records") && at.contains("at moves[0] 1, returns[0] 2"),
+        "{at}"
+    );
+    let step = told(&["step", "stock", "moves:0:5,returns:0:1", "-n", "1"]);
+    assert!(
+        step.contains("returns[0] offset 1 ") && step.contains("moves[0] 5, returns[0] 2"),
+        "{step}"
+    );
+    let blamed = shell.ok(&["--json", "blame", "stock", "item", "c", "--until", "returns:0:1"], "");
+    assert_eq!(json(&blamed).len(), 1, "{blamed}");
+    let differ = told(&["diff", "stock@returns:0:2", "stock@returns:0:3"]);
+    assert!(
+        differ.contains("~ id 'c': count 5 → 2") && !differ.contains("id 'a'"),
+        "{differ}"
+    );
+    let until = told(&[
+        "what-if",
+        "stock",
+        "--without",
+        "returns[0]:0",
+        "--until",
+        "returns:0:1",
+    ]);
+    assert!(
+        until.contains("- id 'c'") && until.contains("left out returns[0] offset 0"),
+        "{until}"
+    );
+    let other = told(&["what-if", "stock", "--without", "returns[0]:0", "--until", "other:0:1"]);
+    assert!(other.contains("does not read the topic other"), "{other}");
+    let rebuilt = json(&shell.ok(&["--json", "rebuild", file, "--until", "moves:0:2,returns:0:0"], ""));
+    assert_eq!(
+        rebuilt[0]["position"],
+        serde_json::json!({ "moves": { "0": 2 }, "returns": { "0": 0 } })
+    );
+    // A file that reads one of the topics alone: a place in the other says where the read model as it is ends.
+    let one = shell.data.path().join("one.sql");
+    std::fs::write(&one, SQL).unwrap();
+    let args = [
+        "what-if",
+        "stock",
+        "--with",
+        one.to_str().unwrap(),
+        "--until",
+        "moves:0:2,returns:0:1",
+    ];
+    let with = told(&args);
+    assert!(
+        with.contains("stock after 3 records") && with.contains("stock after 2 records"),
+        "{with}"
+    );
+    let verified = told(&["verify", "stock"]);
+    assert!(verified.contains("moves[0] 2, returns[0] 0"), "{verified}");
 }

@@ -516,7 +516,7 @@ impl Fake {
                 all.iter().rposition(|m| m.latest.is_none_or(|at| at < *time)).unwrap(),
                 None,
             ),
-            Go::Offset(_, offset) => (*offset as usize + 1, None),
+            Go::Offset(_, _, offset) => (*offset as usize + 1, None),
             Go::Event(event) => (event.offset as usize + 1, Some(Walked::There)),
             Go::First(goal) => match (1..=last).find(|at| meets(*at, goal)) {
                 Some(at) => (at, Some(Walked::There)),

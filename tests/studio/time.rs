@@ -172,6 +172,10 @@ fn places_are_typed_as_among_records_and_a_bare_number_counts_events() {
     assert_eq!(here(&s), 0);
     s.keys("tend<enter>");
     assert_eq!(here(&s), 4);
+    for typed in ["torders:0:1<enter>", "torders[0]:1<enter>"] {
+        s.keys(typed);
+        assert_eq!(ways(&s).pop(), Some(Go::Offset(Some("orders".to_owned()), 0, 1)));
+    }
     s.keys("t10m ago<enter>");
     assert_eq!(ways(&s).pop(), Some(Go::Time(Timestamp(NOW.0 - 600_000))));
     s.keys("tyesterday<enter>");

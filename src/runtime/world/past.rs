@@ -12,9 +12,9 @@ use crate::projection::parse::parse;
 use crate::readmodel::apply;
 use crate::readmodel::changes::Watched;
 use crate::readmodel::query::Session;
-use crate::record::{Position, Timestamp};
+use crate::record::{Position, Record, Timestamp, TopicPartition};
 use crate::replay::progress::Phase;
-use crate::replay::rebuild::Until;
+use crate::replay::rebuild::{At, Until};
 use crate::replay::step::{Goal, Step, Walked};
 use crate::replay::task::Task;
 use crate::replay::walk::{Move, Stand, Told, walk};
@@ -87,24 +87,10 @@ impl Studio {
         let mut past = self.past();
         let looks =
             matches!(&go, Go::Forward(goal) | Go::Back(goal) | Go::First(goal) if !matches!(goal, Goal::Count(_)));
-        let event = match &go {
-            Go::Event(event) => Some(event.clone()),
-            _ => None,
-        };
         let (jump, moves) = self.way(stood, go, out)?;
         let mut stand = self.stand(&mut past, stood, jump, out)?;
         for next in moves {
-            stand = Some(ask(&mut past, next.clone(), out)?);
-            // Another topic may have a partition of that number, too.
-            while let (Some(event), Some(stands)) = (&event, &stand)
-                && stands.walked == Some(Walked::There)
-                && stands
-                    .last
-                    .as_ref()
-                    .is_some_and(|step| *step.record.topic != *event.topic)
-            {
-                stand = Some(ask(&mut past, next.clone(), out)?);
-            }
+            stand = Some(ask(&mut past, next, out)?);
         }
         let mut stand = stand.ok_or_else(|| Failure::new("there is no way to go"))?;
         let walked = stand.walked;
@@ -151,27 +137,17 @@ impl Studio {
             Go::BeforeEnd(0) => (Some(None), Vec::new()),
             Go::BeforeEnd(count) => (Some(None), vec![Move::Back(Goal::Count(count))]),
             Go::Time(time) => (Some(Some(Until::Time(time))), Vec::new()),
-            Go::Offset(partition, offset) => {
-                let after = vec![(partition, offset.saturating_add(1))];
-                let goal = Move::Forward(Goal::Offset(partition, offset));
-                match self.find(&stood.read_model, partition, offset, out)? {
-                    // The order of a replay follows time.
-                    Some(Some(time)) => (Some(Some(Until::Time(time))), vec![goal]),
-                    Some(None) => (Some(Some(Until::Offsets(after))), Vec::new()),
+            Go::Offset(topic, partition, offset) => {
+                let at = self.partition(&stood.read_model, topic, partition)?;
+                match self.find(&at, offset, out)? {
+                    Some(time) => event_at(at, offset, time),
                     None => (Some(None), Vec::new()),
                 }
             }
-            Go::Event(event) => match event.time {
-                Some(time) => (
-                    Some(Some(Until::Time(time))),
-                    vec![Move::Forward(Goal::Offset(event.partition, event.offset))],
-                ),
-                // Only the position can find it; where topics share partition numbers that is not exact.
-                None => {
-                    let offsets = vec![(event.partition, event.offset.saturating_add(1))];
-                    (Some(Some(Until::Offsets(offsets))), Vec::new())
-                }
-            },
+            Go::Event(event) => {
+                let at = TopicPartition::new(event.topic, event.partition);
+                event_at(at, event.offset, event.time)
+            }
             Go::First(Goal::Condition(condition)) => {
                 let lasts = false;
                 (None, vec![Move::First { condition, lasts }])
@@ -182,35 +158,47 @@ impl Studio {
         })
     }
 
-    /// The time of the record at a place, or of the next there is. `None` past the last record.
-    fn find(
-        &self,
-        read_model: &str,
-        partition: i32,
-        offset: i64,
-        out: &dyn Outlet,
-    ) -> Result<Option<Option<Timestamp>>, Failure> {
+    /// The partition of that number. Without a topic it is meant where one topic alone has it.
+    fn partition(&self, read_model: &str, topic: Option<String>, number: i32) -> Result<TopicPartition, Failure> {
         let link = self.link()?;
-        let mut refused = None;
-        for topic in link.store.info(read_model).map_err(failure)?.topics {
-            let request = PageRequest {
-                topic,
-                partitions: Some(BTreeSet::from([partition])),
-                from: PageFrom::Place(Place::At(partition, offset)),
-                limit: 1,
-            };
-            match records::page(&link.client, &request, out) {
-                Ok(page) => {
-                    let found = page
-                        .records
-                        .iter()
-                        .find(|r| r.partition == partition && r.offset >= offset);
-                    return Ok(found.map(|record| record.timestamp));
-                }
-                Err(error) => refused = Some(error),
+        let topics = link.store.info(read_model).map_err(failure)?.topics;
+        let mut having = Vec::new();
+        for name in topics
+            .iter()
+            .filter(|name| topic.as_ref().is_none_or(|topic| topic == *name))
+        {
+            if link.client.topic(name).map_err(failure)?.partitions.contains(&number) {
+                having.push(name.as_str());
             }
         }
-        refused.map_or(Ok(None), Err)
+        match (having.as_slice(), topic) {
+            ([topic], _) => Ok(TopicPartition::new(*topic, number)),
+            ([], Some(topic)) if topics.contains(&topic) => {
+                Err(Failure::new(format!("{topic} has no partition {number}")))
+            }
+            ([], Some(topic)) => Err(Failure::new(format!(
+                "{read_model} does not read the topic {topic}: it reads {}",
+                topics.join(", ")
+            ))),
+            ([], None) => Err(Failure::new(format!("there is no partition {number}"))),
+            (several, _) => Err(Failure::new(format!(
+                "several topics have a partition {number}: write TOPIC:{number}:OFFSET, of {}",
+                several.join(", ")
+            ))),
+        }
+    }
+
+    /// The time of the record at a place, or of the next there is. `None` past the last record.
+    fn find(&self, at: &TopicPartition, offset: i64, out: &dyn Outlet) -> Result<Option<Option<Timestamp>>, Failure> {
+        let request = PageRequest {
+            topic: at.topic.to_string(),
+            partitions: Some(BTreeSet::from([at.partition])),
+            from: PageFrom::Place(Place::At(at.partition, offset)),
+            limit: 1,
+        };
+        let page = records::page(&self.link()?.client, &request, out)?;
+        let is_it = |record: &&Record| record.partition == at.partition && record.offset >= offset;
+        Ok(page.records.iter().find(is_it).map(|record| record.timestamp))
     }
 
     /// Makes sure that the walk stands at the moment in view, or jumps. Returns where it stands now, if it moved.
@@ -252,6 +240,26 @@ impl Studio {
             told,
             stands: None,
         })
+    }
+}
+
+/// The way to right after an event.
+fn event_at(at: TopicPartition, offset: i64, time: Option<Timestamp>) -> (Option<Option<Until>>, Vec<Move>) {
+    match time {
+        // The order of a replay follows time.
+        Some(time) => (
+            Some(Some(Until::Time(time))),
+            vec![Move::Forward(Goal::Offset(at, offset))],
+        ),
+        // Only the position can find it.
+        None => {
+            let after = At {
+                topic: Some(at.topic.to_string()),
+                partition: at.partition,
+                offset: offset.saturating_add(1),
+            };
+            (Some(Some(Until::Offsets(vec![after]))), Vec::new())
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use foldlog::broker::error::BrokerError;
 use foldlog::record::{Timestamp, TopicPartition};
 use foldlog::replay::error::ReplayError;
 use foldlog::replay::progress::Phase;
-use foldlog::replay::rebuild::{RebuildOptions, Until};
+use foldlog::replay::rebuild::{At, RebuildOptions, Until};
 
 use super::{accounts, dumped, event, number, rebuilt, store, write};
 use crate::common::cluster::{Cluster, scratch, unique};
@@ -116,6 +116,11 @@ fn until_stops_before_a_time_or_an_offset() {
         until: Some(until),
         ..RebuildOptions::default()
     };
+    let before = |offset| At {
+        topic: None,
+        partition: 0,
+        offset,
+    };
     let time = Until::Time(Timestamp(1_700_000_000_000 + 5_000));
     let report = rebuilt(&client, folder.path(), &text, until(time)).unwrap();
     assert_eq!(
@@ -123,13 +128,13 @@ fn until_stops_before_a_time_or_an_offset() {
         1 + 2 + 3 + 4
     );
     assert_eq!(report.records, 5);
-    let report = rebuilt(&client, folder.path(), &text, until(Until::Offsets(vec![(0, 3)]))).unwrap();
+    let report = rebuilt(&client, folder.path(), &text, until(Until::Offsets(vec![before(3)]))).unwrap();
     assert_eq!(report.records, 3 + 10);
     assert_eq!(report.info.position.next(&TopicPartition::new(&*topic, 0)), Some(3));
-    let before = dumped(&store(folder.path()));
-    let error = rebuilt(&client, folder.path(), &text, until(Until::Offsets(vec![(0, 11)]))).unwrap_err();
+    let built = dumped(&store(folder.path()));
+    let error = rebuilt(&client, folder.path(), &text, until(Until::Offsets(vec![before(11)]))).unwrap_err();
     assert_eq!(error.to_string(), format!("{topic}[0] has no offset 11"));
-    assert_eq!(dumped(&store(folder.path())), before);
+    assert_eq!(dumped(&store(folder.path())), built);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::super::super::command::Action;
 use super::super::super::message::Effect;
 use super::super::super::model::{Model, Pane};
 use super::super::super::moment::Go;
-use super::super::super::place::Place;
+use super::super::super::place::{self, Place};
 use super::{Time, go};
 
 /// The keys that go from one event to another.
@@ -110,6 +110,16 @@ pub fn step(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
     go(model, if back { Go::Back(goal) } else { Go::Forward(goal) }, fx);
 }
 
+/// Goes to a place that was typed, which may name its topic.
+pub fn typed(model: &mut Model, text: &str, fx: &mut Vec<Effect>) -> Result<(), String> {
+    match (place::parse(text, model.now, &model.zone()), place::in_topic(text)) {
+        (Ok(found), _) => place(model, found, fx),
+        (Err(_), Some((topic, partition, offset))) => go(model, Go::Offset(Some(topic), partition, offset), fx),
+        (Err(wrong), None) => return Err(wrong),
+    }
+    Ok(())
+}
+
 /// Goes to a place that was typed. A bare number is the event of that number: here offsets are those of many partitions.
 pub fn place(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
     let now = model.time.as_ref().and_then(|time| time.moment.value.as_ref());
@@ -119,7 +129,7 @@ pub fn place(model: &mut Model, place: Place, fx: &mut Vec<Effect>) {
         Place::End => Go::End,
         Place::Back(count) => Go::BeforeEnd(u64::try_from(count).unwrap_or(0)),
         Place::Time(time) => Go::Time(time),
-        Place::At(partition, offset) => Go::Offset(partition, offset),
+        Place::At(partition, offset) => Go::Offset(None, partition, offset),
         Place::Offset(number) => {
             let number = u64::try_from(number).unwrap_or(0);
             match number.cmp(&here) {
