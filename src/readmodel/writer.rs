@@ -225,7 +225,7 @@ impl Building {
     }
 
     fn own(&self) -> rusqlite::Result<()> {
-        let pages = match self.definition.plan().is_whole() {
+        let pages = match self.definition.plan().is_whole() && self.has_rows_in_memory() {
             true => FOLDED_CACHE_KIB,
             false => BUILD_CACHE_KIB,
         };
@@ -264,6 +264,11 @@ impl Building {
         interrupt_when(&mut self.connection, move || (stop.0)())
     }
 
+    /// What a preview wrote is there already, and a history is written as each event is applied: then every event is SQL.
+    fn has_rows_in_memory(&self) -> bool {
+        self.rows_room.is_some() && !self.is_filled() && !self.definition.projection().history
+    }
+
     /// Keeps rows in memory in this many bytes at most, or in none: then every event is SQL.
     pub fn keep_rows(&mut self, room: Option<usize>) {
         self.rows_room = room;
@@ -282,7 +287,7 @@ impl Building {
         if let Some(since) = &self.unpublished {
             fold.emit_since(since.clone(), false)?;
         }
-        if let (Some(room), false) = (self.rows_room, self.is_filled()) {
+        if let (Some(room), true) = (self.rows_room, self.has_rows_in_memory()) {
             fold.keep_rows(room)?;
         }
         if !self.definition.alerts().is_empty() {
@@ -695,3 +700,7 @@ pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
