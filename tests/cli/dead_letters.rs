@@ -360,3 +360,44 @@ fn a_mended_file_is_taken_by_retry_and_replay() {
     let none = shell.run(&["dead-letters", "order_view"]);
     assert!(none.err.contains("no dead letters"), "{}", none.err);
 }
+
+/// What was decided is about the log, and a build from before it holds the record as it was then.
+#[test]
+fn a_rollback_says_which_decisions_still_stand() {
+    let records = orders();
+    let (shell, file) = shell(&[&records[0], &records[1]]);
+    shell.ok(&["rebuild", &file, "--skip-poison"], "");
+    shell.ok(&["rebuild", &file, "--skip-poison"], "");
+    let none = shell.run(&["rollback", "order_view"]);
+    assert!(!none.err.contains("decided"), "{}", none.err);
+
+    let value = r#"{"type":"Placed","id":"o2","customer":"eve"}"#;
+    shell.ok(&["dead-letters", "order_view", "edit", "0:1", "--value", value], "");
+    let said = shell.run(&["rollback", "order_view"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let err = said.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        err.contains(
+            "what was decided still stands, about 1 record that this build folded otherwise: `foldlog rebuild"
+        ) && err.contains("`foldlog dead-letters order_view log` lists it"),
+        "{err}"
+    );
+    let names = || {
+        shell.ok(
+            &[
+                "query",
+                "SELECT customer FROM order_view.orders ORDER BY id",
+                "-o",
+                "csv",
+            ],
+            "",
+        )
+    };
+    assert!(!names().contains("eve"), "{}", names());
+    shell.ok(&["rebuild", &file], "");
+    assert!(names().contains("eve"), "{}", names());
+    let back = shell.run(&["rollback", "order_view"]);
+    assert!(back.err.contains("still stands"), "{}", back.err);
+    let forth = shell.run(&["rollback", "order_view"]);
+    assert!(!forth.err.contains("still stands"), "{}", forth.err);
+}
