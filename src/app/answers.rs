@@ -4,7 +4,9 @@ use super::job::{Event, Failure, TaskId};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
-use super::screens::{blame, differences, groups, previews, projections, readmodel, records, tail, time, topics};
+use super::screens::{
+    alerts, blame, differences, groups, previews, projections, readmodel, records, tail, time, topics,
+};
 use super::update::ask_demo;
 use super::work::Kind;
 
@@ -34,6 +36,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Groups(rows) if model.groups.remote.expects(id) => groups::answer(model, rows, fx),
         Event::Group(group) if model.groups.group.expects(id) => model.groups.group.answer(group),
         Event::Projections(rows) if model.projections.remote.expects(id) => projections::answer(model, rows, fx),
+        Event::Alerts(found) if alerts_asked(model, id) => alerts::answer(model, *found),
         Event::Moment(moment) if walks(model, id) => time::arrive(model, *moment, fx),
         Event::Underway(underway) if walks(model, id) => {
             if let Some(time) = &mut model.time {
@@ -88,6 +91,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         }
         _ => {}
     }
+}
+
+fn alerts_asked(model: &Model, id: TaskId) -> bool {
+    model.alerts.as_ref().is_some_and(|alerts| alerts.remote.expects(id))
 }
 
 fn walks(model: &Model, id: TaskId) -> bool {
@@ -163,6 +170,11 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
     } else if model.projections.remote.expects(id) {
         told = model.projections.remote.error.is_none().then_some("projections");
         model.projections.remote.fail(failure.clone());
+    } else if let Some(alerts) = model.alerts.as_mut().filter(|alerts| alerts.remote.expects(id)) {
+        // Where nothing is in view yet, the screen itself says it.
+        let news = alerts.remote.value.is_some() && alerts.remote.error.is_none();
+        told = news.then_some("alerts");
+        alerts.remote.fail(failure.clone());
     } else if model.groups.remote.expects(id) {
         told = model.groups.remote.error.is_none().then_some("groups");
         model.groups.remote.fail(failure.clone());

@@ -34,6 +34,7 @@ pub enum Action {
     RebuildSkipping,
     Follow,
     DeadLetter,
+    Alerts,
     Time,
     Blame,
     OnlyCell,
@@ -114,6 +115,8 @@ pub enum Context {
     Projections,
     /// The dead letters of a projection.
     Letters,
+    /// The alerts of a projection.
+    Alerts,
     /// The read-model screen.
     ReadModel,
     /// The rows of the read-model screen, while they have the focus.
@@ -145,6 +148,7 @@ impl Context {
             Self::Records => "Records",
             Self::Projections => "Projections",
             Self::Letters => "Dead letters",
+            Self::Alerts => "Alerts",
             Self::ReadModel => "Read models",
             Self::Rows => "Rows",
             Self::Time => "Time",
@@ -193,8 +197,8 @@ const fn command(
 }
 
 use Context::{
-    Always, Blame, Browse, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel, Records, Rows,
-    Time, Topics, Welcome,
+    Alerts, Always, Blame, Browse, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel, Records,
+    Rows, Time, Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -209,6 +213,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::RebuildSkipping, "rebuild, skip poison", &[Key::ch('S')], &[Projections], "rebuild, listing poison records instead of stopping at them", ""),
     command(Action::Follow, "follow", &[Key::ch('f')], &[Projections], "keep the read model up to date as records arrive", "follow"),
     command(Action::DeadLetter, "dead letters", &[Key::ch('d')], &[Projections], "the records that could not be applied, each with the reason", "dead letters"),
+    command(Action::Alerts, "alerts", &[Key::ch('A')], &[Projections], "the alerts that are open and those that were, each with the record that raised it", "alerts"),
     command(Action::Forward, "step forward", &[Key::ch('.')], &[Time], "apply the next event; → does the same", "step"),
     command(Action::Backward, "step back", &[Key::ch(',')], &[Time], "undo the last event; ← does the same", "back"),
     command(Action::Play, "play", &[Key::ch('p')], &[Time], "play the log on from here; again to stop", "play"),
@@ -230,8 +235,8 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Forward100, "100 forward", &[Key::ch('}')], &[Time], "apply the next 100 events", ""),
     command(Action::Backward100, "100 back", &[Key::ch('{')], &[Time], "undo the last 100 events", ""),
     command(Action::NextTable, "next table", &[Key::ch('b')], &[Time], "show the rows of the next table", "table"),
-    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Letters, Time, Blame, Differences], "open the event among the records of its topic", "record"),
-    command(Action::Time, "time", &[Key::ch('T')], &[Projections, ReadModel, Blame, Differences], "go back in time: the read model at any moment, event by event", "time"),
+    command(Action::OpenRecord, "record", &[Key::of(Code::Enter)], &[Letters, Alerts, Time, Blame, Differences], "open the event among the records of its topic", "record"),
+    command(Action::Time, "time", &[Key::ch('T')], &[Projections, Alerts, ReadModel, Blame, Differences], "go back in time: the read model at any moment, event by event", "time"),
     command(Action::Blame, "blame", &[Key::ch('B')], &[ReadModel, Time, Differences], "every event that wrote the row under the cursor, or changed the cell", "blame"),
     command(Action::Retry, "retry", &[Key::ch('r')], &[Letters], "apply the record as the log has it, by the file as it is now", "retry"),
     command(Action::Skip, "skip", &[Key::ch('s')], &[Letters], "leave the record out for good", "skip"),
@@ -250,7 +255,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
-    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Blame, Differences], "show only what contains a text", "filter"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Alerts, Blame, Differences], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),

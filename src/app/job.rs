@@ -6,6 +6,7 @@ use crate::broker::groups::{GroupDetail, GroupSummary};
 use crate::broker::profile::Access;
 use crate::broker::topics::{ConfigEntry, Watermarks};
 use crate::demo::run::StepView;
+use crate::readmodel::alert::Alerts;
 use crate::readmodel::decision::Decision;
 use crate::readmodel::query::{Rows, TableInfo};
 use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
@@ -167,6 +168,8 @@ pub struct ProjectionRow {
     pub statements: BTreeMap<usize, String>,
     /// Records between the read model's position and the log's end; `None` where that cannot be told.
     pub lag: Option<u64>,
+    /// How many of its alerts are open; `None` where the read model has none.
+    pub alerts: Option<u64>,
     /// The newest dead letters.
     pub dead_letters: Vec<DeadLetter>,
 }
@@ -263,6 +266,8 @@ pub enum Job {
         /// Its file.
         file: String,
     },
+    /// The alerts of a read model.
+    Alerts(String),
     /// Do something with records that could not be applied.
     Decide(Deciding),
     /// Drop the preview.
@@ -329,6 +334,8 @@ pub enum Event {
     Group(GroupDetail),
     /// The projections.
     Projections(Vec<ProjectionRow>),
+    /// The alerts of a read model.
+    Alerts(Box<Alerts>),
     /// How far a replay is.
     Progress(Progress),
     /// A read model that a rebuild has put in place.

@@ -15,7 +15,7 @@ use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
 use super::screens::{
-    blame, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
+    alerts, blame, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
 };
 use super::work::Work;
 
@@ -35,6 +35,8 @@ pub enum Screen {
     Projections,
     /// What could not be applied, and why?
     Letters,
+    /// Which rows should not be, and since when?
+    Alerts,
     /// What came out?
     ReadModel,
     /// What was it at this moment, and why?
@@ -56,6 +58,7 @@ impl Screen {
         Self::Records,
         Self::Projections,
         Self::Letters,
+        Self::Alerts,
         Self::ReadModel,
         Self::Time,
         Self::Blame,
@@ -71,6 +74,7 @@ impl Screen {
             Self::Records => "records",
             Self::Projections => "projections",
             Self::Letters => "dead letters",
+            Self::Alerts => "alerts",
             Self::ReadModel => "read models",
             Self::Time => "time",
             Self::Blame => "blame",
@@ -156,6 +160,8 @@ pub struct Model {
     pub previews: previews::Previews,
     /// The dead letters of one, while they are looked at.
     pub letters: Option<letters::Letters>,
+    /// The alerts of one, while they are looked at.
+    pub alerts: Option<alerts::Alerts>,
     /// The read models.
     pub readmodel: readmodel::ReadModel,
     /// The time machine, while it is open.
@@ -204,6 +210,7 @@ impl Model {
             projections: projections::Projections::default(),
             previews: previews::Previews::default(),
             letters: None,
+            alerts: None,
             readmodel: readmodel::ReadModel::default(),
             time: None,
             conditions: Vec::new(),
@@ -317,6 +324,9 @@ impl Model {
             Action::OpenRecord if self.screen == Screen::Letters => {
                 no(letters::selected(self).is_some(), "there is no record under the cursor")
             }
+            Action::OpenRecord | Action::Time if self.screen == Screen::Alerts => {
+                no(alerts::event(self).is_some(), "there is no alert under the cursor")
+            }
             Action::Retry | Action::Skip | Action::SkipKey | Action::Mend | Action::Replay => letters::refusal(self),
             Action::Preview => previews::refusal(self),
             Action::Accept | Action::DropPreview => no(
@@ -379,6 +389,10 @@ impl Model {
             Action::DeadLetter => no(
                 projection.is_some_and(|p| !p.dead_letters.is_empty()),
                 "the projection has no dead letters",
+            ),
+            Action::Alerts => no(
+                projection.is_some_and(|p| p.alerts.is_some()),
+                "it has no alerts: an `-- alert:` in its file makes some, once it is rebuilt",
             ),
             Action::RunFirstDemo | Action::RunDemo if read_only => {
                 Some("this cluster is read-only here, and a demo writes")
@@ -446,6 +460,7 @@ impl Model {
             Screen::Records => &self.records.as_ref()?.list,
             Screen::Projections => &self.projections.list,
             Screen::Letters => &self.letters.as_ref()?.list,
+            Screen::Alerts => &self.alerts.as_ref()?.list,
             Screen::ReadModel => &self.readmodel.list,
             Screen::Time => return None,
             Screen::Blame => &self.blame.as_ref()?.list,
@@ -461,7 +476,7 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences => false,
+            Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -488,6 +503,7 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Records => Context::Records,
         Screen::Projections => Context::Projections,
         Screen::Letters => Context::Letters,
+        Screen::Alerts => Context::Alerts,
         Screen::ReadModel => Context::ReadModel,
         Screen::Time => Context::Time,
         Screen::Blame => Context::Blame,
@@ -498,7 +514,7 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
     if matches!(
         screen,
-        Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences
+        Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences
     ) {
         // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {

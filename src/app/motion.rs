@@ -164,6 +164,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Records => &mut model.records.as_mut()?.list,
         Screen::Projections => &mut model.projections.list,
         Screen::Letters => &mut model.letters.as_mut()?.list,
+        Screen::Alerts => &mut model.alerts.as_mut()?.list,
         Screen::ReadModel => &mut model.readmodel.list,
         Screen::Time => return None,
         Screen::Blame => &mut model.blame.as_mut()?.list,
@@ -181,7 +182,13 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
-        Screen::Projections | Screen::Letters | Screen::Time | Screen::Blame | Screen::Differences | Screen::Demos => {}
+        Screen::Projections
+        | Screen::Letters
+        | Screen::Alerts
+        | Screen::Time
+        | Screen::Blame
+        | Screen::Differences
+        | Screen::Demos => {}
     }
 }
 

@@ -5,7 +5,7 @@ use super::model::{Level, Model, Pane, Screen};
 use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
-use super::screens::{blame, demos, differences, groups, projections, readmodel, records, time, topics};
+use super::screens::{alerts, blame, demos, differences, groups, projections, readmodel, records, time, topics};
 use super::typing;
 
 pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
@@ -49,6 +49,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
     match screen {
         Screen::Topics => topics::ask(model, fx),
         Screen::Projections | Screen::Letters => projections::ask(model, fx),
+        Screen::Alerts => alerts::ask(model, fx),
         Screen::ReadModel => readmodel::ask(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
@@ -87,6 +88,7 @@ pub(super) fn up(model: &mut Model, fx: &mut Vec<Effect>) {
     let gone = match screen {
         Screen::Records => model.records.is_none(),
         Screen::Letters => model.letters.is_none(),
+        Screen::Alerts => model.alerts.is_none(),
         Screen::Time => model.time.is_none(),
         Screen::Blame => model.blame.is_none(),
         Screen::Differences => model.differences.is_none(),
@@ -127,6 +129,7 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
         },
         Screen::Records
         | Screen::Letters
+        | Screen::Alerts
         | Screen::ReadModel
         | Screen::Time
         | Screen::Blame

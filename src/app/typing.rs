@@ -148,6 +148,11 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
         }
         Screen::Projections => model.projections.refresh(),
         Screen::Letters => letters::refresh(model),
+        Screen::Alerts => {
+            if let Some(alerts) = &mut model.alerts {
+                alerts.refresh();
+            }
+        }
         Screen::ReadModel => model.readmodel.refresh(),
         Screen::Time => {}
         Screen::Differences => {

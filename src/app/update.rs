@@ -17,7 +17,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
-    blame, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time, topics,
+    alerts, blame, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time, topics,
 };
 use super::typing;
 use super::work::Kind;
@@ -36,6 +36,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             model.now = now;
             topics::tick(model, &mut fx);
             projections::tick(model, &mut fx);
+            alerts::tick(model, &mut fx);
             groups::tick(model, &mut fx);
             time::play::tick(model, &mut fx);
         }
@@ -148,6 +149,10 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             letters::open(model);
             enter(model, Screen::Letters, fx);
         }
+        Action::Alerts => {
+            alerts::open(model);
+            enter(model, Screen::Alerts, fx);
+        }
         Action::Retry => letters::decide(model, Choice::Retry, fx),
         Action::Skip => letters::decide(model, Choice::Skip { hold_key: false }, fx),
         Action::SkipKey => letters::decide(model, Choice::Skip { hold_key: true }, fx),
@@ -170,7 +175,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::BringBack => ask_bring_back(model),
-        Action::Time if matches!(model.screen, Screen::Blame | Screen::Differences) => {
+        Action::Time if matches!(model.screen, Screen::Alerts | Screen::Blame | Screen::Differences) => {
             if let Some((read_model, event)) = moment(model) {
                 navigate::open_moment(model, read_model, event, fx);
             }
@@ -211,6 +216,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenRecord => {
             let event = match model.screen {
                 Screen::Letters => letters::event(model),
+                Screen::Alerts => alerts::event(model),
                 Screen::Blame => blame::event(model),
                 Screen::Differences => differences::event(model),
                 _ => time::event(model).map(|event| EventAt::of(&event.record)),
@@ -250,6 +256,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
 /// The moment that the screen in view leads to, and of which read model.
 fn moment(model: &Model) -> Option<(String, EventAt)> {
     match model.screen {
+        Screen::Alerts => Some((model.alerts.as_ref()?.read_model.clone(), alerts::event(model)?)),
         Screen::Blame => Some((model.blame.as_ref()?.row.read_model.clone(), blame::event(model)?)),
         Screen::Differences => {
             let read_model = model.differences.as_ref()?.question.read_model().to_owned();
@@ -279,6 +286,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::again(model, fx),
         Screen::Projections => projections::ask(model, fx),
         Screen::Letters => projections::ask(model, fx),
+        Screen::Alerts => alerts::ask(model, fx),
         Screen::ReadModel => readmodel::again(model, fx),
         Screen::Time => time::again(model, fx),
         Screen::Blame => blame::again(model, fx),
@@ -299,6 +307,10 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
         Screen::Letters => letters::selected(model)
             .map(|letter| String::from_utf8_lossy(letter.record.value.as_deref().unwrap_or_default()).into_owned()),
+        Screen::Alerts => {
+            let alert = model.alerts.as_ref().and_then(|alerts| alerts.selected());
+            alert.map(|alert| alert.row.clone())
+        }
         Screen::ReadModel => Some(model.readmodel.sql.clone()),
         Screen::Time => time::event(model)
             .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use crate::decode::printable::printable;
@@ -232,18 +232,71 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Alert> {
     })
 }
 
+/// The alerts of a read model as a list shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Alerts {
+    /// Those that are open, then those that are resolved, each the latest first.
+    pub latest: Vec<Alert>,
+    /// How many are open, listed or not.
+    pub open: u64,
+    /// How many are resolved, listed or not.
+    pub resolved: u64,
+}
+
+/// Whether a read model's definition has alerts.
+fn known(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_alert'")?
+        .exists([])
+}
+
+fn count(connection: &Connection, which: &str) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM _foldlog_alert WHERE {which}");
+    let count: i64 = connection.query_row(&sql, [], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 impl Store {
+    /// How many alerts of a read model are open. `None` where its definition has none.
+    pub fn open_alerts(&self, name: &str) -> Result<Option<u64>, ReadModelError> {
+        let connection = store::open_read_only(&self.current(name)?.path)?;
+        let ask = || match known(&connection)? {
+            true => count(&connection, "resolved_offset IS NULL").map(Some),
+            false => Ok(None),
+        };
+        ask().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
+    }
+
+    /// Alerts of a read model, at most `limit`: those that are open before those that are resolved. `None` where its definition has none.
+    pub fn latest_alerts(&self, name: &str, limit: usize) -> Result<Option<Alerts>, ReadModelError> {
+        let mut connection = store::open_read_only(&self.current(name)?.path)?;
+        let mut list = || -> rusqlite::Result<Option<Alerts>> {
+            // One look, so that the counts are those of the list.
+            let look = connection.transaction()?;
+            if !known(&look)? {
+                return Ok(None);
+            }
+            let latest = look
+                .prepare(&format!(
+                    "{SELECT} ORDER BY resolved_offset IS NOT NULL, id DESC LIMIT ?"
+                ))?
+                .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], read)?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            Ok(Some(Alerts {
+                latest,
+                open: count(&look, "resolved_offset IS NULL")?,
+                resolved: count(&look, "resolved_offset IS NOT NULL")?,
+            }))
+        };
+        list().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
+    }
+
     /// The alerts of a read model in the order in which they were raised, at most `limit`, the latest: those that are open, or all that
     /// ever were. `None` where its definition has none.
     pub fn alerts(&self, name: &str, all: bool, limit: usize) -> Result<Option<Vec<Alert>>, ReadModelError> {
         let connection = store::open_read_only(&self.current(name)?.path)?;
         let list = || -> rusqlite::Result<Option<Vec<Alert>>> {
-            let known = connection
-                .query_row("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_alert'", [], |_| {
-                    Ok(())
-                })
-                .optional()?;
-            if known.is_none() {
+            if !known(&connection)? {
                 return Ok(None);
             }
             let only = if all { "" } else { "WHERE resolved_offset IS NULL" };

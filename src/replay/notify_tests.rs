@@ -100,6 +100,16 @@ proptest! {
         for store in [&whole, &pieces] {
             prop_assert_eq!(open(store, "overdrawn"), expected(store, "balance < 0"));
             prop_assert_eq!(open(store, "rich"), expected(store, "balance > 150"));
+            let all = store.alerts("accounts", true, usize::MAX).unwrap().unwrap();
+            let (open, past): (Vec<_>, Vec<_>) = all.into_iter().rev().partition(|alert| alert.resolved.is_none());
+            let counts = (open.len() as u64, past.len() as u64);
+            let listed: Vec<_> = open.into_iter().chain(past).collect();
+            for limit in [3, usize::MAX] {
+                let found = store.latest_alerts("accounts", limit).unwrap().unwrap();
+                prop_assert_eq!(&found.latest[..], &listed[..limit.min(listed.len())]);
+                prop_assert_eq!((found.open, found.resolved), counts);
+            }
+            prop_assert_eq!(store.open_alerts("accounts").unwrap(), Some(counts.0));
         }
         let history = |store| {
             let mut all = alerts(store, "overdrawn", true);

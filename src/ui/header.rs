@@ -75,6 +75,10 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.letters.as_ref().map(|letters| letters.read_model.clone());
             name.into_iter().chain([Screen::Letters.title().to_owned()]).collect()
         }
+        (Screen::Alerts, _) => {
+            let name = model.alerts.as_ref().map(|alerts| alerts.read_model.clone());
+            name.into_iter().chain([Screen::Alerts.title().to_owned()]).collect()
+        }
         (Screen::Blame, _) => {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
             name.into_iter().chain([Screen::Blame.title().to_owned()]).collect()
@@ -118,7 +122,7 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
 fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
-        Screen::Letters => Screen::Projections.title(),
+        Screen::Letters | Screen::Alerts => Screen::Projections.title(),
         Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
         screen => screen.title(),
     };

@@ -83,6 +83,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::ReadModel => screens::readmodel::list(canvas, rect, model),
             Screen::Time => Default::default(),
             Screen::Letters => screens::letters::list(canvas, rect, model),
+            Screen::Alerts => screens::alerts::list(canvas, rect, model),
             Screen::Blame => screens::blame::list(canvas, rect, model),
             Screen::Differences => screens::differences::list(canvas, rect, model),
             Screen::Demos => screens::demos::list(canvas, rect, model),
@@ -97,6 +98,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::ReadModel => screens::readmodel::detail(canvas, rect, model, &mut cursor),
             Screen::Time => Default::default(),
             Screen::Letters => screens::letters::detail(canvas, rect, model),
+            Screen::Alerts => screens::alerts::detail(canvas, rect, model),
             Screen::Blame => screens::blame::detail(canvas, rect, model),
             Screen::Differences => screens::differences::detail(canvas, rect, model),
             Screen::Demos => screens::demos::detail(canvas, rect, model),
@@ -127,6 +129,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
         Screen::Blame => (58, 110),
         Screen::Differences => (50, 100),
         Screen::Letters => (46, 100),
+        Screen::Alerts => (54, 110),
         Screen::Groups => (45, 80),
     };
     let left = ((u32::from(body.width) * u32::from(percent) / 100) as u16).min(most);

@@ -18,6 +18,7 @@ use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
 use foldlog::demo::run::{StepState, StepView};
+use foldlog::readmodel::alert::{Alert, Alerts, At};
 use foldlog::readmodel::apply::PoisonKind;
 use foldlog::readmodel::compare::{RowDifference, Shape as Compared, Tally};
 use foldlog::readmodel::query::{Cell, Rows, TableInfo};
@@ -40,6 +41,7 @@ pub struct Fake {
     pub past: Result<Vec<Moment>, Failure>,
     pub timeline: Option<Timeline>,
     pub found: Result<Found, Failure>,
+    pub alerts: Result<Alerts, Failure>,
 }
 
 impl Default for Fake {
@@ -62,6 +64,7 @@ impl Default for Fake {
             past: Ok(past()),
             timeline: None,
             found: Ok(found()),
+            alerts: Ok(alerts()),
         }
     }
 }
@@ -313,6 +316,28 @@ impl Outlet for Heard {
 
     fn cancelled(&self) -> bool {
         false
+    }
+}
+
+/// One alert that is open, and one that was.
+fn alerts() -> Alerts {
+    let at = |offset: i64| At {
+        topic: "account-events".into(),
+        partition: 0,
+        offset,
+        timestamp: Some(Timestamp(NOW.0 - 60_000 + offset * 400)),
+    };
+    let alert = |key: &str, raised, resolved: Option<i64>| Alert {
+        name: "overdrawn".into(),
+        key: format!("{key:?}"),
+        row: format!(r#"{{"id":"{key}","balance":-7}}"#),
+        raised: at(raised),
+        resolved: resolved.map(at),
+    };
+    Alerts {
+        latest: vec![alert("acc-0002", 3, None), alert("acc-0000\u{1b}[31m", 1, Some(2))],
+        open: 1,
+        resolved: 1,
     }
 }
 
@@ -646,6 +671,7 @@ impl World for Fake {
                 out.send(Event::Built(Box::new(info(&name, State::Ready))));
                 Ok(Event::Done(format!("the preview of {name} is in use")))
             }
+            Job::Alerts(_) => self.alerts.clone().map(|found| Event::Alerts(Box::new(found))),
             Job::Decide(deciding) => Ok(Event::Done(format!("decided about {}", deciding.choices.len()))),
             Job::DropPreview(name) => Ok(Event::Done(format!("the preview of {name} is dropped"))),
             Job::BringBack(name) => Ok(Event::Done(format!("the build of {name} before is in use again"))),

@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// Writes a record to the demo's topic, attached to the broker that the studio runs.
-    fn produce(&self, value: &[u8]) {
+    pub(super) fn produce(&self, value: &[u8]) {
         let broker = Embedded::open(&self.data(), None).unwrap();
         assert!(!broker.is_owner());
         let producer = Client::new(broker.profile()).unwrap().producer().unwrap();

@@ -3,6 +3,7 @@
 // Helpers outside a #[test] fail the test by unwrapping, which the lints cannot see.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alerts;
 mod blame;
 #[path = "../common/mod.rs"]
 mod common;

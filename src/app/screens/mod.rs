@@ -1,5 +1,6 @@
 //! One file for each screen: what it holds, and what its keys and answers do.
 
+pub mod alerts;
 pub mod blame;
 pub mod demos;
 pub mod differences;

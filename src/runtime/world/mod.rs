@@ -171,6 +171,9 @@ fn query(session: &Session, sql: &str, limit: usize, out: &dyn Outlet) -> Result
     })
 }
 
+/// The most alerts of a read model that are listed.
+const ALERTS: usize = 1_000;
+
 impl World for Studio {
     fn perform(&self, job: Job, out: &dyn Outlet) -> Result<Event, Failure> {
         match job {
@@ -193,6 +196,10 @@ impl World for Studio {
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
             Job::Accept { name, file } => self.accept(&name, &file, out),
+            Job::Alerts(name) => {
+                let found = self.link()?.store.latest_alerts(&name, ALERTS).map_err(failure)?;
+                Ok(Event::Alerts(Box::new(found.unwrap_or_default())))
+            }
             Job::Decide(deciding) => self.decide(&deciding, out),
             Job::DropPreview(name) => self.drop_preview(&name),
             Job::BringBack(name) => self.bring_back(&name, out),

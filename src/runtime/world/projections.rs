@@ -121,6 +121,7 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             row.lag = ends.lag(info);
             row.dead_letters = link.store.dead_letters(&row.name, DEAD_LETTERS).map_err(failure)?;
             row.dead_letters.reverse();
+            row.alerts = link.store.open_alerts(&row.name).map_err(failure)?;
             row.previous = link.store.has_previous(&row.name).map_err(failure)?;
             if !row.dead_letters.is_empty() {
                 row.decisions = link.store.decisions(&row.name).map_err(failure)?;

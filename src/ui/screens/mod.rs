@@ -1,5 +1,6 @@
 //! One view for each screen.
 
+pub(super) mod alerts;
 pub(super) mod blame;
 mod changes;
 pub(super) mod demos;

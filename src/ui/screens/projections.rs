@@ -27,7 +27,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         remote: &model.projections.remote,
         columns: &[
             Column::fill("name"),
-            Column::fit("state", 16),
+            Column::fit("state", 20),
             Column::fit("records", 14).right().drop(2),
             Column::fit("lag", 14).right(),
             Column::fit("rate", 8).right().drop(1),
@@ -45,7 +45,10 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     };
     listing.draw(canvas, rect, model, |projection| {
         let work = work(model, &projection.name);
-        let (state, role) = state(model, projection, work);
+        let (state, role) = match (state(model, projection, work), projection.alerts) {
+            ((state, _), Some(some)) if some > 0 => (format!("{state} {}", open(some).0), Role::Bad),
+            (state, _) => state,
+        };
         let counts = work
             .filter(|w| !w.follows() && w.progress.total > 0)
             .map(|w| w.progress.counts)
@@ -66,6 +69,14 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             ),
         ]
     })
+}
+
+/// How many alerts are open, with a mark, so that it takes no colour to see that some are.
+fn open(alerts: u64) -> (String, Role) {
+    match alerts {
+        0 => ("0".to_owned(), Role::Number),
+        some => (format!("▲ {}", format::count(some)), Role::Bad),
+    }
 }
 
 pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
@@ -225,6 +236,10 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
         lines.field("behind", format::counted(lag, "record"), role);
     }
     counts(lines, &info.counts);
+    if let Some(alerts) = projection.alerts {
+        let (count, role) = open(alerts);
+        lines.field("alerts", format!("{count} open: A lists them"), role);
+    }
     if projection.changed {
         lines.field("", "the file has changed since: p previews, r rebuilds", Role::Warning);
     }
