@@ -170,7 +170,11 @@ pub struct ProjectionRow {
     pub lag: Option<u64>,
     /// How many of its alerts are open; `None` where the read model has none.
     pub alerts: Option<u64>,
-    /// The newest dead letters.
+    /// How many dead letters there are.
+    pub letters: u64,
+    /// How many of them were left out.
+    pub left_out: u64,
+    /// The dead letter that it is paused before, then the newest of the others.
     pub dead_letters: Vec<DeadLetter>,
 }
 

@@ -12,7 +12,7 @@ use super::invariant;
 use super::latest::Latest;
 use super::notice;
 use super::outbox;
-use super::store::{Counts, DeadLetter, LetterState, ReadModelInfo, State};
+use super::store::{Counts, DeadLetter, DeadLetters, LetterState, ReadModelInfo, State};
 
 /// The layout of these tables; a file with another number is not read.
 pub(super) const VERSION: i64 = 4;
@@ -332,32 +332,55 @@ pub(super) fn each_dead_letter(
     connection: &Connection,
     take: &mut dyn FnMut(DeadLetter) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT topic, partition, \"offset\", timestamp, key, value, headers, kind, reason, line, state
-         FROM _foldlog_dead_letter ORDER BY id",
-    )?;
+    let mut statement = connection.prepare(&format!("{LETTERS} ORDER BY id"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let letter = DeadLetter {
-            record: Record {
-                topic: row.get::<_, String>(0)?.into(),
-                partition: row.get(1)?,
-                offset: row.get(2)?,
-                timestamp: row.get::<_, Option<i64>>(3)?.map(Timestamp),
-                key: row.get(4)?,
-                value: row.get(5)?,
-                headers: headers_from_text(&row.get::<_, String>(6)?),
-            },
-            kind: PoisonKind::of(&row.get::<_, String>(7)?),
-            reason: row.get(8)?,
-            line: read_line(row.get(9)?),
-            state: LetterState::of(&row.get::<_, String>(10)?),
-        };
-        if !take(letter) {
+        if !take(read_letter(row)?) {
             break;
         }
     }
     Ok(())
+}
+
+/// Reads the record that a paused read model stands before, then the others, the last that was met first; at most `limit`.
+pub(super) fn latest_dead_letters(connection: &Connection, limit: usize) -> rusqlite::Result<DeadLetters> {
+    let mut found = DeadLetters::default();
+    // Two questions: an order by state would sort every value that there is.
+    for which in ["state = 'paused'", "state <> 'paused'"] {
+        let left = i64::try_from(limit - found.latest.len()).unwrap_or(i64::MAX);
+        let mut statement = connection.prepare(&format!("{LETTERS} WHERE {which} ORDER BY id DESC LIMIT ?"))?;
+        for letter in statement.query_map([left], read_letter)? {
+            found.latest.push(letter?);
+        }
+    }
+    let count = |which: &str| {
+        let sql = format!("SELECT count(*) FROM _foldlog_dead_letter WHERE {which}");
+        connection.query_row(&sql, [], |row| row.get(0)).map(counted)
+    };
+    found.total = count("true")?;
+    found.skipped = count("state = 'skipped'")?;
+    Ok(found)
+}
+
+const LETTERS: &str = "SELECT topic, partition, \"offset\", timestamp, key, value, headers, kind, reason, line, state
+  FROM _foldlog_dead_letter";
+
+fn read_letter(row: &rusqlite::Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        record: Record {
+            topic: row.get::<_, String>(0)?.into(),
+            partition: row.get(1)?,
+            offset: row.get(2)?,
+            timestamp: row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            key: row.get(4)?,
+            value: row.get(5)?,
+            headers: headers_from_text(&row.get::<_, String>(6)?),
+        },
+        kind: PoisonKind::of(&row.get::<_, String>(7)?),
+        reason: row.get(8)?,
+        line: read_line(row.get(9)?),
+        state: LetterState::of(&row.get::<_, String>(10)?),
+    })
 }
 
 /// A line's number as it is stored.

@@ -92,6 +92,17 @@ pub struct DeadLetter {
     pub state: LetterState,
 }
 
+/// The dead letters of a read model as a list shows them.
+#[derive(Debug, Clone, Default)]
+pub struct DeadLetters {
+    /// The one that it is paused before, then the others, the last that was met first.
+    pub latest: Vec<DeadLetter>,
+    /// How many there are, listed or not.
+    pub total: u64,
+    /// How many of them were left out, listed or not.
+    pub skipped: u64,
+}
+
 impl DeadLetter {
     /// Where it stands in the log.
     pub fn place(&self) -> RecordPlace {
@@ -368,6 +379,25 @@ impl Store {
         let connection = open_read_only(&self.current(name)?.path)?;
         bookkeeping::each_dead_letter(&connection, take)
             .map_err(|error| ReadModelError::sqlite("cannot read the dead letters", error))
+    }
+
+    /// Dead letters of a read model, at most `limit`: the one that it is paused before, then the others, the last that was met first.
+    pub fn latest_dead_letters(&self, name: &str, limit: usize) -> Result<DeadLetters, ReadModelError> {
+        let connection = open_read_only(&self.current(name)?.path)?;
+        bookkeeping::latest_dead_letters(&connection, limit)
+            .map_err(|error| ReadModelError::sqlite("cannot read the dead letters", error))
+    }
+
+    /// The records of a read model that were left out, oldest first.
+    pub fn skipped(&self, name: &str) -> Result<Vec<RecordPlace>, ReadModelError> {
+        let mut skipped = Vec::new();
+        self.each_dead_letter(name, &mut |letter| {
+            if letter.state == LetterState::Skipped {
+                skipped.push(letter.place());
+            }
+            true
+        })?;
+        Ok(skipped)
     }
 
     /// Whether the build before the one in use is still there.

@@ -121,6 +121,22 @@ fn standing_of(store: &Store, log: &Memory) -> Amendments {
     store.standing("accounts", &log.log().topic_ids()).unwrap()
 }
 
+/// A list of the latest shows the one that the read model is paused before, then the others, newest first, and counts all.
+fn assert_latest(store: &Store) {
+    let all = store.dead_letters("accounts", 1000).unwrap();
+    let (paused, others): (Vec<_>, Vec<_>) = all.iter().rev().partition(|l| l.state == LetterState::Paused);
+    let wanted: Vec<_> = paused.into_iter().chain(others).map(|letter| letter.place()).collect();
+    let skipped = all.iter().filter(|l| l.state == LetterState::Skipped);
+    let skipped: Vec<_> = skipped.map(|letter| letter.place()).collect();
+    for limit in [0, 1, 2, 1000] {
+        let found = store.latest_dead_letters("accounts", limit).unwrap();
+        let places: Vec<_> = found.latest.iter().map(|letter| letter.place()).collect();
+        assert_eq!(places, wanted[..limit.min(wanted.len())]);
+        assert_eq!((found.total, found.skipped), (all.len() as u64, skipped.len() as u64));
+    }
+    assert_eq!(store.skipped("accounts").unwrap(), skipped);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
@@ -144,6 +160,7 @@ proptest! {
         let held = all.iter().filter(|r| matches!(amendments.of(&r.view()), Some(Amendment::Held(_)))).count();
         prop_assert_eq!(counts.held, held as u64);
         prop_assert_eq!(&store.amendments("accounts").unwrap(), &amendments);
+        assert_latest(&store);
         let state = |state| store.dead_letters("accounts", 1000).unwrap().iter().filter(|l| l.state == state).count() as u64;
         prop_assert_eq!((state(LetterState::Skipped), state(LetterState::Held)), (counts.skipped, counts.held));
 
@@ -186,6 +203,7 @@ proptest! {
         first_build(&store, PER_PARTITION, &keyed(&[]), false);
         let mut choices = choices.iter().cycle();
         while followed(&store, PER_PARTITION, &log, &[4], &turn, false, None).unwrap() == Ended::Paused {
+            assert_latest(&store);
             let letter = store.dead_letters("accounts", 1000).unwrap().pop().unwrap();
             prop_assert_eq!(letter.state, LetterState::Paused);
             let (number, account, dies) = choices.next().unwrap();

@@ -13,6 +13,7 @@ use foldlog::app::moment::{
     Applied, EventAt, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
 };
 use foldlog::app::screens::blame::Asked;
+use foldlog::app::screens::letters::Choices;
 use foldlog::app::screens::previews::Previewed;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
@@ -168,6 +169,7 @@ fn projections() -> Vec<ProjectionRow> {
                 },
             )),
             lag: Some(1_234),
+            letters: 1,
             dead_letters: vec![poison],
             statements: BTreeMap::from([(12, "UPDATE account\n   SET balance = balance + :amount;".into())]),
             ..base("account_daily")
@@ -672,7 +674,10 @@ impl World for Fake {
                 Ok(Event::Done(format!("the preview of {name} is in use")))
             }
             Job::Alerts(_) => self.alerts.clone().map(|found| Event::Alerts(Box::new(found))),
-            Job::Decide(deciding) => Ok(Event::Done(format!("decided about {}", deciding.choices.len()))),
+            Job::Decide(deciding) => Ok(Event::Done(match deciding.choices {
+                Choices::One(..) => "decided about 1".into(),
+                Choices::RetrySkipped => "decided about all".into(),
+            })),
             Job::DropPreview(name) => Ok(Event::Done(format!("the preview of {name} is dropped"))),
             Job::BringBack(name) => Ok(Event::Done(format!("the build of {name} before is in use again"))),
             Job::Tables => self.tables.clone().map(Event::Tables),

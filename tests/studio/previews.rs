@@ -5,8 +5,11 @@ use foldlog::app::job::{Job, PageFrom};
 use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::Screen;
 use foldlog::app::place::Place;
+use foldlog::app::screens::letters;
+use foldlog::app::screens::letters::Choices;
 use foldlog::readmodel::decision::Choice;
 use foldlog::readmodel::outbox::Emitted;
+use foldlog::readmodel::store::LetterState;
 use foldlog::record::Timestamp;
 use foldlog::ui::sample::NOW;
 
@@ -156,7 +159,10 @@ fn dead_letters_are_listed_with_their_reason_and_lead_to_their_record() {
 
 fn decided(s: &Studio) -> Option<(Option<String>, Choice)> {
     s.asked.iter().rev().find_map(|(_, job)| match job {
-        Job::Decide(deciding) => Some((deciding.file.clone(), deciding.choices[0].1.clone())),
+        Job::Decide(deciding) => match &deciding.choices {
+            Choices::One(_, choice) => Some((deciding.file.clone(), choice.clone())),
+            Choices::RetrySkipped => None,
+        },
         _ => None,
     })
 }
@@ -191,6 +197,52 @@ fn each_key_decides_about_the_record_under_the_cursor() {
     assert_eq!(s.asked.len(), before);
 }
 
+/// Three letters of 1,234: the one that it is paused before, then two that were left out.
+fn many() -> Fake {
+    let mut world = Fake::default();
+    if let Ok(rows) = &mut world.projections {
+        let row = &mut rows[1];
+        for offset in [1_398, 7] {
+            let mut letter = row.dead_letters[0].clone();
+            letter.record.offset = offset;
+            letter.state = LetterState::Skipped;
+            row.dead_letters.push(letter);
+        }
+        (row.letters, row.left_out) = (1_234, 1_233);
+    }
+    world
+}
+
+#[test]
+fn letters_that_are_not_all_say_so_and_all_that_were_left_out_are_replayed() {
+    let mut s = Studio::new((120, 30), many()).started();
+    s.keys("2jd");
+    assert!(s.text().contains("newest 3 of 1,234"), "{}", s.text());
+    s.keys("/nothing like it<enter>");
+    assert!(s.text().contains("none of the newest 3 contains"), "{}", s.text());
+    s.keys("<esc>R");
+    let all = s.asked.iter().any(|(_, job)| match job {
+        Job::Decide(deciding) => deciding.choices == Choices::RetrySkipped && deciding.file.is_some(),
+        _ => false,
+    });
+    assert!(all, "{}", s.text());
+}
+
+#[test]
+fn the_cursor_stays_on_its_letter_while_others_come() {
+    let mut s = Studio::new((120, 30), many()).started();
+    s.keys("2jdj");
+    let on = |s: &Studio| letters::selected(&s.model).unwrap().record.offset;
+    assert_eq!(on(&s), 1_398);
+    if let Ok(rows) = &mut s.world.projections {
+        let mut letter = rows[1].dead_letters[1].clone();
+        letter.record.offset = 1_500;
+        rows[1].dead_letters.insert(1, letter);
+    }
+    s.keys("<c-r>");
+    assert_eq!(on(&s), 1_398, "{}", s.text());
+}
+
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
 
 #[test]
@@ -202,6 +254,9 @@ fn screens() {
         shot("letters", &s);
         s.keys("?");
         shot("letters_keys", &s);
+        let mut s = Studio::new(size, many()).started();
+        s.keys("2jd");
+        shot("letters_many", &s);
         let mut s = Studio::new(size, Fake::default()).started();
         s.keys("2");
         say(&mut s, "old", false);

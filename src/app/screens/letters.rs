@@ -1,7 +1,7 @@
 //! Dead letters: the records that a projection could not apply, each with the reason, and what is done with them.
 
 use crate::readmodel::decision::{Choice, RecordPlace};
-use crate::readmodel::store::{DeadLetter, LetterState};
+use crate::readmodel::store::DeadLetter;
 
 use super::super::job::{Job, ProjectionRow};
 use super::super::list::List;
@@ -16,7 +16,7 @@ use super::{differences, projections};
 pub struct Letters {
     /// Whose.
     pub read_model: String,
-    /// The cursor and filter; the newest stands first.
+    /// The cursor and filter; the one that it is paused before stands first, then the newest.
     pub list: List,
 }
 
@@ -56,6 +56,15 @@ pub fn open(model: &mut Model) {
     refresh(model);
 }
 
+/// Puts the cursor back on a record: others may have come before it.
+pub fn select(model: &mut Model, place: &RecordPlace) {
+    let Some(row) = projection(model) else { return };
+    let at = row.dead_letters.iter().position(|letter| letter.place() == *place);
+    if let (Some(at), Some(letters)) = (at, &mut model.letters) {
+        letters.list.select(at);
+    }
+}
+
 /// Recomputes what is shown.
 pub fn refresh(model: &mut Model) {
     let Some(mut letters) = model.letters.take() else {
@@ -84,7 +93,16 @@ pub struct Deciding {
     /// The projection's file, where what it says now is to be used.
     pub file: Option<String>,
     /// The records, and what is done with each.
-    pub choices: Vec<(RecordPlace, Choice)>,
+    pub choices: Choices,
+}
+
+/// Which records are decided about, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choices {
+    /// One, and what is done with it.
+    One(RecordPlace, Choice),
+    /// Every record that was left out, listed or not, is tried again.
+    RetrySkipped,
 }
 
 /// Why nothing can be decided about the record under the cursor; `None` if it can.
@@ -99,7 +117,7 @@ pub fn refusal(model: &Model) -> Option<&'static str> {
 /// Decides about the record under the cursor.
 pub fn decide(model: &mut Model, choice: Choice, fx: &mut Vec<Effect>) {
     if let Some(letter) = selected(model) {
-        let choices = vec![(letter.place(), choice)];
+        let choices = Choices::One(letter.place(), choice);
         begin(model, choices, fx);
     }
 }
@@ -107,21 +125,16 @@ pub fn decide(model: &mut Model, choice: Choice, fx: &mut Vec<Effect>) {
 /// Tries every record again that was left out.
 pub fn replay(model: &mut Model, fx: &mut Vec<Effect>) {
     let Some(row) = projection(model) else { return };
-    let out = row
-        .dead_letters
-        .iter()
-        .filter(|letter| letter.state == LetterState::Skipped);
-    let choices: Vec<_> = out.map(|letter| (letter.place(), Choice::Retry)).collect();
-    if choices.is_empty() {
+    if row.left_out == 0 {
         return model.tell(Level::Hint, "none of them was left out");
     }
-    begin(model, choices, fx);
+    begin(model, Choices::RetrySkipped, fx);
 }
 
-fn begin(model: &mut Model, choices: Vec<(RecordPlace, Choice)>, fx: &mut Vec<Effect>) {
+fn begin(model: &mut Model, choices: Choices, fx: &mut Vec<Effect>) {
     let Some(row) = projection(model) else { return };
     // Whoever tries again has mended the file, or the record.
-    let tries = choices.iter().any(|(_, choice)| *choice == Choice::Retry);
+    let tries = matches!(choices, Choices::RetrySkipped | Choices::One(_, Choice::Retry));
     let name = row.name.clone();
     let file = row.file.clone().filter(|_| tries);
     let deciding = Deciding {

@@ -82,9 +82,13 @@ pub fn answer(model: &mut Model, rows: Vec<ProjectionRow>, fx: &mut Vec<Effect>)
         model.projections.remote.task = None;
         return ask(model, fx);
     }
+    let letter = letters::selected(model).map(|letter| letter.place());
     model.projections.answer(rows);
     advance(model);
     letters::refresh(model);
+    if let Some(place) = letter {
+        letters::select(model, &place);
+    }
     previews::look(model, fx);
     if model.projections.stale {
         ask(model, fx);

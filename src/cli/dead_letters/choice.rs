@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::projection::Projection;
 use crate::readmodel::decision::{Choice, RecordPlace};
-use crate::readmodel::store::{DeadLetter, LetterState, ReadModelInfo, Store};
+use crate::readmodel::store::{LetterState, ReadModelInfo, Store};
 use crate::replay::decide::{Decided, Request, decide, who};
 
 use super::super::context::Context;
@@ -152,17 +152,11 @@ fn paused(store: &Store, info: &ReadModelInfo) -> miette::Result<RecordPlace> {
 }
 
 fn all_skipped(store: &Store, info: &ReadModelInfo) -> miette::Result<Vec<(RecordPlace, Choice)>> {
-    let mut choices = Vec::new();
-    store.each_dead_letter(&info.name, &mut |letter: DeadLetter| {
-        if letter.state == LetterState::Skipped {
-            choices.push((letter.place(), Choice::Retry));
-        }
-        true
-    })?;
-    if choices.is_empty() {
+    let skipped = store.skipped(&info.name)?;
+    if skipped.is_empty() {
         return Err(miette!("`{}` left no record out", info.name));
     }
-    Ok(choices)
+    Ok(skipped.into_iter().map(|place| (place, Choice::Retry)).collect())
 }
 
 /// The projection as its file says it now, where that is something else than the read model was built from.

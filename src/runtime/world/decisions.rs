@@ -1,7 +1,7 @@
 //! What is done with records that could not be applied.
 
 use crate::app::job::{Event, Failure, Outlet};
-use crate::app::screens::letters::Deciding;
+use crate::app::screens::letters::{Choices, Deciding};
 use crate::readmodel::decision::Choice;
 use crate::replay::decide::{Request, decide, who};
 use crate::ui::format::counted;
@@ -16,15 +16,25 @@ impl Studio {
             Some(file) => Some(projections::load(file, &self.demos.catalog)?),
             None => None,
         };
+        let choices: Vec<_> = match &deciding.choices {
+            Choices::One(place, choice) => vec![(place.clone(), choice.clone())],
+            Choices::RetrySkipped => {
+                let skipped = link.store.skipped(&deciding.name).map_err(failure)?;
+                skipped.into_iter().map(|place| (place, Choice::Retry)).collect()
+            }
+        };
+        if choices.is_empty() {
+            return Err(Failure::new(format!("`{}` left no record out", deciding.name)));
+        }
         let request = Request {
             name: deciding.name.clone(),
             projection: now.filter(|now| now.hash != built.hash),
-            choices: deciding.choices.clone(),
+            choices: choices.clone(),
             who: who(),
         };
         let task = decide(link.client.clone(), link.store.clone(), request);
         let decided = self.watch(task, out)?;
-        let what = match &*deciding.choices {
+        let what = match &*choices {
             [(place, Choice::Retry)] => format!("applied {place}"),
             [(place, Choice::Skip { hold_key: false })] => format!("left out {place}"),
             [(place, Choice::Skip { hold_key: true })] => {

@@ -22,8 +22,8 @@ use super::past::statement;
 
 /// A file larger than this is no projection that somebody wrote.
 const LARGEST: u64 = 1 << 20;
-/// The newest dead letters that are shown of a projection.
-const DEAD_LETTERS: usize = 50;
+/// The dead letters of a projection that are listed; how many there are is said beside them.
+const DEAD_LETTERS: usize = 200;
 /// Prose in a report is not wrapped here: only the screen knows how wide it is.
 const WIDE: usize = 1_000;
 /// What a projection's file says in its head; other `.sql` files are none of ours.
@@ -119,8 +119,13 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             row.changed = false;
         } else if let Some(info) = &row.built {
             row.lag = ends.lag(info);
-            row.dead_letters = link.store.dead_letters(&row.name, DEAD_LETTERS).map_err(failure)?;
-            row.dead_letters.reverse();
+            let letters = link
+                .store
+                .latest_dead_letters(&row.name, DEAD_LETTERS)
+                .map_err(failure)?;
+            row.letters = letters.total;
+            row.left_out = letters.skipped;
+            row.dead_letters = letters.latest;
             row.alerts = link.store.open_alerts(&row.name).map_err(failure)?;
             row.previous = link.store.has_previous(&row.name).map_err(failure)?;
             if !row.dead_letters.is_empty() {

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::app::job::ProjectionRow;
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
-use crate::app::screens::letters::{projection, selected};
+use crate::app::screens::letters::{Letters, projection, selected};
 use crate::readmodel::decision::Choice;
 use crate::readmodel::store::{DeadLetter, LetterState};
 
@@ -27,13 +27,23 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     let (Some(letters), Some(row)) = (&model.letters, projection(model)) else {
         return Viewport::default();
     };
-    let count = format::count(letters.list.shown().len() as u64);
-    let inner = list::border(canvas, rect, model, "dead letters", letters.list.filter(), &[count]);
+    let inner = list::border(
+        canvas,
+        rect,
+        model,
+        "dead letters",
+        letters.list.filter(),
+        &counts(letters, row),
+    );
     if letters.list.shown().is_empty() {
         match letters.list.filter() {
             "" => text::middle(canvas, inner, &[("no record failed", Role::Good)]),
             filter => {
-                let line = format!("nothing contains “{filter}”");
+                let listed = row.dead_letters.len() as u64;
+                let line = match listed < row.letters {
+                    true => format!("none of the newest {} contains “{filter}”", format::count(listed)),
+                    false => format!("nothing contains “{filter}”"),
+                };
                 list::filtered_away(canvas, inner, &line, "esc clears the filter");
             }
         }
@@ -67,6 +77,19 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             cell(letter.reason.as_str(), Role::Bad),
         ]
     })
+}
+
+/// How many are listed, and of how many, where that is not all; the first that there is room for is shown.
+fn counts(letters: &Letters, row: &ProjectionRow) -> Vec<String> {
+    let (shown, listed) = (letters.list.shown().len() as u64, row.dead_letters.len() as u64);
+    if listed >= row.letters {
+        return vec![format::count(shown)];
+    }
+    let some = format!("{} of {}", format::count(shown), format::count(row.letters));
+    match shown == listed {
+        true => vec![format!("newest {some}"), some],
+        false => vec![some],
+    }
 }
 
 pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
