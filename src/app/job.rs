@@ -170,6 +170,8 @@ pub struct ProjectionRow {
     pub lag: Option<u64>,
     /// How many of its alerts are open; `None` where the read model has none.
     pub alerts: Option<u64>,
+    /// The file that its read model was built from, where that is another one that has the projection too.
+    pub other: Option<String>,
     /// How many dead letters there are.
     pub letters: u64,
     /// How many of them were left out.
@@ -269,6 +271,8 @@ pub enum Job {
         name: String,
         /// Its file.
         file: String,
+        /// Whether it may take over a read model that another file made.
+        replace: bool,
     },
     /// The alerts of a read model.
     Alerts(String),

@@ -107,6 +107,13 @@ pub enum Confirmed {
     RunDemo(String),
     /// Bring the build before back.
     BringBack(String),
+    /// Put the preview of a file in use, and take over the read model of another.
+    TakeOver {
+        /// The projection.
+        name: String,
+        /// The file.
+        file: String,
+    },
     /// Leave the studio.
     Quit,
 }

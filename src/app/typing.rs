@@ -278,6 +278,12 @@ fn confirmed(model: &mut Model, what: Confirmed, fx: &mut Vec<Effect>) {
         }
         Confirmed::RunDemo(id) => demos::run(model, &id, fx),
         Confirmed::BringBack(name) => previews::bring_back(model, name, fx),
+        Confirmed::TakeOver { name, file } => {
+            previews::put(model, name, file, true, fx);
+            if model.screen == Screen::Differences {
+                navigate::up(model, fx);
+            }
+        }
         Confirmed::Quit => fx.push(Effect::Quit),
     }
 }

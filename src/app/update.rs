@@ -170,7 +170,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
                 Action::Accept => previews::accept(model, fx),
                 _ => previews::drop_it(model, fx),
             }
-            if model.screen == Screen::Differences {
+            if model.screen == Screen::Differences && model.overlay.is_none() {
                 navigate::up(model, fx);
             }
         }

@@ -17,6 +17,7 @@ use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
+use crate::replay::takeover::takeover;
 use crate::replay::task::Task;
 
 use super::context::Context;
@@ -113,38 +114,25 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     Ok(())
 }
 
-/// Whether a rebuild takes the name of another file's read model, and what to say then. Two files that both have the name are
-/// most likely two projections, of which the one would undo the other's work: that is refused unless it is wanted. A file that
-/// is gone was most likely moved, and nobody should need a flag for that.
+/// Refuses that a build takes over the read model of another file that has the projection too, unless that is wanted; says what it
+/// is taken over from otherwise.
 pub(super) fn takes_over(store: &Store, projection: &Projection, wanted: bool) -> miette::Result<Option<String>> {
     // One that cannot be read has nothing to lose.
-    let Some(built) = store.find(&projection.name).ok().flatten() else {
+    let built = store.find(&projection.name).ok().flatten();
+    let Some(taken) = built.and_then(|built| takeover(&built, projection)) else {
         return Ok(None);
     };
-    if built.hash == projection.hash || same_file(&built.file, &projection.file) {
-        return Ok(None);
-    }
-    let other = fs::read_to_string(&built.file)
-        .ok()
-        .and_then(|text| parse(&text, &built.file).ok());
-    let there = other.is_some_and(|other| other.name.eq_ignore_ascii_case(&projection.name));
-    let (name, file) = (&projection.name, &projection.file);
-    if there && !wanted {
+    let (name, file, from) = (&projection.name, &projection.file, &taken.from);
+    if taken.there && !wanted {
         return Err(miette!(
             help = "give one of them another name (`-- projection: NAME`), or let this one take the read model's place \
                     with --replace",
-            "{} has the projection `{name}` too, and its read model is the one that {file} would replace",
-            built.file
+            "{from} has the projection `{name}` too, and its read model is the one that {file} would replace"
         ));
     }
     Ok(Some(format!(
-        "`{name}` was built from {} before, and is now built from {file}",
-        built.file
+        "`{name}` was built from {from} before, and is now built from {file}"
     )))
-}
-
-fn same_file(one: &str, two: &str) -> bool {
-    one == two || matches!((fs::canonicalize(one), fs::canonicalize(two)), (Ok(one), Ok(two)) if one == two)
 }
 
 /// Reads and parses a projection file.

@@ -31,6 +31,7 @@ pub mod rebuild;
 mod source;
 pub mod standing;
 pub mod step;
+pub mod takeover;
 pub mod task;
 mod tell;
 mod thought;

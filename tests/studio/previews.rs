@@ -117,6 +117,41 @@ fn a_preview_is_accepted_or_dropped_from_both_screens() {
 }
 
 #[test]
+fn a_preview_takes_over_another_files_read_model_only_when_that_is_meant() {
+    let taken = |s: &Studio| {
+        s.asked.iter().find_map(|(_, job)| match job {
+            Job::Accept { name, replace, .. } => Some((name.clone(), *replace)),
+            _ => None,
+        })
+    };
+    for keys in ["a", "pa"] {
+        let mut s = started();
+        if let Ok(rows) = &mut s.world.projections {
+            rows[0].other = Some("old/balances.sql".into());
+        }
+        say(&mut s, "new", true);
+        s.keys(keys);
+        let text = s.text();
+        assert!(text.contains("old/balances.sql"), "{text}");
+        assert_eq!(taken(&s), None, "{keys}");
+        s.keys("<esc>");
+        assert_eq!(taken(&s), None, "{keys}");
+        assert_eq!(s.model.previews.built.len(), 1);
+        s.keys("a<enter>");
+        assert_eq!(taken(&s), Some(("account_balance".to_owned(), true)), "{keys}");
+        assert_eq!(s.model.screen, Screen::Projections);
+    }
+    let mut s = started();
+    say(&mut s, "new", true);
+    s.keys("a");
+    assert_eq!(
+        taken(&s),
+        Some(("account_balance".to_owned(), false)),
+        "nobody else has it"
+    );
+}
+
+#[test]
 fn the_build_before_is_brought_back_only_when_that_was_meant() {
     let brought = |s: &Studio| s.asked.iter().any(|(_, job)| matches!(job, Job::BringBack(_)));
     let mut s = started();

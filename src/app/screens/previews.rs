@@ -9,6 +9,7 @@ use super::super::difference::{Event, Question};
 use super::super::job::{Job, ProjectionRow};
 use super::super::message::Effect;
 use super::super::model::{Level, Model, Screen};
+use super::super::overlay::{Confirm, Confirmed, Overlay};
 use super::super::work::{Kind, Work};
 use super::projections;
 
@@ -148,17 +149,38 @@ pub fn answer(model: &mut Model, previewed: Previewed) {
     model.previews.built.insert(previewed.name.clone(), previewed);
 }
 
-/// Puts the preview in use.
+/// Puts the preview in use; asks first where it takes over the read model of another file.
 pub fn accept(model: &mut Model, fx: &mut Vec<Effect>) {
-    let Some((name, file)) = selected(model).and_then(|row| Some((row.name.clone(), row.file.clone()?))) else {
+    let row = selected(model);
+    let Some((name, file)) = row.and_then(|row| Some((row.name.clone(), row.file.clone()?))) else {
         return;
     };
+    let other = row.and_then(|row| row.other.clone());
     if projections::busy(model, &name) {
         return model.tell(Level::Hint, "it is being worked on: x cancels that");
     }
+    match other {
+        None => put(model, name, file, false, fx),
+        Some(other) => {
+            let question = format!(
+                "{other} has the projection `{name}` too, and its read model is the one that {file} would replace. Put the preview in use anyway?"
+            );
+            model.overlay = Some(Overlay::Confirm(Confirm {
+                question,
+                expect: String::new(),
+                input: Default::default(),
+                then: Confirmed::TakeOver { name, file },
+            }));
+        }
+    }
+}
+
+/// Puts the preview of a file in use; `replace` lets it take over the read model of another file.
+pub fn put(model: &mut Model, name: String, file: String, replace: bool, fx: &mut Vec<Effect>) {
     let job = Job::Accept {
         name: name.clone(),
         file,
+        replace,
     };
     work(model, Kind::Accept, name, job, fx);
 }

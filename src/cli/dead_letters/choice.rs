@@ -9,6 +9,7 @@ use crate::projection::Projection;
 use crate::readmodel::decision::{Choice, RecordPlace};
 use crate::readmodel::store::{LetterState, ReadModelInfo, Store};
 use crate::replay::decide::{Decided, Request, decide, who};
+use crate::replay::takeover::still;
 
 use super::super::context::Context;
 use super::super::place::PlaceArg;
@@ -166,7 +167,7 @@ fn mended_file(info: &ReadModelInfo) -> miette::Result<Option<Projection>> {
         return Ok(None);
     }
     let now = load(path)?;
-    if !now.name.eq_ignore_ascii_case(&info.name) {
+    if !still(info, &now) {
         return Ok(None);
     }
     if now.hash != info.hash {

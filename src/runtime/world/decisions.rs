@@ -4,6 +4,7 @@ use crate::app::job::{Event, Failure, Outlet};
 use crate::app::screens::letters::{Choices, Deciding};
 use crate::readmodel::decision::Choice;
 use crate::replay::decide::{Request, decide, who};
+use crate::replay::takeover::still;
 use crate::ui::format::counted;
 
 use super::{Studio, failure, projections};
@@ -28,7 +29,8 @@ impl Studio {
         }
         let request = Request {
             name: deciding.name.clone(),
-            projection: now.filter(|now| now.hash != built.hash),
+            // A file that is another projection's by now says nothing about this one.
+            projection: now.filter(|now| now.hash != built.hash && still(&built, now)),
             choices: choices.clone(),
             who: who(),
         };

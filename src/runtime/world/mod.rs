@@ -195,7 +195,7 @@ impl World for Studio {
             Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
-            Job::Accept { name, file } => self.accept(&name, &file, out),
+            Job::Accept { name, file, replace } => self.accept(&name, &file, replace, out),
             Job::Alerts(name) => {
                 let found = self.link()?.store.latest_alerts(&name, ALERTS).map_err(failure)?;
                 Ok(Event::Alerts(Box::new(found.unwrap_or_default())))

@@ -8,6 +8,7 @@ use crate::app::job::{Event, Failure, Outlet};
 use crate::app::model::Level;
 use crate::app::screens::previews::Previewed;
 use crate::replay::preview::{Preview, PreviewOptions, accept, preview};
+use crate::replay::takeover::{still, takeover};
 use crate::ui::format::{counted, time_to_second};
 
 use super::differences::{fact, hint, parting, rows, told};
@@ -96,9 +97,24 @@ impl Studio {
         })
     }
 
-    pub(super) fn accept(&self, name: &str, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+    pub(super) fn accept(&self, name: &str, file: &str, replace: bool, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
         let projection = projections::load(file, &self.demos.catalog)?;
+        let built = link.store.info(name).map_err(failure)?;
+        if !still(&built, &projection) {
+            let now = &projection.name;
+            return Err(Failure::new(format!(
+                "{file} has the projection `{now}` by now, not `{name}`\n\ngive it its name back, or drop the preview with X"
+            )));
+        }
+        let other = takeover(&built, &projection).filter(|taken| taken.there && !replace);
+        if let Some(taken) = other {
+            // It came since the studio looked, or it would have asked.
+            return Err(Failure::new(format!(
+                "{} has the projection `{name}` too, and its read model is the one that {file} would replace\n\naccept again, and say that it is wanted",
+                taken.from
+            )));
+        }
         let (client, store) = (link.client.clone(), link.store.clone());
         let task = accept(client, store, projection, PreviewOptions::default());
         let report = self.watch(task, out)?;

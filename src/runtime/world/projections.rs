@@ -15,6 +15,7 @@ use crate::projection::error::ProjectionError;
 use crate::projection::{Projection, parse};
 use crate::readmodel::store::{ReadModelInfo, State};
 use crate::record::TopicPartition;
+use crate::replay::takeover::takeover;
 
 use super::super::Link;
 use super::failure;
@@ -83,12 +84,18 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             .is_file()
             .then(|| "where it was built from".to_owned());
         let mut one = BTreeMap::from([(info.name.clone(), info.clone())]);
-        rows.push(match demo.or(here) {
-            Some(origin) => row(&info.file, &origin, &mut one, demos),
+        let found = demo.or(here).map(|origin| row(&info.file, &origin, &mut one, demos));
+        // A file that is another projection's by now says nothing about this read model, which is still there.
+        let renamed = found
+            .as_ref()
+            .is_some_and(|row| row.broken.is_none() && row.built.is_none());
+        rows.push(match found.filter(|_| !renamed) {
+            Some(row) => row,
             None => ProjectionRow {
                 name: info.name.clone(),
                 origin: match info.file.as_str() {
                     "" => "a file that it cannot say".to_owned(),
+                    file if renamed => format!("built from {file}, which has another projection by now"),
                     file => format!("built from {file}, which is not here"),
                 },
                 topics: info.topics.clone(),
@@ -169,6 +176,11 @@ fn row(file: &str, origin: &str, built: &mut BTreeMap<String, ReadModelInfo>, de
             ProjectionRow {
                 hash: Some(projection.hash.clone()),
                 changed: info.as_ref().is_some_and(|i| i.hash != projection.hash),
+                other: info
+                    .as_ref()
+                    .and_then(|info| takeover(info, &projection))
+                    .filter(|taken| taken.there)
+                    .map(|taken| taken.from),
                 name: projection.name,
                 topics: projection.topics,
                 built: info,
