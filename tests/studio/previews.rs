@@ -326,6 +326,26 @@ fn what_waits_to_be_published_is_said_with_the_reason() {
 }
 
 #[test]
+fn a_read_model_whose_file_is_another_projections_by_now_is_decided_about_without_it() {
+    const FILE: &str = "-- projection: seen\n-- topic: account-events\n-- type: $.type\n\nCREATE TABLE seen (type TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;\n\n-- on: *\nINSERT INTO seen VALUES (:type, 1) ON CONFLICT (type) DO UPDATE SET n = n + 1;\n";
+    let place = journeys::Place::new();
+    let file = place.work().join("seen.sql");
+    std::fs::write(&file, FILE).unwrap();
+    let mut t = place.studio(140, 40);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    t.keys("2").wait_for("seen").keys("/seen\r").wait_for("not built");
+    t.keys("r").wait_for("rebuilt seen").wait_for("ready");
+    place.produce(b"not json");
+    t.keys("f").wait_for("◼ paused");
+    std::fs::write(&file, FILE.replace("projection: seen", "projection: seen_too")).unwrap();
+    t.wait_for("seen_too").wait_for("which has another");
+    t.keys("d").wait_for("› dead letters");
+    t.keys("s").wait_for("left out ").keys(ESC).wait_for("● live");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
 fn a_saved_file_is_previewed_accepted_and_brought_back() {
     const FILE: &str = "-- projection: seen\n-- topic: account-events\n-- type: $.type\n\nCREATE TABLE seen (\n  type TEXT PRIMARY KEY,\n  n INTEGER NOT NULL\n) STRICT;\n\n-- on: *\nINSERT INTO seen VALUES (:type, 1) ON CONFLICT (type) DO UPDATE SET n = n + 1;\n";
     let place = journeys::Place::new();
