@@ -18,6 +18,8 @@ pub struct Letters {
     pub read_model: String,
     /// The cursor and filter; the one that it is paused before stands first, then the newest.
     pub list: List,
+    /// Whether the list was read since it was opened; until then the newest may not be in it.
+    pub read: bool,
 }
 
 /// The projection that they are of.
@@ -52,16 +54,21 @@ pub fn open(model: &mut Model) {
     model.letters = Some(Letters {
         read_model,
         list: List::default(),
+        read: false,
     });
     refresh(model);
 }
 
-/// Puts the cursor back on a record: others may have come before it.
+/// Puts the cursor back on a record: others may have come before it. Where the list was just opened and nobody moved, it stays
+/// on what stands first, which is what the list was opened for.
 pub fn select(model: &mut Model, place: &RecordPlace) {
     let Some(row) = projection(model) else { return };
     let at = row.dead_letters.iter().position(|letter| letter.place() == *place);
     if let (Some(at), Some(letters)) = (at, &mut model.letters) {
-        letters.list.select(at);
+        let opened = !std::mem::replace(&mut letters.read, true);
+        if !opened || letters.list.selected() != Some(0) {
+            letters.list.select(at);
+        }
     }
 }
 
