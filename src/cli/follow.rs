@@ -30,8 +30,8 @@ them, and there is no read model yet. Once live, a record that cannot be applied
 others go on. It waits until somebody decides about the record with `foldlog dead-letters PROJECTION retry`, `skip` or \
 `edit`, or rebuilds the read model from its mended file, and goes on by itself.
 
-What a file's `-- emit:` clauses say is published for every event that is applied live, never for those that are applied \
-while it is built. Each record is published once, whenever this ends. A topic that is missing is created.
+What a file's `-- emit:` clauses say is published for every event from the first follow on, once, whether it is applied \
+live or by a rebuild in between; never for those that came before. Each record is published once, whenever this ends. A topic that is missing is created.
 
 Alerts of the file's `-- alert:` clauses that are raised and resolved by events that are applied live are said here, and told to \
 the webhook. It gets a POST of {id, projection, alert, state, key, row, position, time}, once more after a failure, with pauses of up to \
