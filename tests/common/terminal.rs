@@ -171,22 +171,40 @@ impl Drop for Terminal {
     }
 }
 
-/// Feeds what the program writes to the screen until it closes the terminal.
+/// Feeds what the program writes to the screen until it closes the terminal, a picture only when it is whole: a key that
+/// answers half a picture is read before the program has drawn what the test believes to stand there.
 fn spawn_reader(mut output: Box<dyn Read + Send>, shared: Arc<(Mutex<Shown>, Condvar)>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut bytes = [0; 16 * 1024];
+        let mut pending = Vec::new();
         loop {
             // On Linux a pseudo-terminal whose program has gone answers with an error, not with an end.
             let read = output.read(&mut bytes).unwrap_or(0);
+            pending.extend_from_slice(&bytes[..read]);
+            let closed = read == 0;
+            let whole = if closed { pending.len() } else { whole(&pending) };
             let Ok(mut shown) = shared.0.lock() else { return };
-            shown.closed = read == 0;
-            shown.parser.process(&bytes[..read]);
-            let closed = shown.closed;
+            shown.closed = closed;
+            shown.parser.process(&pending[..whole]);
             drop(shown);
+            pending.drain(..whole);
             shared.1.notify_all();
             if closed {
                 return;
             }
         }
     })
+}
+
+/// How many of these bytes may be shown: all up to the start of a synchronized update that has not ended yet, be it that
+/// even its start is not all there.
+fn whole(bytes: &[u8]) -> usize {
+    const BEGIN: &[u8] = b"\x1b[?2026h";
+    const END: &[u8] = b"\x1b[?2026l";
+    let last = |mark: &[u8]| bytes.windows(mark.len()).rposition(|at| at == mark);
+    let begins = (1..BEGIN.len()).rev().find(|&part| bytes.ends_with(&BEGIN[..part]));
+    match (last(BEGIN), last(END)) {
+        (Some(begun), ended) if ended.is_none_or(|ended| ended < begun) => begun,
+        _ => bytes.len() - begins.unwrap_or(0),
+    }
 }
