@@ -8,6 +8,7 @@ use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::parse;
 
+use super::chart::DemoChart;
 use super::condition::asks_log;
 use super::error::DemoError;
 use super::events::{Event, recorded};
@@ -43,6 +44,8 @@ pub struct Demo {
     pub processors: Vec<Processor>,
     /// What a run does and looks at.
     pub steps: Vec<LessonStep>,
+    /// What it shows as charts.
+    pub charts: Vec<DemoChart>,
     /// How long it takes to read and to try, in minutes, where it says so.
     pub minutes: Option<u32>,
     pub(super) topics_drawn: Vec<Drawn>,

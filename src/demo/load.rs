@@ -9,6 +9,7 @@ use crate::projection::Projection;
 use crate::projection::parse::{check_together, parse, parse_path};
 
 use super::catalog::{Demo, From, Processor, Service, Source};
+use super::chart;
 use super::error::DemoError;
 use super::events::recorded;
 use super::folder::Folder;
@@ -63,6 +64,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         services,
         processors,
         steps: Vec::new(),
+        charts: Vec::new(),
         spares: Vec::new(),
         lesson: loader.lesson()?,
         sources,
@@ -71,6 +73,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         prefix: String::new(),
     };
     steps::read(&loader, manifest.steps, &mut demo)?;
+    demo.charts = chart::read(&loader, manifest.charts, &demo)?;
     Ok(demo)
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Manifest {
     pub(super) processors: Vec<Processor>,
     #[serde(default)]
     pub(super) steps: Vec<Step>,
+    #[serde(default)]
+    pub(super) charts: Vec<super::chart::Written>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@
 
 mod board;
 pub mod catalog;
+pub mod chart;
 pub mod clean;
 mod condition;
 pub mod diary;

@@ -204,6 +204,42 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             "a check does not wait",
             "[[steps.checks]]",
         ),
+        (
+            "kind = \"histogram\"",
+            "kind = \"pie\"",
+            "unknown variant `pie`",
+            "\"pie\"",
+        ),
+        (
+            "kind = \"histogram\"",
+            "kind = \"heat\"",
+            "made of the columns row, column, value; the query returns 1 column",
+            "\"SELECT balance",
+        ),
+        (
+            "\"SELECT balance FROM account_balance.account\"\n",
+            "\"SELECT balnce FROM account_balance.account\"\n",
+            "no such column: balnce",
+            "\"SELECT balnce",
+        ),
+        (
+            "\"SELECT balance FROM account_balance.account\"\n",
+            "\"SELECT 1\"\n",
+            "asks no read model of the demo",
+            "\"SELECT 1\"",
+        ),
+        (
+            "\"SELECT balance FROM account_balance.account\"\n",
+            "\"SELECT balance FROM account_balance.account\"\nstore = \"bank\"\n",
+            "no read model `bank`",
+            "\"bank\"",
+        ),
+        (
+            "title = { en = \"Balances\", zh = \"余额分布\" }",
+            "title = {}",
+            "this chart has no title",
+            "{}",
+        ),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let demo = Catalog::load(&[]).unwrap();
@@ -221,6 +257,43 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             other => panic!("{other}"),
         }
     }
+}
+
+#[test]
+fn charts_say_which_store_they_lead_to_and_what_their_numbers_are() {
+    let catalog = Catalog::load(&[]).unwrap();
+    for demo in catalog.demos() {
+        for chart in &demo.charts {
+            assert!(demo.read_models().any(|model| model.name == chart.store));
+            assert!(chart.title.en.is_some() && chart.title.zh.is_some(), "{}", demo.id);
+        }
+    }
+    let demo = catalog.get("messaging").unwrap();
+    let gauge = &demo.charts[0];
+    assert_eq!(
+        (gauge.kind, gauge.store.as_str()),
+        (crate::chart::Kind::Gauge, "payment")
+    );
+    assert_eq!(gauge.unit.get(Language::Chinese), "单");
+    let dir = tempfile::tempdir().unwrap();
+    demo.export(dir.path()).unwrap();
+    let file = dir.path().join("demo.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        text.replace(
+            "unit = { en = \"orders\", zh = \"单\" }",
+            "unit = \"EUR\"\nstore = \"logistics\"",
+        ),
+    )
+    .unwrap();
+    let changed = Catalog::load(&[dir.path().to_owned()]).unwrap();
+    let id = dir.path().file_name().unwrap().to_str().unwrap();
+    let gauge = &changed.get(id).unwrap().charts[0];
+    assert_eq!(
+        (gauge.unit.get(Language::Chinese), gauge.store.as_str()),
+        ("EUR", "logistics")
+    );
 }
 
 #[test]

@@ -23,10 +23,12 @@
 //! | [`compare`] | two read models row by row |
 //! | `condition` | whether a SELECT holds after an event |
 //! | [`query`] | SQL over read models |
+//! | [`blank`] | what a query is checked against before anything is built |
 //! | [`dump`] | a read model as text, to compare |
 
 pub mod alert;
 pub mod apply;
+pub mod blank;
 mod bookkeeping;
 pub mod cached;
 pub mod changes;
