@@ -10,7 +10,7 @@
 //! | [`decode`] | bytes to fields and to what people read |
 //! | [`projection`] | the `.sql` file: parsed and checked |
 //! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
-//! | [`chart`] | rows of a query as charts: what is drawn, in cells or as SVG |
+//! | [`chart`] | rows of a query as a chart, as data |
 //! | [`replay`] | the fold: log through projection into read model |
 //! | [`demo`] | use cases as data: manifest, generator, runner |
 //! | [`app`] | the studio's state and what every key does; pure |

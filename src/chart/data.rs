@@ -284,7 +284,7 @@ fn bins(values: Vec<f64>) -> Vec<Bin> {
 fn heat(rows: &[Vec<Cell>], left: &mut Left) -> Data {
     let mut shape = Shape::default();
     let mut places: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-    let mut find = |names: &mut Vec<String>, cell: &Cell, left: &mut Left| {
+    let find = |names: &mut Vec<String>, cell: &Cell, left: &mut Left| {
         let name = label(cell);
         if let Some(at) = names.iter().position(|known| *known == name) {
             return Some(at);
