@@ -65,7 +65,7 @@ impl Blank {
         let refusal = self.guard.refusal();
         self.guard.enter(Stage::Own);
         match (prepared, refusal) {
-            (Ok(prepared), _) => Ok(prepared.column_names().into_iter().map(str::to_owned).collect()),
+            (Ok(prepared), _) => Ok(prepared.column_names().map(str::to_owned).collect()),
             (Err(_), Some(refusal)) => Err(ReadModelError::Query {
                 message: refusal.message,
                 sql: sql.to_owned(),
