@@ -14,6 +14,14 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The least value that this share of them does not exceed. Zero of none.
+pub fn share(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(at.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Things a second.
 pub fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()

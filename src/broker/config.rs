@@ -10,9 +10,14 @@
 //! sasl.mechanism = "SCRAM-SHA-512"
 //! sasl.username = "me"
 //! sasl.password = "..."
+//!
+//! [webhook]                         # where alerts are told
+//! url = "https://hooks.example.com/T0"
+//! header = "Authorization: Bearer ..."
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -27,6 +32,23 @@ use super::profile::{Access, Profile};
 pub struct Config {
     path: PathBuf,
     clusters: BTreeMap<String, Profile>,
+    webhook: Option<WebhookConfig>,
+}
+
+/// Where alerts are told, as the file says it. What it holds may be a secret: it is never shown or logged.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookConfig {
+    /// The address.
+    pub url: String,
+    /// A header that it wants, as `Name: value`.
+    pub header: Option<String>,
+}
+
+impl fmt::Debug for WebhookConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookConfig")
+    }
 }
 
 /// The name of the embedded broker's cluster, which no other may have: it names a folder of read models.
@@ -37,6 +59,7 @@ pub const EMBEDDED: &str = "lab";
 struct File {
     #[serde(default)]
     clusters: BTreeMap<String, Cluster>,
+    webhook: Option<WebhookConfig>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +88,7 @@ impl Config {
             Ok(text) => Self::parse(path, &text),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self {
                 path: path.to_owned(),
-                clusters: BTreeMap::new(),
+                ..Self::default()
             }),
             Err(error) => Err(BrokerError::ConfigFile {
                 path: path.to_owned(),
@@ -109,6 +132,7 @@ impl Config {
         Ok(Self {
             path: path.to_owned(),
             clusters,
+            webhook: file.webhook,
         })
     }
 
@@ -122,6 +146,11 @@ impl Config {
                 known: self.clusters.keys().cloned().collect(),
                 path: self.path.clone(),
             })
+    }
+
+    /// Where alerts are told, if it says so.
+    pub fn webhook(&self) -> Option<&WebhookConfig> {
+        self.webhook.as_ref()
     }
 
     /// Every cluster, by name.
@@ -260,5 +289,17 @@ mod tests {
         let config = Config::read(Path::new("/no/such/config.toml")).unwrap();
         let error = config.cluster("a").unwrap_err().to_string();
         assert!(error.contains("[clusters.NAME]"), "{error}");
+    }
+
+    #[test]
+    fn a_webhook_is_read_and_never_shown() {
+        let config = parse("[webhook]\nurl = 'https://h/T0/hunter2'\nheader = 'Authorization: hunter3'").unwrap();
+        let webhook = config.webhook().unwrap();
+        assert_eq!(webhook.url, "https://h/T0/hunter2");
+        assert_eq!(webhook.header.as_deref(), Some("Authorization: hunter3"));
+        assert!(!format!("{config:?}").contains("hunter"));
+        assert_eq!(parse("").unwrap().webhook(), None);
+        let wrong = parse("[webhook]\nurl = 'https://h/hunter2'\nto = 'hunter3'").unwrap_err();
+        assert!(wrong.contains("to") && !wrong.contains("hunter"), "{wrong}");
     }
 }

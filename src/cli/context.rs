@@ -12,9 +12,14 @@ use crate::broker::config::{Config, EMBEDDED};
 use crate::broker::embedded::Embedded;
 use crate::broker::profile::{Access, Profile};
 use crate::readmodel::store::Store;
+use crate::replay::notify::Webhook;
 
 use super::Cli;
 use super::format::Format;
+
+/// The environment's names for where alerts are told, and for a header that is wanted there.
+pub(super) const WEBHOOK: &str = "FOLDLOG_WEBHOOK";
+pub(super) const WEBHOOK_HEADER: &str = "FOLDLOG_WEBHOOK_HEADER";
 
 /// Where commands find the data directory and the cluster.
 #[derive(Debug, Clone)]
@@ -126,6 +131,21 @@ impl Context {
             store: self.store()?,
             embedded,
         })
+    }
+
+    /// Where alerts are told: as the flags say, else the environment, else the configuration file.
+    pub fn webhook(&self, url: Option<&str>, header: Option<&str>) -> miette::Result<Option<Webhook>> {
+        let said = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
+        let of_environment = |name| env::var(name).ok();
+        let url = url.map(str::to_owned).or_else(|| of_environment(WEBHOOK));
+        let header = header.map(str::to_owned).or_else(|| of_environment(WEBHOOK_HEADER));
+        if let Some(url) = url.as_deref().and_then(said) {
+            let header = header.as_deref().and_then(said);
+            return Webhook::new(&url, header.as_deref()).into_diagnostic().map(Some);
+        }
+        let config = Config::read(&config_file()?).into_diagnostic()?;
+        let webhook = config.webhook().map(|said| Webhook::new(&said.url, said.header.as_deref()));
+        webhook.transpose().into_diagnostic().wrap_err("config.toml, [webhook]")
     }
 
     /// The read models of the cluster that the flags name, without connecting to it.

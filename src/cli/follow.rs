@@ -10,15 +10,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::projection::Projection;
+use crate::projection::circle::circle;
 use crate::projection::parse::check_together;
 use crate::readmodel::compile::compile;
 use crate::readmodel::store::ReadModelInfo;
 use crate::replay::follow::{FollowOptions, Wait, follow, paused};
-use crate::replay::notify::Webhook;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::task::Task;
 
-use super::context::Context;
+use super::context::{Context, WEBHOOK, WEBHOOK_HEADER};
 use super::rebuild::{load, status};
 use super::show;
 
@@ -31,7 +31,7 @@ others go on. It waits until somebody decides about the record with `foldlog dea
 `edit`, or rebuilds the read model from its mended file, and goes on by itself.
 
 What a file's `-- emit:` clauses say is published for every event from the first follow on, once, whether it is applied \
-live or by a rebuild in between; never for those that came before. Each record is published once, whenever this ends. A topic that is missing is created.
+live or by a rebuild in between, and whenever this ends; never for those that came before. A topic that is missing is created.
 
 Alerts of the file's `-- alert:` clauses that are raised and resolved by events that are applied live are said here, and told to \
 the webhook. It gets a POST of {id, projection, alert, state, key, row, position, time}, once more after a failure, with pauses of up to \
@@ -61,11 +61,12 @@ pub struct Args {
     /// End where a record cannot be applied, instead of waiting until somebody decides about it
     #[arg(long)]
     exit_when_paused: bool,
-    /// Post each alert that is raised or resolved live to this address, as JSON
-    #[arg(long, value_name = "URL", env = "FOLDLOG_WEBHOOK", hide_env_values = true)]
+    /// Post each alert that is raised or resolved live to this address, as JSON. Better there than here, where others see it: the
+    /// environment, or `[webhook]` with `url` and `header` in config.toml, which the studio obeys as well
+    #[arg(long, value_name = "URL", env = WEBHOOK, hide_env_values = true)]
     webhook: Option<String>,
     /// A header that the webhook wants, as `Name: value`
-    #[arg(long, value_name = "HEADER", env = "FOLDLOG_WEBHOOK_HEADER", hide_env_values = true)]
+    #[arg(long, value_name = "HEADER", env = WEBHOOK_HEADER, hide_env_values = true)]
     webhook_header: Option<String>,
 }
 
@@ -77,8 +78,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         // Before anything starts: a mistake in the last file should not be found when the first is built.
         compile(projection).map_err(|error| Report::new(*error))?;
     }
+    if !args.no_emit {
+        warn_of_circle(&projections);
+    }
     let connection = context.connect()?;
-    let webhook = webhook(&args)?;
+    let webhook = context.webhook(args.webhook.as_deref(), args.webhook_header.as_deref())?;
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
         .into_iter()
         .zip(&args.files)
@@ -125,6 +129,20 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     }
 }
 
+/// Says that records go round, before they do.
+fn warn_of_circle(projections: &[Projection]) {
+    let steps: Vec<String> = circle(projections)
+        .into_iter()
+        .map(|(projection, topic)| format!("{} emits to {topic}", projection.name))
+        .collect();
+    if let Some(first) = steps.first() {
+        eprintln!(
+            "warning: these projections feed each other, for ever unless a clause of theirs stops emitting: {}, and so round to {first}",
+            steps.join(", ")
+        );
+    }
+}
+
 fn paused_report(name: &str, reason: &str) -> Report {
     let text = crate::decode::printable::printable(reason.as_bytes(), 500).text;
     miette!(
@@ -134,16 +152,6 @@ fn paused_report(name: &str, reason: &str) -> Report {
         ),
         "{name} is paused: {text}"
     )
-}
-
-/// Where alerts are told. The environment is the better place for an address that is a secret: others see the command line.
-fn webhook(args: &Args) -> miette::Result<Option<Webhook>> {
-    let url = args.webhook.as_deref().filter(|url| !url.trim().is_empty());
-    let header = args
-        .webhook_header
-        .as_deref()
-        .filter(|header| !header.trim().is_empty());
-    url.map(|url| Webhook::new(url, header).into_diagnostic()).transpose()
 }
 
 /// Shows how far each is, until all have ended or somebody interrupts.

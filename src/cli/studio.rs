@@ -30,14 +30,17 @@ pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
     }
     let context = context.clone();
     let target = context.cluster();
-    let connect = move || match context.connect() {
-        Ok(connection) => Ok(Link {
+    let link = move || -> miette::Result<Link> {
+        let webhook = context.webhook(None, None)?;
+        let connection = context.connect()?;
+        Ok(Link {
             client: connection.client,
             store: connection.store,
             embedded: connection.embedded,
-        }),
-        Err(report) => Err(told(&report)),
+            webhook,
+        })
     };
+    let connect = move || link().map_err(|report| told(&report));
     match runtime::run(Box::new(connect), target, demos).into_diagnostic()? {
         Exit::Quit => Ok(()),
         // As a shell expects of a program that a signal ended.

@@ -4,6 +4,7 @@
 //! compile against the tables, primary keys) is checked in [`crate::readmodel`] when the definition is compiled.
 
 mod check;
+pub mod circle;
 pub mod error;
 mod hash;
 mod header;

@@ -680,6 +680,14 @@ impl Store {
             if rest.contains(".building.db") {
                 remove_file(&entry.path())?;
             }
+            let beside = ["-wal", "-shm", "-journal"].iter();
+            let of = beside.filter_map(|suffix| rest.strip_suffix(suffix)).next();
+            // What SQLite keeps beside a file is no use without it, and would be taken for that of the next of its name.
+            if let Some(of) = of.filter(|of| of.ends_with(".db"))
+                && !self.root.join(format!("{prefix}{of}")).exists()
+            {
+                remove_file(&entry.path())?;
+            }
             let build = entry.path().with_extension("db");
             // Those of a preview in the making are its own affair.
             if rest.ends_with(".snapshots") && rest != "preview.snapshots" && !build.exists() {

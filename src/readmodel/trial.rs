@@ -1,5 +1,7 @@
 //! A projection on a database in memory: what its own tests run on. Nothing is kept.
 
+mod told;
+
 use rusqlite::Connection;
 
 use crate::decode::fields::Scalar;
@@ -36,6 +38,7 @@ impl Trial {
             for step in definition.schema() {
                 connection.execute_batch(&step.sql)?;
             }
+            told::prepare(&connection)?;
             Ok(connection)
         };
         Ok(Self {
@@ -92,8 +95,12 @@ impl Trial {
 
     /// Begins with what the tables hold.
     pub fn start(&self) -> Result<Running<'_>, ReadModelError> {
-        let applier = Applier::new(&self.connection, &self.definition)
-            .map_err(|error| ReadModelError::sqlite("cannot prepare the handlers", error))?;
+        let start = || {
+            let mut applier = Applier::new(&self.connection, &self.definition)?;
+            told::watch(&self.connection, &mut applier, self.definition.projection())?;
+            Ok(applier)
+        };
+        let applier = start().map_err(|error| ReadModelError::sqlite("cannot prepare the handlers", error))?;
         Ok(Running { trial: self, applier })
     }
 }
@@ -107,7 +114,9 @@ pub struct Running<'t> {
 impl Running<'_> {
     /// Applies one record.
     pub fn apply(&mut self, record: &RecordRef<'_>) -> Result<Outcome, ReadModelError> {
-        self.applier.apply(record, &mut Vec::<Scalar<'_>>::new())
+        let outcome = self.applier.apply(record, &mut Vec::<Scalar<'_>>::new())?;
+        told::keep(&self.trial.connection, &mut self.applier)?;
+        Ok(outcome)
     }
 
     /// Hands over the invariants that broke since the last call.

@@ -436,6 +436,10 @@ fn the_build_before_is_kept_and_the_one_before_that_is_not() {
     for suffix in ["", "-journal", "-wal"] {
         std::fs::write(store.root().join(format!("accounts.4.building.db{suffix}")), "torn").unwrap();
     }
+    // And what one leaves that is killed while it deletes.
+    for suffix in ["-wal", "-shm"] {
+        std::fs::write(store.root().join(format!("accounts.1.db{suffix}")), "orphan").unwrap();
+    }
     built(folder.path(), &log, &log.ranges(), &[1], false).1.unwrap();
     assert_eq!(names(&store), ["accounts.3.db", "accounts.4.db", "accounts.lock"]);
     assert!(store.has_previous("accounts").unwrap());

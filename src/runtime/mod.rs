@@ -19,6 +19,7 @@ use crate::broker::embedded::Embedded;
 use crate::demo::catalog::Catalog;
 use crate::demo::text::Language;
 use crate::readmodel::store::Store;
+use crate::replay::notify::Webhook;
 use crate::record::Timestamp;
 use crate::ui::theme::Theme;
 
@@ -31,6 +32,8 @@ pub struct Link {
     pub store: Store,
     /// The embedded broker; it lives as long as this does.
     pub embedded: Option<Embedded>,
+    /// Where alerts are told, where that is said.
+    pub webhook: Option<Webhook>,
 }
 
 /// Reaches the cluster; called from a task, again after a failure, and may block. An error is told as it is.

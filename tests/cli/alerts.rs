@@ -104,4 +104,16 @@ fn a_webhook_that_is_none_is_told_without_repeating_it() {
         "",
     );
     assert!(error.contains("Name: value") && !error.contains("hunter2"), "{error}");
+    // The file is asked where nothing else says one, and not where something does.
+    shell.config("[webhook]\nurl = 'hooks.example.com/hunter2'\n");
+    let error = shell.fails(&["follow", path], "");
+    assert!(
+        error.contains("config.toml, [webhook]") && error.contains("https://HOST/PATH") && !error.contains("hunter2"),
+        "{error}"
+    );
+    let error = shell.fails(
+        &["-b", "no-host:1", "follow", path, "--webhook", "http://h/x", "--webhook-header", "hunter2"],
+        "",
+    );
+    assert!(error.contains("Name: value"), "{error}");
 }

@@ -89,3 +89,23 @@ fn publishing_obeys_what_may_be_done_to_a_cluster() {
         "{read}"
     );
 }
+
+#[test]
+fn projections_that_feed_each_other_are_named() {
+    let shell = Shell::new();
+    let file = |name: &str, from: &str, to: &str| {
+        let text = format!(
+            "-- projection: {name}\n-- topic: {from}\nCREATE TABLE t (id TEXT PRIMARY KEY) STRICT;\n\
+             -- on: *\nINSERT OR IGNORE INTO t VALUES (:id);\n-- emit: {to}\nSELECT :id AS key, :id AS value;\n"
+        );
+        let path = shell.home.path().join(format!("{name}.sql"));
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ping, pong) = (file("ping", "a", "b"), file("pong", "b", "a"));
+    // The topics are not there, so that neither begins.
+    let warned = |args: &[&str]| shell.run(args).err.contains("ping emits to b, pong emits to a, and so round to ping");
+    assert!(warned(&["follow", &ping, &pong]));
+    assert!(!warned(&["follow", "--no-emit", &ping, &pong]));
+    assert!(!warned(&["follow", &ping]));
+}

@@ -226,3 +226,51 @@ fn a_change_runs_them_again_until_interrupted() {
     assert!(out.next().is_none());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+const TELLS: &str = r#"-- projection: accounts
+-- topic: events
+-- type: $.type
+
+CREATE TABLE account (id TEXT PRIMARY KEY, balance INTEGER NOT NULL) STRICT;
+
+-- on: Changed
+INSERT INTO account VALUES (:id, :by) ON CONFLICT DO UPDATE SET balance = balance + excluded.balance;
+
+-- emit: overdrafts
+SELECT id AS key, json_object('by', CASE WHEN :whole THEN balance ELSE abs(-9223372036854775807 - 1) END) AS value, json_object('h', :id) AS headers
+FROM account WHERE id = :id AND balance < 0;
+
+-- alert: overdrawn
+SELECT id, balance FROM account WHERE id = :id AND balance < 0;
+
+-- alert: nobody has anything
+SELECT count(*) FROM account HAVING max(balance) <= 0;
+
+-- test: what is told of
+-- given: {"type": "Changed", "id": "a", "by": 10, "whole": 1}
+-- expect: SELECT * FROM emit.record
+-- = no rows
+-- given: {"type": "Changed", "id": "a", "by": -15, "whole": 1}
+-- given: {"type": "Changed", "id": "a", "by": -2, "whole": 1}
+-- expect: SELECT topic, key, value ->> 'by', headers ->> '$[0][1]' FROM emit.record ORDER BY seq
+-- = ["overdrafts", "a", -5, "a"]
+-- = ["overdrafts", "a", -7, "a"]
+-- expect: SELECT name, row ->> 'balance', state FROM alert.alert
+-- = ["overdrawn", -7, "raised"]
+-- = ["nobody has anything", null, "raised"]
+-- given: {"type": "Changed", "id": "a", "by": 20}
+-- expect: SELECT DISTINCT state FROM alert.alert
+-- = "resolved"
+
+-- test: an emit that fails is poison
+-- given: {"type": "Changed", "id": "a", "by": -1, "whole": 0}
+-- expect poison: integer overflow
+"#;
+
+#[test]
+fn tests_ask_what_was_published_and_alerted_of() {
+    let shell = Shell::new();
+    let path = file(&shell, "tells.sql", TELLS);
+    let out = shell.run(&["test", &path]);
+    assert!(out.out.contains("ok      what is told of"), "{}{}", out.out, out.err);
+}

@@ -15,6 +15,9 @@ fn the_median_is_the_middle() {
     assert_eq!(stats::median(&[3.0]), 3.0);
     assert_eq!(stats::median(&[9.0, 1.0, 2.0]), 2.0);
     assert_eq!(stats::median(&[4.0, 1.0, 2.0, 100.0]), 3.0);
+    assert_eq!(stats::share(&[], 0.9), 0.0);
+    assert_eq!(stats::share(&[4.0, 1.0, 2.0, 100.0], 0.75), 4.0);
+    assert_eq!(stats::share(&[4.0, 1.0, 2.0, 100.0], 0.76), 100.0);
 }
 
 #[test]

@@ -56,6 +56,7 @@ impl Studio {
             projection,
             FollowOptions {
                 wait: Some(Wait { reload }),
+                webhook: link.webhook.clone(),
                 ..FollowOptions::default()
             },
         );
