@@ -66,7 +66,12 @@ pub fn past(board: &mut Board) {
         // The slowest of so many, taken without a pause, says when the machine did something else.
         let worst = times.iter().copied().fold(0.0, f64::max);
         let how = format!("slowest {worst:.1}, without a pause between them");
-        board.figure(&format!("99.9 % of steps {name}, ms"), share(&times, 0.999), Claim::Below(10.0), &how);
+        board.figure(
+            &format!("99.9 % of steps {name}, ms"),
+            share(&times, 0.999),
+            Claim::Below(10.0),
+            &how,
+        );
     }
 }
 

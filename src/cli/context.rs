@@ -144,7 +144,9 @@ impl Context {
             return Webhook::new(&url, header.as_deref()).into_diagnostic().map(Some);
         }
         let config = Config::read(&config_file()?).into_diagnostic()?;
-        let webhook = config.webhook().map(|said| Webhook::new(&said.url, said.header.as_deref()));
+        let webhook = config
+            .webhook()
+            .map(|said| Webhook::new(&said.url, said.header.as_deref()));
         webhook.transpose().into_diagnostic().wrap_err("config.toml, [webhook]")
     }
 

@@ -65,7 +65,9 @@ mod tests {
 
     fn seen(projections: &[Projection]) -> Vec<(&str, &str)> {
         let circle = circle(projections).into_iter();
-        circle.map(|(projection, topic)| (projection.name.as_str(), topic)).collect()
+        circle
+            .map(|(projection, topic)| (projection.name.as_str(), topic))
+            .collect()
     }
 
     #[test]

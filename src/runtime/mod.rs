@@ -19,8 +19,8 @@ use crate::broker::embedded::Embedded;
 use crate::demo::catalog::Catalog;
 use crate::demo::text::Language;
 use crate::readmodel::store::Store;
-use crate::replay::notify::Webhook;
 use crate::record::Timestamp;
+use crate::replay::notify::Webhook;
 use crate::ui::theme::Theme;
 
 /// A cluster that answers: its client, its read models, and the embedded broker where it is that.

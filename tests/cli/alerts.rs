@@ -112,7 +112,16 @@ fn a_webhook_that_is_none_is_told_without_repeating_it() {
         "{error}"
     );
     let error = shell.fails(
-        &["-b", "no-host:1", "follow", path, "--webhook", "http://h/x", "--webhook-header", "hunter2"],
+        &[
+            "-b",
+            "no-host:1",
+            "follow",
+            path,
+            "--webhook",
+            "http://h/x",
+            "--webhook-header",
+            "hunter2",
+        ],
         "",
     );
     assert!(error.contains("Name: value"), "{error}");

@@ -104,7 +104,12 @@ fn projections_that_feed_each_other_are_named() {
     };
     let (ping, pong) = (file("ping", "a", "b"), file("pong", "b", "a"));
     // The topics are not there, so that neither begins.
-    let warned = |args: &[&str]| shell.run(args).err.contains("ping emits to b, pong emits to a, and so round to ping");
+    let warned = |args: &[&str]| {
+        shell
+            .run(args)
+            .err
+            .contains("ping emits to b, pong emits to a, and so round to ping")
+    };
     assert!(warned(&["follow", &ping, &pong]));
     assert!(!warned(&["follow", "--no-emit", &ping, &pong]));
     assert!(!warned(&["follow", &ping]));

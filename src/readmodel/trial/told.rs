@@ -60,7 +60,9 @@ pub(super) fn keep(connection: &Connection, applier: &mut Applier<'_>) -> Result
     let (emissions, _) = applier.take_emissions();
     applier.take_alerts();
     let keep = || -> rusqlite::Result<()> {
-        emissions.iter().try_for_each(|emission| keep_record(connection, emission))?;
+        emissions
+            .iter()
+            .try_for_each(|emission| keep_record(connection, emission))?;
         match applier.projection().alerts.is_empty() {
             true => Ok(()),
             // As a whole: the row of one that stays open changes without news.
