@@ -122,6 +122,8 @@ impl Producer {
             of_record: fault.is_of_the_record(),
             hint: if fault.is_too_large() {
                 "Raise the topic's `max.message.bytes`, or write smaller records"
+            } else if fault.is_invalid_record() {
+                "If the topic is compacted (`cleanup.policy=compact`), give every record a key"
             } else if fault.is_unexplained() {
                 // What the broker adds in words cannot be had: librdkafka 2.12 frees it before the report is delivered.
                 "Foldlog's own broker answers so when its disk is full: free space and write again; `foldlog.log` in its data \

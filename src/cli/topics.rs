@@ -22,7 +22,7 @@ use super::table::{number, table, text};
   foldlog topics
   foldlog topics create orders -p 4
   foldlog topics create customers \\
-    --config max.message.bytes=20000000
+    --config cleanup.policy=compact
   foldlog topics delete orders
 
 RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of \
@@ -90,11 +90,6 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             };
             client.create_topic(&topic).into_diagnostic()?;
             let made = client.topic(&topic.name).into_diagnostic()?;
-            if connection.embedded.is_some() && compacts(&topic) {
-                eprintln!(
-                    "note: cleanup.policy is kept and shown, but the embedded broker does not compact: older records of a key stay"
-                );
-            }
             if context.json() {
                 println!("{}", json!({ "topic": made.name, "partitions": made.partitions.len() }));
             } else {
@@ -113,12 +108,6 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             Ok(())
         }
     }
-}
-
-/// Whether a topic is asked for whose older records of a key may go.
-fn compacts(topic: &NewTopic) -> bool {
-    let policy = topic.config.iter().find(|(name, _)| name == "cleanup.policy");
-    policy.is_some_and(|(_, value)| value.split(',').any(|part| part.trim() == "compact"))
 }
 
 /// A line of the list.

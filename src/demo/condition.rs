@@ -1,9 +1,12 @@
 //! Whether something holds, and what was seen.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::broker::error::BrokerError;
 use crate::broker::groups::GroupDetail;
+use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::projection::parse::parse;
 use crate::readmodel::query::{Cell, Session};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
@@ -14,6 +17,9 @@ use super::scene::Scene;
 use super::script::{Condition, Expected};
 use super::snapshot::PartState;
 use super::steps::{LOG, LOG_FILE};
+
+/// How long a poll waits: a cancelled demo ends within this.
+const POLL: Duration = Duration::from_millis(100);
 
 /// What a condition came to: whether it holds, and what was seen, which a check says either way.
 pub(super) struct Seen {
@@ -39,6 +45,7 @@ impl Scene {
         match condition {
             Condition::Sql { sql, expect } => self.query(sql, expect),
             Condition::Records { topic, records } => self.records(topic, *records),
+            Condition::Kept { topic, at_most } => self.kept(topic, *at_most),
             Condition::Group {
                 group,
                 lag,
@@ -101,6 +108,44 @@ impl Scene {
         let marks = self.client.watermarks(&info)?;
         let found: i64 = marks.iter().map(|mark| mark.high - mark.low).sum();
         Ok(Seen::compare(found.to_string(), records.to_string()))
+    }
+
+    /// How many records a topic really holds: they are read, because offsets say nothing of what compaction removed.
+    fn kept(&self, topic: &str, at_most: u64) -> Result<Seen, DemoError> {
+        let info = self.client.topic(&self.demo.topic(topic))?;
+        let name: Arc<str> = info.name.as_str().into();
+        let marks = self
+            .client
+            .watermarks(&info)?
+            .into_iter()
+            .filter(|mark| mark.low < mark.high);
+        let ranges = marks.map(|mark| Range {
+            topic: Arc::clone(&name),
+            partition: mark.partition,
+            start: mark.low,
+            end: Some(mark.high),
+        });
+        let plan = ReadPlan {
+            ranges: ranges.collect(),
+            order: Order::Arrival,
+        };
+        let mut kept = 0;
+        if !plan.ranges.is_empty() {
+            let mut reader = self.client.reader(plan)?;
+            loop {
+                self.check_cancelled()?;
+                match reader.poll(POLL)? {
+                    Poll::Batch(batch) => kept += batch.len() as u64,
+                    Poll::Idle => {}
+                    Poll::End => break,
+                }
+            }
+        }
+        Ok(Seen {
+            holds: kept <= at_most,
+            found: self.say(&format!("{kept} records"), &format!("{kept} 条记录")),
+            wanted: self.say(&format!("at most {at_most}"), &format!("最多 {at_most} 条")),
+        })
     }
 
     fn group(

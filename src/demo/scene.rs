@@ -81,7 +81,7 @@ impl Scene {
         }
     }
 
-    fn check_cancelled(&self) -> Result<(), DemoError> {
+    pub(super) fn check_cancelled(&self) -> Result<(), DemoError> {
         if self.cancel.is_cancelled() {
             return Err(DemoError::Cancelled);
         }

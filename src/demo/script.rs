@@ -179,6 +179,7 @@ pub(super) struct Question {
     expect: Option<Vec<Vec<Expected>>>,
     topic: Option<String>,
     records: Option<u64>,
+    at_most: Option<u64>,
     group: Option<String>,
     lag: Option<i64>,
     members: Option<usize>,
@@ -206,8 +207,10 @@ pub(super) enum Expected {
 pub(super) enum Condition {
     /// A query over read models, and over `log.record`, returns these rows.
     Sql { sql: String, expect: Vec<Vec<Expected>> },
-    /// A topic holds so many records.
+    /// A topic has so many offsets: what compaction removed counts.
     Records { topic: String, records: u64 },
+    /// A topic holds so many records at most, counted by reading them.
+    Kept { topic: String, at_most: u64 },
     /// A group is so far behind, has so many members, whose partitions are so many each, most first.
     Group {
         group: String,
@@ -224,7 +227,7 @@ pub(super) enum Condition {
 }
 
 /// How a check or a wait is written.
-pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records`; `group` with `lag`, `members` or `split`; \
+pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records` or `at-most`; `group` with `lag`, `members` or `split`; \
      `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`";
 
 impl Question {
@@ -254,6 +257,11 @@ impl Question {
                 records: Some(records),
                 ..
             } if strays == 1 => Some(Condition::Records { topic, records }),
+            Question {
+                topic: Some(topic),
+                at_most: Some(at_most),
+                ..
+            } if strays == 1 => Some(Condition::Kept { topic, at_most }),
             Question {
                 group: Some(group),
                 lag,
@@ -296,6 +304,7 @@ impl Question {
         let said = [
             self.expect.is_some(),
             self.records.is_some(),
+            self.at_most.is_some(),
             self.lag.is_some(),
             self.members.is_some(),
             self.split.is_some(),

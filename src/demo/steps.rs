@@ -75,7 +75,7 @@ fn read_condition(
     let names = Names { loader, span, demo };
     match &condition {
         Condition::Sql { .. } => {}
-        Condition::Records { topic, .. } => names.topic(topic)?,
+        Condition::Records { topic, .. } | Condition::Kept { topic, .. } => names.topic(topic)?,
         Condition::Group { group, .. } => {
             let groups: Vec<&str> = demo.processors.iter().map(|known| known.group.as_str()).collect();
             names.known("group", group, &groups)?;

@@ -73,7 +73,9 @@ fn topics_their_configuration_and_committed_offsets_outlive_a_kill() {
     let cluster = broker.cluster();
     let admin = Admin::new(&cluster);
     let id = admin.cluster_id();
-    admin.create_topic("kept", 3, &[("cleanup.policy", "compact")]).unwrap();
+    admin
+        .create_topic("kept", 3, &[("retention.ms", "1234567890123")])
+        .unwrap();
     admin.create_topic("gone", 1, &[]).unwrap();
     admin.delete_topic("gone").unwrap();
     admin.grow("kept", 4).unwrap();
@@ -95,8 +97,8 @@ fn topics_their_configuration_and_committed_offsets_outlive_a_kill() {
     assert_eq!(admin.cluster_id(), id);
     assert_eq!(admin.topics(), ["kept"]);
     assert_eq!(admin.partitions("kept"), Ok(vec![0, 1, 2, 3]));
-    let policy = Some((Some("compact".to_owned()), false));
-    assert_eq!(admin.topic_config("kept", "cleanup.policy"), policy);
+    let retention = Some((Some("1234567890123".to_owned()), false));
+    assert_eq!(admin.topic_config("kept", "retention.ms"), retention);
     assert_eq!(texts(&read_all(&cluster, "kept", 3)), ["a", "b", "c"]);
     let consumer: BaseConsumer = config_with(&cluster, &[("group.id", "readers")]).create().unwrap();
     let mut list = TopicPartitionList::new();

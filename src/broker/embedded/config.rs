@@ -1,9 +1,9 @@
 //! Topic configuration: what may be set, what it defaults to, and what the broker does with it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::log::Limits;
+use super::log::compact::{Policy, segment_age};
+use super::log::{Limits, Roll};
 
 /// The type of a value, as `DescribeConfigs` tells it (`org.apache.kafka.clients.admin.ConfigEntry.ConfigType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "delete",
         (0.0, 0.0),
         &["delete", "compact"],
-        "What happens to old records: `delete` removes whole segments by age or size, `compact` keeps the last of each key. \
-         The embedded broker stores `compact` and does not compact yet.",
+        "What happens to old records: `delete` removes whole segments by age or size, `compact` keeps the last record of each key. \
+         With both, segments go by age or size, too.",
     ),
     entry(
         "compression.type",
@@ -80,7 +80,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "86400000",
         LONG,
         ANY,
-        "How long compaction keeps a tombstone.",
+        "How long compaction keeps a tombstone after it first came upon it. It goes with the next round after that.",
     ),
     entry(
         "file.delete.delay.ms",
@@ -120,7 +120,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "9223372036854775807",
         LONG,
         ANY,
-        "The longest time that a record may stay uncompacted.",
+        "The longest time that a record may stay uncompacted; the active segment is closed in time for that.",
     ),
     entry(
         "max.message.bytes",
@@ -168,7 +168,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "0.5",
         (0.0, 1.0),
         ANY,
-        "How much of the log must be uncompacted before it is compacted.",
+        "How much of the log, without the active segment, must be uncompacted before it is compacted.",
     ),
     entry(
         "min.compaction.lag.ms",
@@ -240,7 +240,8 @@ pub(crate) const ENTRIES: &[Entry] = &[
         "9223372036854775807",
         (1.0, i64::MAX as f64),
         ANY,
-        "After how long a segment is closed, so that retention can remove it, even if it is not full. Apache Kafka's default is a week.",
+        "After how long a segment is closed even if it is not full, so that retention can remove it and compaction rewrite it. \
+         Apache Kafka's default is a week.",
     ),
     entry(
         "unclean.leader.election.enable",
@@ -347,8 +348,35 @@ impl TopicConfig {
         usize::try_from(self.number("max.message.bytes")).unwrap_or(0)
     }
 
-    pub fn segment_bytes(&self) -> u64 {
-        u64::try_from(self.number("segment.bytes")).unwrap_or(0)
+    /// When the active segment is closed.
+    pub fn roll(&self) -> Roll {
+        Roll {
+            bytes: u64::try_from(self.number("segment.bytes")).unwrap_or(0),
+            age: segment_age(self.number("segment.ms"), self.compaction()),
+        }
+    }
+
+    fn has_policy(&self, policy: &str) -> bool {
+        let mut policies = self.get("cleanup.policy").split(',');
+        policies.any(|item| item.trim() == policy)
+    }
+
+    /// Whether every record must have a key, because compaction goes by it.
+    pub fn compacts(&self) -> bool {
+        self.has_policy("compact")
+    }
+
+    /// By what the log is compacted; `None` where it is not.
+    pub fn compaction(&self) -> Option<Policy> {
+        self.compacts().then(|| Policy {
+            dirty_ratio: self.get("min.cleanable.dirty.ratio").parse().unwrap_or(1.0),
+            lag: (
+                self.number("min.compaction.lag.ms"),
+                self.number("max.compaction.lag.ms"),
+            ),
+            tombstones: self.number("delete.retention.ms"),
+            segment_bytes: u64::try_from(self.number("segment.bytes")).unwrap_or(0),
+        })
     }
 
     pub fn is_log_append_time(&self) -> bool {
@@ -357,18 +385,14 @@ impl TopicConfig {
 
     /// When segments are closed and removed.
     pub fn limits(&self) -> Limits {
-        let deletes = self
-            .get("cleanup.policy")
-            .split(',')
-            .any(|item| item.trim() == "delete");
-        let retention = if deletes {
+        let retention = if self.has_policy("delete") {
             (self.number("retention.ms"), self.number("retention.bytes"))
         } else {
             (-1, -1)
         };
         Limits {
             retention,
-            segment_age: Duration::from_millis(u64::try_from(self.number("segment.ms")).unwrap_or(u64::MAX)),
+            roll: self.roll(),
         }
     }
 
@@ -409,6 +433,20 @@ mod tests {
             assert!(message.contains(says), "{message}");
         }
         assert!(TopicConfig::new([("retention.ms", None)]).is_err());
+    }
+
+    #[test]
+    fn a_compacted_topic_closes_its_segments_in_time() {
+        let millis = |config: &TopicConfig| config.roll().age.as_millis();
+        let mut config =
+            TopicConfig::new([("segment.ms", Some("5000")), ("max.compaction.lag.ms", Some("700"))]).unwrap();
+        assert_eq!((millis(&config), config.compaction()), (5000, None));
+        config.set("cleanup.policy", "delete, compact").unwrap();
+        assert_eq!(millis(&config), 700);
+        let policy = config.compaction().unwrap();
+        assert_eq!((policy.lag, policy.tombstones), ((0, 700), 86_400_000));
+        config.set("max.compaction.lag.ms", "9000").unwrap();
+        assert_eq!(millis(&config), 5000);
     }
 
     #[test]

@@ -73,13 +73,8 @@ fn open_all(broker: &Broker, stopped: &Receiver<()>) {
 fn sync(broker: &Broker) {
     for topic in broker.store.topics() {
         for (number, partition) in topic.partitions().iter().enumerate() {
-            for unsynced in partition.take_unsynced() {
-                // Of a segment that was removed meanwhile nothing has to survive.
-                if let Err(error) = unsynced.sync()
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    tracing::error!(topic = topic.name, number, %error, "the log was not synced");
-                }
+            if let Err(error) = partition.sync() {
+                tracing::error!(topic = topic.name, number, %error, "the log was not synced");
             }
         }
     }

@@ -9,6 +9,7 @@
 
 mod api;
 mod attach;
+mod compaction;
 mod config;
 pub mod error;
 mod frame;

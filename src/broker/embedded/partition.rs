@@ -1,5 +1,6 @@
 //! A partition as requests see it: its log behind a lock, opened on first use, and who waits for more.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +9,9 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 use super::log::batch::BatchHeader;
+use super::log::compact::{Made, Policy, Shared};
 use super::log::files::{Files, lock};
-use super::log::{AppendError, Limits, Log, Slice, Unsynced};
+use super::log::{AppendError, Limits, Log, Roll, Slice};
 
 /// How far a partition reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Partition {
     files: Arc<Files>,
     /// `None` until the first request, so that a start takes no longer with more partitions.
     log: Mutex<Option<Log>>,
+    /// Held while the log is synced, so that what was written first is synced first.
+    syncing: Mutex<()>,
     /// The topic has been deleted; requests that looked it up before must not make its folder again.
     gone: AtomicBool,
     /// Fetches that wait for data. Bounded by the number of connections: each waits for one fetch at most.
@@ -45,6 +49,7 @@ impl Partition {
             dir,
             files,
             log: Mutex::new(None),
+            syncing: Mutex::default(),
             gone: AtomicBool::new(false),
             waiting: Mutex::default(),
         }
@@ -72,9 +77,9 @@ impl Partition {
     }
 
     /// Appends a verified batch and wakes who waits for it. Answers with the batch's base offset and the log's reach.
-    pub fn append(&self, bytes: &[u8], header: &BatchHeader, segment_bytes: u64) -> Result<(i64, Reach), AppendError> {
+    pub fn append(&self, bytes: &[u8], header: &BatchHeader, roll: Roll) -> Result<(i64, Reach), AppendError> {
         let appended = self.with(|log| -> Result<_, AppendError> {
-            let base = log.append(bytes, header, segment_bytes)?;
+            let base = log.append(bytes, header, roll)?;
             Ok((base, reach(log)))
         })?;
         self.wake();
@@ -158,14 +163,63 @@ impl Partition {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// What was written since the last call and must be synced; a log that nobody opened has nothing.
-    pub fn take_unsynced(&self) -> Vec<Unsynced> {
-        lock(&self.log).as_mut().map(Log::take_unsynced).unwrap_or_default()
+    /// Syncs what was written since the last call; a log that nobody opened has nothing.
+    pub fn sync(&self) -> io::Result<()> {
+        let _first_come = lock(&self.syncing);
+        let unsynced = lock(&self.log).as_mut().map(Log::take_unsynced).unwrap_or_default();
+        for written in unsynced {
+            // Of a segment that was removed meanwhile nothing has to survive.
+            if let Err(error) = written.sync()
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error);
+            }
+            lock(&self.log).as_mut().map_or(Ok(()), |log| log.settle(written))?;
+        }
+        Ok(())
+    }
+
+    /// Compacts the log where that is worth it, after closing its active segment where that is old. Records come and go
+    /// meanwhile.
+    pub fn compact(&self, policy: Policy, roll: Roll, now: i64, cancelled: &AtomicBool) -> io::Result<()> {
+        self.with(|log| log.roll_aged(roll))?;
+        self.sync()?;
+        match self.with(|log| log.plan(policy, now))? {
+            Some(plan) => plan.run(&Round {
+                partition: self,
+                cancelled,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Syncs the log and leaves it so that it opens without being read.
     pub fn close(&self) -> io::Result<()> {
         lock(&self.log).as_mut().map_or(Ok(()), Log::close)
+    }
+}
+
+/// A round of compaction, which takes the lock for moments only.
+struct Round<'a> {
+    partition: &'a Partition,
+    cancelled: &'a AtomicBool,
+}
+
+impl Shared for Round<'_> {
+    fn file(&self, id: u64) -> io::Result<Option<Arc<File>>> {
+        self.partition.with(|log| log.segment_file(id))
+    }
+
+    fn replace(&self, made: &Made) -> io::Result<bool> {
+        self.partition.with(|log| log.replace(made))
+    }
+
+    fn cleaned(&self, until: i64) -> io::Result<()> {
+        self.partition.with(|log| log.set_cleaned(until))
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
     }
 }
 

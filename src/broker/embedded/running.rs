@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::broker::error::BrokerError;
 
 use super::Broker;
+use super::compaction::Compactor;
 use super::error::EmbeddedError;
 use super::groups::{Coordinator, Topics};
 use super::housekeeping::Housekeeper;
@@ -32,6 +33,7 @@ pub(crate) struct Running {
     address: SocketAddr,
     runtime: Option<Runtime>,
     housekeeper: Option<Housekeeper>,
+    compactor: Option<Box<Compactor>>,
     broker: Arc<Broker>,
     _lock: Held,
 }
@@ -64,6 +66,7 @@ impl Running {
         };
         runtime.spawn(server::serve(listener, Arc::clone(&broker)));
         let housekeeper = Housekeeper::start(Arc::clone(&broker)).map_err(EmbeddedError::System)?;
+        let compactor = Compactor::start(Arc::clone(&broker)).map_err(EmbeddedError::System)?;
         lock.announce(address).map_err(|cause| EmbeddedError::Directory {
             path: dir.to_path_buf(),
             cause,
@@ -73,6 +76,7 @@ impl Running {
             address,
             runtime: Some(runtime),
             housekeeper: Some(housekeeper),
+            compactor: Some(Box::new(compactor)),
             broker,
             _lock: lock,
         })
@@ -114,6 +118,7 @@ impl Drop for Running {
                 tracing::error!("a thread of the broker panicked while it stopped");
             }
         }
+        self.compactor.take();
         self.housekeeper.take();
         if let Err(error) = self.broker.groups.sync() {
             tracing::warn!(%error, "the committed offsets were not synced");

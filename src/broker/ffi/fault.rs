@@ -57,6 +57,11 @@ impl Fault {
         self.is(E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
     }
 
+    /// Whether the broker does not take the record as it is.
+    pub(in crate::broker) fn is_invalid_record(&self) -> bool {
+        self.is(E::RD_KAFKA_RESP_ERR_INVALID_RECORD)
+    }
+
     /// Whether the broker has no transactions, or not for this user.
     pub(in crate::broker) fn is_without_transactions(&self) -> bool {
         [

@@ -24,12 +24,6 @@ pub const TRANSACTIONS: Difference = Difference {
     what: "transactional producers; the embedded broker refuses them at InitProducerId",
 };
 
-/// Compaction. The embedded broker keeps every record; the settings are kept and shown. (Retention removes records on both.)
-pub const COMPACTION: Difference = Difference {
-    only: Kind::Kafka,
-    what: "compaction removes records; the embedded broker stores the policy and keeps all of them",
-};
-
 /// The group protocol of KIP-848. The embedded broker serves the classic one, which every client speaks.
 pub const NEW_GROUP_PROTOCOL: Difference = Difference {
     only: Kind::Kafka,
@@ -38,7 +32,7 @@ pub const NEW_GROUP_PROTOCOL: Difference = Difference {
 
 #[test]
 fn every_difference_says_what_it_is() {
-    for difference in [TRANSACTIONS, COMPACTION, NEW_GROUP_PROTOCOL] {
+    for difference in [TRANSACTIONS, NEW_GROUP_PROTOCOL] {
         assert!(difference.what.len() > 20, "{difference:?}");
     }
 }

@@ -164,10 +164,15 @@ fn of_broker(call: &Call<'_>) -> Vec<(&'static str, String, Kind)> {
     // The broker's defaults for topics, under the names that Apache Kafka gives them.
     for (broker, topic) in [
         ("compression.type", "compression.type"),
+        ("log.cleaner.delete.retention.ms", "delete.retention.ms"),
+        ("log.cleaner.max.compaction.lag.ms", "max.compaction.lag.ms"),
+        ("log.cleaner.min.cleanable.ratio", "min.cleanable.dirty.ratio"),
+        ("log.cleaner.min.compaction.lag.ms", "min.compaction.lag.ms"),
         ("log.cleanup.policy", "cleanup.policy"),
         ("log.message.timestamp.type", "message.timestamp.type"),
         ("log.retention.bytes", "retention.bytes"),
         ("log.retention.ms", "retention.ms"),
+        ("log.roll.ms", "segment.ms"),
         ("log.segment.bytes", "segment.bytes"),
         ("message.max.bytes", "max.message.bytes"),
         ("min.insync.replicas", "min.insync.replicas"),

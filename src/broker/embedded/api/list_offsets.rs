@@ -76,9 +76,31 @@ fn find(call: &Call<'_>, topic: &str, asked: &ListOffsetsPartition) -> Result<(i
 
 fn newest(partition: &Partition) -> io::Result<(i64, i64)> {
     match partition.max_timestamp()? {
-        Some(time) => at_time(partition, time),
+        Some(time) => match at_time(partition, time)? {
+            (NONE, NONE) => newest_left(partition),
+            found => Ok(found),
+        },
         None => Ok((NONE, NONE)),
     }
+}
+
+/// The newest record where compaction has removed the one that was the newest: looked for in all headers.
+fn newest_left(partition: &Partition) -> io::Result<(i64, i64)> {
+    let start = partition.reach()?.start;
+    let mut newest = None;
+    let mut slice = partition.slice(start)?.1;
+    while let Some(candidate) = slice {
+        let mut scanner = Scanner::new(&candidate.file, candidate.from, candidate.end, SEEK);
+        while let Some(header) = scanner.seek(|header| header.count > 0 && header.next_offset() > start)? {
+            newest = newest.max(Some(header.max_timestamp));
+            scanner.advance(&header);
+        }
+        slice = match candidate.next_base {
+            Some(base) => partition.slice(base)?.1,
+            None => None,
+        };
+    }
+    newest.map_or(Ok((NONE, NONE)), |time| at_time(partition, time))
 }
 
 /// The first record at or after `time`.

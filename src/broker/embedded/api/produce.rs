@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse, ProducerId,
 };
@@ -13,6 +15,7 @@ use kafka_protocol::messages::{
 use crate::broker::embedded::config::TopicConfig;
 use crate::broker::embedded::log::AppendError;
 use crate::broker::embedded::log::batch::{self, BatchHeader};
+use crate::broker::embedded::log::records;
 use crate::broker::embedded::schema;
 
 use super::{Call, CallError, Raw, text};
@@ -22,7 +25,25 @@ const ZSTD: i16 = 4;
 /// The first version in which a client may send zstd.
 const ZSTD_SINCE: i16 = 7;
 
+/// Records that a refusal names; a batch may hold millions that are wrong.
+const NAMED: usize = 100;
+
 type Refusal = (ResponseError, String);
+
+/// Why a batch was not appended, and which of its records are to blame.
+struct Refused {
+    why: Refusal,
+    records: Vec<i32>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self {
+            why,
+            records: Vec::new(),
+        }
+    }
+}
 
 /// Milliseconds since 1970.
 pub(crate) fn now() -> i64 {
@@ -78,7 +99,7 @@ fn of_topic(call: &Call<'_>, topic: TopicProduceData, refused: Option<&Refusal>)
                 .with_index(data.index)
                 .with_log_append_time_ms(NO_TIME);
             let appended = match refused {
-                Some(refusal) => Err(refusal.clone()),
+                Some(refusal) => Err(refusal.clone().into()),
                 None => append(call, &topic.name, data),
             };
             match appended {
@@ -92,11 +113,21 @@ fn of_topic(call: &Call<'_>, topic: TopicProduceData, refused: Option<&Refusal>)
                         response
                     }
                 }
-                Err((error, message)) => {
+                Err(Refused {
+                    why: (error, message),
+                    records,
+                }) => {
                     tracing::debug!(topic = &**topic.name, partition = data.index, %error, message, "refused a batch");
                     let response = response.with_error_code(error.code()).with_base_offset(-1);
                     if call.version >= 8 {
-                        response.with_error_message(text(message))
+                        let named = records.into_iter().map(|index| {
+                            BatchIndexAndErrorMessage::default()
+                                .with_batch_index(index)
+                                .with_batch_index_error_message(text(NO_KEY.to_owned()))
+                        });
+                        response
+                            .with_error_message(text(message))
+                            .with_record_errors(named.collect())
                     } else {
                         response
                     }
@@ -115,7 +146,7 @@ struct Done {
     log_start: i64,
 }
 
-fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<Done, Refusal> {
+fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<Done, Refused> {
     let unknown = || {
         (
             ResponseError::UnknownTopicOrPartition,
@@ -128,6 +159,9 @@ fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<D
     let bytes: &[u8] = data.records.as_deref().unwrap_or_default();
     let now = now();
     let header = verify(bytes, &config, call.version, now)?;
+    if config.compacts() {
+        refuse_without_key(bytes, &header)?;
+    }
     let stamped;
     let (bytes, header, time) = if config.is_log_append_time() {
         stamped = batch::with_append_time(bytes, &header, now);
@@ -136,14 +170,16 @@ fn append(call: &Call<'_>, topic: &str, data: &PartitionProduceData) -> Result<D
     } else {
         (bytes, header, NO_TIME)
     };
-    let appended = partition.append(bytes, &header, config.segment_bytes());
-    let (base_offset, reach) = appended.map_err(|error| match error {
-        AppendError::OutOfOrder => (ResponseError::OutOfOrderSequenceNumber, error.to_string()),
-        AppendError::OldEpoch => (ResponseError::InvalidProducerEpoch, error.to_string()),
-        AppendError::Storage(_) if partition.is_gone() => unknown(),
-        AppendError::Storage(error) => {
-            super::storage(&error);
-            refused_by_disk(&error)
+    let appended = partition.append(bytes, &header, config.roll());
+    let (base_offset, reach) = appended.map_err(|error| -> Refusal {
+        match error {
+            AppendError::OutOfOrder => (ResponseError::OutOfOrderSequenceNumber, error.to_string()),
+            AppendError::OldEpoch => (ResponseError::InvalidProducerEpoch, error.to_string()),
+            AppendError::Storage(_) if partition.is_gone() => unknown(),
+            AppendError::Storage(error) => {
+                super::storage(&error);
+                refused_by_disk(&error)
+            }
         }
     })?;
     Ok(Done {
@@ -212,6 +248,30 @@ fn verify(bytes: &[u8], config: &TopicConfig, version: i16, now: i64) -> Result<
         return Err(corrupt("its checksum is wrong"));
     }
     refuse_contents(&header, config, version, now).map_or(Ok(header), Err)
+}
+
+const NO_KEY: &str = "Compacted topic cannot accept message without key.";
+
+/// Compaction goes by keys: a record without one could never be told from any other. The only place that looks at records
+/// while they are written, and only of topics that are compacted.
+fn refuse_without_key(bytes: &[u8], header: &BatchHeader) -> Result<(), Refused> {
+    let mut at = 0;
+    let mut records = Vec::new();
+    let read = records::each(bytes, header, |record| {
+        if record.key.is_none() && records.len() < NAMED {
+            records.push(at);
+        }
+        at += 1;
+    });
+    read.map_err(|error| corrupt(&error.to_string()))?;
+    if records.is_empty() {
+        return Ok(());
+    }
+    let why = "the topic is compacted (cleanup.policy=compact), and a record has no key. Give every record a key";
+    Err(Refused {
+        why: (ResponseError::InvalidRecord, why.to_owned()),
+        records,
+    })
 }
 
 fn refuse_contents(header: &BatchHeader, config: &TopicConfig, version: i16, now: i64) -> Option<Refusal> {

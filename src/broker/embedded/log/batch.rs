@@ -1,7 +1,9 @@
 //! The header of a record batch (message format v2): the only part of a batch that the data path looks at.
 //!
 //! Layout: <https://kafka.apache.org/documentation/#recordbatch>. A batch is stored as the producer sent it; only base offset
-//! and partition leader epoch are set here, and both stand outside the CRC.
+//! and partition leader epoch are set here, and both stand outside the CRC. Compaction alone makes batches anew.
+
+use std::io;
 
 /// Bytes of a batch before its records.
 pub(crate) const HEADER: usize = 61;
@@ -17,6 +19,8 @@ pub(crate) const LEADER_EPOCH: i32 = 0;
 const TIMESTAMP_TYPE: i16 = 0x08;
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
+const DELETE_HORIZON: i16 = 0x40;
+const CODEC: i16 = 0x07;
 
 /// What a batch's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,7 @@ impl BatchHeader {
 
     /// The codec's number: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
     pub fn codec(&self) -> i16 {
-        self.attributes & 0x07
+        self.attributes & CODEC
     }
 
     pub fn is_transactional(&self) -> bool {
@@ -82,6 +86,11 @@ impl BatchHeader {
 
     pub fn is_control(&self) -> bool {
         self.attributes & CONTROL != 0
+    }
+
+    /// From when on compaction may remove the batch's tombstones, where it has set that.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON != 0).then_some(self.base_timestamp)
     }
 
     /// Whether the records' times are the batch's maximum, because the topic says `LogAppendTime`.
@@ -102,9 +111,55 @@ pub(crate) fn with_append_time(batch: &[u8], header: &BatchHeader, now: i64) -> 
     let mut stamped = batch.to_vec();
     stamped[21..23].copy_from_slice(&(header.attributes | TIMESTAMP_TYPE).to_be_bytes());
     stamped[35..43].copy_from_slice(&now.to_be_bytes());
-    let crc = crc32c::crc32c(&stamped[CRC_FROM..header.size]);
-    stamped[17..21].copy_from_slice(&crc.to_be_bytes());
+    stamped.truncate(header.size);
+    seal(&mut stamped);
     stamped
+}
+
+/// A batch of fewer records with the offsets, the codec and the producer's numbers of the one that it was made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Remade {
+    pub count: i32,
+    pub max_timestamp: i64,
+    /// What it has in place of the base timestamp, if so.
+    pub delete_horizon: Option<i64>,
+}
+
+impl Remade {
+    /// The batch, with its records as they are compressed.
+    pub fn batch(self, original: &[u8; HEADER], header: &BatchHeader, packed: &[u8]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(HEADER + packed.len());
+        bytes.extend_from_slice(original);
+        bytes.extend_from_slice(packed);
+        let length = i32::try_from(bytes.len() - PREFIX).map_err(io::Error::other)?;
+        bytes[8..12].copy_from_slice(&length.to_be_bytes());
+        if let Some(horizon) = self.delete_horizon {
+            bytes[21..23].copy_from_slice(&(header.attributes | DELETE_HORIZON).to_be_bytes());
+            bytes[27..35].copy_from_slice(&horizon.to_be_bytes());
+        }
+        bytes[35..43].copy_from_slice(&self.max_timestamp.to_be_bytes());
+        bytes[57..61].copy_from_slice(&self.count.to_be_bytes());
+        seal(&mut bytes);
+        Ok(bytes)
+    }
+}
+
+/// The batch without any record: what is left to tell where offsets end and what a producer wrote last.
+pub(crate) fn emptied(original: &[u8; HEADER], header: &BatchHeader) -> Vec<u8> {
+    let mut bytes = original.to_vec();
+    bytes[8..12].copy_from_slice(&((HEADER - PREFIX) as i32).to_be_bytes());
+    bytes[21..23].copy_from_slice(&(header.attributes & !(CODEC | DELETE_HORIZON)).to_be_bytes());
+    // Retention goes by it: what holds no record must not look as if it were the oldest.
+    bytes[27..35].copy_from_slice(&header.max_timestamp.to_be_bytes());
+    bytes[57..61].copy_from_slice(&0i32.to_be_bytes());
+    seal(&mut bytes);
+    bytes
+}
+
+/// Sets the CRC of a whole batch.
+pub(crate) fn seal(batch: &mut [u8]) {
+    let crc = crc32c::crc32c(&batch[CRC_FROM..]);
+    batch[17..21].copy_from_slice(&crc.to_be_bytes());
 }
 
 /// The first bytes of a batch as they are stored.
@@ -134,8 +189,7 @@ pub(crate) mod tests {
         bytes[51..53].copy_from_slice(&producer.1.to_be_bytes());
         bytes[53..57].copy_from_slice(&producer.2.to_be_bytes());
         bytes[57..61].copy_from_slice(&count.to_be_bytes());
-        let crc = crc32c::crc32c(&bytes[CRC_FROM..]);
-        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        seal(&mut bytes);
         bytes
     }
 

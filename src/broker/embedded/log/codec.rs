@@ -1,8 +1,8 @@
 //! The four codecs of a batch, decompressed as they are read, so that what a batch claims to hold costs no memory.
 //!
-//! In Rust throughout: only a search by time looks inside a batch, and a malformed one must not be able to harm the broker.
+//! In Rust throughout: few look inside a batch, and a malformed one must not be able to harm the broker.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Write};
 
 /// No frame of zstd's ordinary levels asks for a larger window.
 const ZSTD_WINDOW: u64 = 128 << 20;
@@ -11,6 +11,8 @@ const SNAPPY_BLOCK: usize = 256 << 20;
 /// How Java's clients frame blocks of snappy: this, two version numbers, then blocks with their length before them.
 const SNAPPY_JAVA: &[u8] = b"\x82SNAPPY\0";
 const SNAPPY_JAVA_HEADER: usize = 16;
+/// What is compressed to one block of snappy.
+const SNAPPY_PACKED: usize = 32 * 1024;
 
 /// The records of a batch, by the codec in its attributes.
 pub(super) fn reader(codec: i16, bytes: &[u8]) -> io::Result<Box<dyn Read + '_>> {
@@ -27,6 +29,74 @@ pub(super) fn reader(codec: i16, bytes: &[u8]) -> io::Result<Box<dyn Read + '_>>
             .map(|decoder| Box::new(decoder) as Box<dyn Read>)
             .map_err(|error| io::Error::other(error.to_string())),
         other => Err(io::Error::other(format!("codec {other} is not known"))),
+    }
+}
+
+/// Compresses what `plain` gives. An error is one of `plain`, or a codec that is not known.
+pub(super) fn pack(codec: i16, plain: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    match codec {
+        0 => {
+            io::copy(plain, &mut out)?;
+        }
+        1 => {
+            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+            io::copy(plain, &mut encoder)?;
+            out = encoder.finish()?;
+        }
+        2 => pack_snappy(plain, &mut out)?,
+        3 => {
+            let mut encoder = lz4_flex::frame::FrameEncoder::new(out);
+            io::copy(plain, &mut encoder)?;
+            out = encoder.finish().map_err(io::Error::other)?;
+        }
+        4 => {
+            // It takes an error of its source for a fault in the program, so that the source ends instead.
+            let mut source = Ending {
+                inner: plain,
+                error: None,
+            };
+            ruzstd::encoding::compress(&mut source, &mut out, ruzstd::encoding::CompressionLevel::Fastest);
+            if let Some(error) = source.error {
+                return Err(error);
+            }
+        }
+        other => return Err(io::Error::other(format!("codec {other} is not known"))),
+    }
+    Ok(out)
+}
+
+/// Blocks as Java's clients write them, which every client reads.
+fn pack_snappy(plain: &mut impl Read, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(SNAPPY_JAVA);
+    out.extend_from_slice(&[0, 0, 0, 1, 0, 0, 0, 1]);
+    loop {
+        let mut block = Vec::with_capacity(SNAPPY_PACKED);
+        plain.take(SNAPPY_PACKED as u64).read_to_end(&mut block)?;
+        if block.is_empty() {
+            return Ok(());
+        }
+        let packed = snap::raw::Encoder::new()
+            .compress_vec(&block)
+            .map_err(io::Error::other)?;
+        let length = u32::try_from(packed.len()).map_err(io::Error::other)?;
+        out.write_all(&length.to_be_bytes())?;
+        out.write_all(&packed)?;
+    }
+}
+
+/// A reader that ends where the one within fails, and keeps the error.
+struct Ending<'a, R> {
+    inner: &'a mut R,
+    error: Option<io::Error>,
+}
+
+impl<R: Read> Read for Ending<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        Ok(self.inner.read(out).unwrap_or_else(|error| {
+            self.error.get_or_insert(error);
+            0
+        }))
     }
 }
 
@@ -81,6 +151,35 @@ mod tests {
         let mut out = Vec::new();
         reader(codec, bytes)?.read_to_end(&mut out)?;
         Ok(out)
+    }
+
+    #[test]
+    fn what_is_packed_is_read_back() {
+        let mut plain = Vec::new();
+        for n in 0..40_000u32 {
+            plain.extend_from_slice(&(n.wrapping_mul(2_654_435_761) >> (n % 24)).to_be_bytes());
+        }
+        for codec in 0..=4 {
+            for size in [0, 1, 1000, SNAPPY_PACKED, plain.len()] {
+                let packed = pack(codec, &mut &plain[..size]).unwrap();
+                assert_eq!(
+                    read(codec, &packed).unwrap(),
+                    plain[..size],
+                    "codec {codec}, {size} bytes"
+                );
+            }
+            let mut failing = (&plain[..1000]).chain(Failing);
+            assert!(pack(codec, &mut failing).is_err(), "codec {codec}");
+        }
+        assert!(pack(5, &mut &*plain).is_err());
+    }
+
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("no more"))
+        }
     }
 
     #[test]

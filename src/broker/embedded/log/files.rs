@@ -73,18 +73,44 @@ impl Files {
     }
 }
 
+/// What a test of crashes counts before each change that compaction makes to the disk; nothing otherwise.
+#[cfg(not(test))]
+pub(crate) fn step() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many changes are left until nothing more reaches the disk, as if the process had been killed.
+    pub(crate) static CRASH_AFTER: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+}
+
+#[cfg(test)]
+pub(crate) fn step() -> io::Result<()> {
+    match CRASH_AFTER.get() {
+        usize::MAX => Ok(()),
+        0 => Err(io::Error::other("killed by the test")),
+        left => {
+            CRASH_AFTER.set(left - 1);
+            Ok(())
+        }
+    }
+}
+
 /// Replaces `path` by `bytes` so that a crash leaves the old file or the new one, never a mixture.
 pub(crate) fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     use std::io::Write;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
+    step()?;
     let mut file = File::create(&temporary)?;
     file.write_all(bytes)?;
     if durable {
         file.sync_all()?;
     }
     drop(file);
+    step()?;
     std::fs::rename(&temporary, path)?;
     if durable && let Some(dir) = path.parent() {
         sync_dir(dir)?;

@@ -87,7 +87,7 @@ impl Index {
     }
 
     /// Writes the index beside its segment.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
+    pub fn write(&self, path: &Path, durable: bool) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(HEADER + self.entries.len() * ENTRY);
         bytes.extend_from_slice(&MAGIC.to_be_bytes());
         bytes.extend_from_slice(&[0; 4]);
@@ -102,7 +102,7 @@ impl Index {
         }
         let crc = crc32c::crc32c(&bytes[8..]);
         bytes[4..8].copy_from_slice(&crc.to_be_bytes());
-        files::replace(path, &bytes, false)
+        files::replace(path, &bytes, durable)
     }
 
     /// Reads an index; `None` where there is none, it is damaged, or it does not describe a log of `size` bytes.
@@ -170,7 +170,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let index = sample();
-        index.write(&path).unwrap();
+        index.write(&path, false).unwrap();
         assert_eq!(Index::read(&path, 500_000), Some(index));
         assert_eq!(Index::read(&path, 499_999), None);
         let mut bytes = std::fs::read(&path).unwrap();

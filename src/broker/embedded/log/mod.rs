@@ -6,9 +6,11 @@
 //!   (Apache Kafka leaves that to the operating system and to other replicas, of which there are none here.)
 //! - A full segment's index is written after the segment was synced. So on opening, a segment with an index is trusted; the
 //!   others, usually the last alone, are verified batch by batch, and the log is cut where a batch is torn.
+//! - Compaction ([`compact`]) puts segments in place of others in one step that a crash leaves undone or finds done.
 
 pub(crate) mod batch;
 mod codec;
+pub(crate) mod compact;
 pub(crate) mod files;
 pub(crate) mod index;
 pub(crate) mod producers;
@@ -54,6 +56,8 @@ pub(crate) struct Segment {
     index: Index,
     /// When it was begun, or opened.
     opened: Instant,
+    /// It is full, synced, and has an index on the disk, so that compaction may replace it.
+    settled: bool,
 }
 
 /// What a topic asks of a partition's log; -1 is no limit.
@@ -61,8 +65,17 @@ pub(crate) struct Segment {
 pub(crate) struct Limits {
     /// `retention.ms` and `retention.bytes`.
     pub retention: (i64, i64),
-    /// `segment.ms`.
-    pub segment_age: Duration,
+    /// When the active segment is closed.
+    pub roll: Roll,
+}
+
+/// When a segment is closed and the next one begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roll {
+    /// `segment.bytes`.
+    pub bytes: u64,
+    /// How long a segment may take records.
+    pub age: Duration,
 }
 
 /// Where to read: a file and the range of it that holds whole batches.
@@ -96,6 +109,8 @@ pub(crate) struct Log {
     files: Arc<Files>,
     segments: VecDeque<Segment>,
     start: i64,
+    /// Compaction has been here: everything before it is clean.
+    cleaned: i64,
     producers: Producers,
     /// A write failed half way and the file could not be cut; it is tried again before the next write.
     torn: bool,
@@ -107,19 +122,15 @@ pub(crate) struct Log {
 /// A file to sync and, for a full segment, the index to write after that.
 #[derive(Debug)]
 pub(crate) struct Unsynced {
+    segment: u64,
     file: Arc<File>,
-    index: Option<(PathBuf, Index)>,
+    is_full: bool,
 }
 
 impl Unsynced {
     /// Makes the file survive a power loss. Slow: call it outside of locks.
-    pub fn sync(self) -> io::Result<()> {
-        self.file.sync_data()?;
-        match self.index {
-            // Retention may have removed the segment since it was closed.
-            Some((path, index)) if path.with_extension("log").exists() => index.write(&path),
-            _ => Ok(()),
-        }
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 }
 
@@ -144,7 +155,7 @@ impl Log {
     }
 
     /// Appends a batch that was verified; answers with its base offset, the old one where the batch is a retry.
-    pub fn append(&mut self, bytes: &[u8], header: &BatchHeader, segment_bytes: u64) -> Result<i64, AppendError> {
+    pub fn append(&mut self, bytes: &[u8], header: &BatchHeader, roll: Roll) -> Result<i64, AppendError> {
         match self.producers.check(header) {
             Verdict::Append => {}
             Verdict::Duplicate(offset) => return Ok(offset),
@@ -152,7 +163,7 @@ impl Log {
             Verdict::OldEpoch => return Err(AppendError::OldEpoch),
         }
         let base = self.end();
-        self.make_room(header.size as u64, segment_bytes)?;
+        self.make_room(header.size as u64, roll)?;
         let file = self.active_file()?;
         let Some(active) = self.segments.back_mut() else {
             return Err(io::Error::other("the partition has no segment").into());
@@ -190,7 +201,7 @@ impl Log {
     }
 
     /// Begins a segment where there is none, or where the active one is full.
-    fn make_room(&mut self, size: u64, segment_bytes: u64) -> io::Result<()> {
+    fn make_room(&mut self, size: u64, roll: Roll) -> io::Result<()> {
         match self.segments.back() {
             None => {
                 fs::create_dir_all(&self.dir)?;
@@ -199,7 +210,8 @@ impl Log {
             // Positions in the index are 32 bits wide, and so are offsets relative to the segment's first.
             Some(active)
                 if active.index.size > 0
-                    && (active.index.size + size > segment_bytes.min(u64::from(u32::MAX))
+                    && (active.index.size + size > roll.bytes.min(u64::from(u32::MAX))
+                        || active.opened.elapsed() >= roll.age
                         || active.index.next_offset - active.base > i64::from(i32::MAX)) =>
             {
                 self.roll()
@@ -216,6 +228,7 @@ impl Log {
             base,
             index: Index::new(base),
             opened: Instant::now(),
+            settled: false,
         });
         Ok(())
     }
@@ -224,12 +237,13 @@ impl Log {
     fn roll(&mut self) -> io::Result<()> {
         let file = self.active_file()?;
         let base = self.end();
-        let full = self.segments.back().map(|full| {
-            let path = segment_path(&self.dir, full.base, "index");
-            (path, full.index.clone())
-        });
+        let full = self.segments.back().map(|full| full.id);
         self.begin_segment(base)?;
-        self.unsynced.push(Unsynced { file, index: full });
+        self.unsynced.extend(full.map(|segment| Unsynced {
+            segment,
+            file,
+            is_full: true,
+        }));
         // It is rebuilt from the log where it is missing, so that a full disk stops nothing here.
         if let Err(error) = self.producers.write(&segment_path(&self.dir, base, "producers"), false) {
             tracing::warn!(dir = %self.dir.display(), %error, "the state of the producers was not written");
@@ -298,18 +312,23 @@ impl Log {
         Ok(())
     }
 
+    /// Closes the active segment where it is old.
+    pub fn roll_aged(&mut self, roll: Roll) -> io::Result<()> {
+        let aged = |active: &Segment| active.index.size > 0 && active.opened.elapsed() >= roll.age;
+        match self.segments.back().is_some_and(aged) {
+            true => self.roll(),
+            false => Ok(()),
+        }
+    }
+
     /// Closes the active segment where it is old, then removes full segments that are too old or too many.
     pub fn retain(&mut self, limits: &Limits, now: i64) -> io::Result<()> {
         let (retention_ms, retention_bytes) = limits.retention;
         let expired = |index: &Index| {
             retention_ms >= 0 && index.size > 0 && index.max_timestamp < now.saturating_sub(retention_ms)
         };
-        let aged = |active: &Segment| active.index.size > 0 && active.opened.elapsed() >= limits.segment_age;
-        if self
-            .segments
-            .back()
-            .is_some_and(|active| aged(active) || expired(&active.index))
-        {
+        self.roll_aged(limits.roll)?;
+        if self.segments.back().is_some_and(|active| expired(&active.index)) {
             self.roll()?;
         }
         let mut size = self.size();
@@ -325,15 +344,34 @@ impl Log {
         self.delete_before(before)
     }
 
-    /// What was written since the last call, oldest first; the caller syncs it in this order.
+    /// What was written since the last call, oldest first; the caller syncs it in this order, and says what it has synced.
     pub fn take_unsynced(&mut self) -> Vec<Unsynced> {
         let mut unsynced = std::mem::take(&mut self.unsynced);
         if std::mem::take(&mut self.dirty)
-            && let Ok(file) = self.active_file()
+            && let (Some(active), Ok(file)) = (self.segments.back(), self.active_file())
         {
-            unsynced.push(Unsynced { file, index: None });
+            unsynced.push(Unsynced {
+                segment: active.id,
+                file,
+                is_full: false,
+            });
         }
         unsynced
+    }
+
+    /// Writes the index of a full segment that was synced. Where the disk refuses it, the segment is synced again later.
+    pub fn settle(&mut self, synced: Unsynced) -> io::Result<()> {
+        // Retention may have removed the segment since it was closed.
+        let full = self.segments.iter_mut().find(|segment| segment.id == synced.segment);
+        let Some(full) = full.filter(|_| synced.is_full) else {
+            return Ok(());
+        };
+        let written = full.index.write(&segment_path(&self.dir, full.base, "index"), false);
+        match written {
+            Ok(()) => full.settled = true,
+            Err(_) => self.unsynced.push(synced),
+        }
+        written
     }
 
     /// Closes its files, so that the disk gets back what a deleted topic took.
@@ -347,18 +385,22 @@ impl Log {
     pub fn close(&mut self) -> io::Result<()> {
         for unsynced in self.take_unsynced() {
             unsynced.sync()?;
+            self.settle(unsynced)?;
         }
         let Some(active) = self.segments.back() else {
             return Ok(());
         };
         let producers = segment_path(&self.dir, self.end(), "producers");
         self.producers.write(&producers, false)?;
-        active.index.write(&segment_path(&self.dir, active.base, "index"))?;
+        active
+            .index
+            .write(&segment_path(&self.dir, active.base, "index"), false)?;
         files::sync_dir(&self.dir)
     }
 }
 
 fn remove(path: &Path) -> io::Result<()> {
+    files::step()?;
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

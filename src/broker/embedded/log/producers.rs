@@ -109,6 +109,12 @@ impl Producers {
         });
     }
 
+    /// Of each producer the base offset of its last batch.
+    pub fn last_batches(&self) -> HashMap<i64, i64> {
+        let last = |(id, producer): (&i64, &Producer)| Some((*id, producer.batches.back()?.base_offset));
+        self.known.iter().filter_map(last).collect()
+    }
+
     fn forget_oldest(&mut self) {
         let oldest = self
             .known

@@ -12,7 +12,10 @@ use super::files::{self, Files};
 use super::index::Index;
 use super::producers::Producers;
 use super::scan::{Scanner, WALK};
-use super::{Log, Segment, segment_path};
+use super::{Log, Segment, Unsynced, compact, segment_path};
+
+/// Full segments that are synced and indexed after one start: each is an open file until then. The others are verified again.
+const SETTLED_AT_ONCE: usize = 64;
 
 /// What a segment was found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,7 @@ enum Opened {
 impl Log {
     /// Opens the log in `dir`, which need not exist yet: then it is empty and makes its folder with the first batch.
     pub fn open(dir: &Path, files: Arc<Files>) -> io::Result<Self> {
+        let exchanged = compact::finish(dir)?;
         let bases = segment_bases(dir)?;
         let start = read_start(dir)?.unwrap_or(0).max(bases.first().copied().unwrap_or(0));
         let mut log = Self {
@@ -35,12 +39,13 @@ impl Log {
             files,
             segments: VecDeque::with_capacity(bases.len()),
             start,
+            cleaned: compact::read_cleaned(dir),
             producers: Producers::default(),
             torn: false,
             unsynced: Vec::new(),
             dirty: false,
         };
-        let mut changed = false;
+        let mut changed = exchanged;
         for (at, base) in bases.iter().enumerate() {
             if log
                 .segments
@@ -64,13 +69,37 @@ impl Log {
             // A power loss took the end of the log after records before `start` were deleted: offsets never go back.
             log.begin_segment(start)?;
         }
+        if log.cleaned > log.end() {
+            super::remove(&dir.join("cleaned"))?;
+            log.cleaned = 0;
+            changed = true;
+        }
         changed |= log.drop_what_lies_beyond()?;
         if changed {
             // Before anything is written: what was removed must not come back beside it.
             files::sync_dir(dir)?;
         }
         log.restore_producers()?;
+        log.settle_all()?;
         Ok(log)
+    }
+
+    /// Has the full segments that were verified synced and indexed, and takes the last one for the active.
+    fn settle_all(&mut self) -> io::Result<()> {
+        if let Some(active) = self.segments.back_mut() {
+            active.settled = false;
+        }
+        let full = self.segments.len().saturating_sub(1);
+        let unsettled = self.segments.iter().take(full).filter(|segment| !segment.settled);
+        for segment in unsettled.take(SETTLED_AT_ONCE) {
+            let path = segment_path(&self.dir, segment.base, "log");
+            self.unsynced.push(Unsynced {
+                segment: segment.id,
+                file: self.files.get(segment.id, &path, false)?,
+                is_full: true,
+            });
+        }
+        Ok(())
     }
 
     /// Adds a segment; `next` is where the one after it begins.
@@ -99,6 +128,7 @@ impl Log {
             base,
             index,
             opened: Instant::now(),
+            settled: opened == Opened::Trusted,
         });
         Ok(opened)
     }

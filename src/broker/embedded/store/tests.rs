@@ -8,7 +8,13 @@ use uuid::Uuid;
 
 use super::{ID_BLOCK, MAX_PARTITIONS, Store, TopicError, refuse_name, topic_dir};
 use crate::broker::embedded::config::TopicConfig;
+use crate::broker::embedded::log::Roll;
 use crate::broker::embedded::log::batch::{self, BatchHeader};
+
+const ROLL: Roll = Roll {
+    bytes: 1 << 20,
+    age: std::time::Duration::MAX,
+};
 
 fn store(dir: &Path) -> Store {
     Store::open(dir).unwrap()
@@ -37,7 +43,7 @@ fn topics_outlive_the_broker_with_id_partitions_and_config() {
     let topic = after.topic("orders").unwrap();
     assert_eq!((topic.id, topic.partition_count()), (id, 5));
     assert_eq!(topic.config().own("retention.ms"), Some("5"));
-    assert_eq!(topic.config().segment_bytes(), 1000);
+    assert_eq!(topic.config().roll().bytes, 1000);
     assert_eq!(after.cluster_id(), before.cluster_id());
 }
 
@@ -83,9 +89,9 @@ fn who_still_holds_a_deleted_topic_cannot_bring_its_folder_back() {
     let partition = topic.partition(0).unwrap();
     let bytes = batch::tests::batch(1, b"", 0, (-1, -1, -1));
     let header = BatchHeader::parse(&bytes).unwrap();
-    assert_eq!(partition.append(&bytes, &header, 1 << 20).unwrap().0, 0);
+    assert_eq!(partition.append(&bytes, &header, ROLL).unwrap().0, 0);
     store.delete("a").unwrap();
-    assert!(partition.is_gone() && partition.append(&bytes, &header, 1 << 20).is_err());
+    assert!(partition.is_gone() && partition.append(&bytes, &header, ROLL).is_err());
     assert!(partition.slice(0).is_err());
     assert!(!topic_dir(dir.path(), topic.id).exists());
 }

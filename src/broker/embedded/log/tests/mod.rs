@@ -5,6 +5,7 @@ mod recovery;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -12,7 +13,7 @@ use super::batch::tests::batch;
 use super::batch::{self, BatchHeader};
 use super::files::Files;
 use super::scan::{Scanner, WALK};
-use super::{AppendError, Limits, Log};
+use super::{AppendError, Limits, Log, Roll};
 
 const NOBODY: (i64, i16, i32) = (-1, -1, -1);
 const SEGMENT: u64 = 1 << 20;
@@ -22,7 +23,26 @@ fn open(dir: &Path) -> Log {
 }
 
 fn append(log: &mut Log, bytes: &[u8], segment: u64) -> Result<i64, AppendError> {
-    log.append(bytes, &BatchHeader::parse(bytes).unwrap(), segment)
+    log.append(bytes, &BatchHeader::parse(bytes).unwrap(), roll(segment, Duration::MAX))
+}
+
+fn roll(bytes: u64, age: Duration) -> Roll {
+    Roll { bytes, age }
+}
+
+fn limits(retention: (i64, i64)) -> Limits {
+    Limits {
+        retention,
+        roll: roll(SEGMENT, Duration::MAX),
+    }
+}
+
+/// What the housekeeper does every second.
+fn sync(log: &mut Log) {
+    for unsynced in log.take_unsynced() {
+        unsynced.sync().unwrap();
+        log.settle(unsynced).unwrap();
+    }
 }
 
 /// Every batch from `start` on as `(base offset, timestamp)`, read as a consumer would, with every checksum checked.
@@ -115,15 +135,9 @@ fn offsets_never_go_back_when_everything_expired() {
     for n in 0..10 {
         append(&mut log, &batch(1, &[0; 100], n, NOBODY), 350).unwrap();
     }
-    let limits = Limits {
-        retention: (1000, -1),
-        segment_age: std::time::Duration::MAX,
-    };
-    log.retain(&limits, 5000).unwrap();
+    log.retain(&limits((1000, -1)), 5000).unwrap();
     assert_eq!((log.start(), log.end(), log.size()), (10, 10, 0));
-    for unsynced in log.take_unsynced() {
-        unsynced.sync().unwrap();
-    }
+    sync(&mut log);
     let left: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())
@@ -143,11 +157,7 @@ fn retention_by_size_keeps_at_least_what_is_asked() {
     for n in 0..20 {
         append(&mut log, &batch(1, &[0; 100], n, NOBODY), 350).unwrap();
     }
-    let limits = Limits {
-        retention: (-1, 800),
-        segment_age: std::time::Duration::MAX,
-    };
-    log.retain(&limits, 5000).unwrap();
+    log.retain(&limits((-1, 800)), 5000).unwrap();
     assert!((800..800 + 350).contains(&log.size()), "{}", log.size());
     assert_eq!(log.end(), 20);
 }
@@ -159,7 +169,7 @@ fn a_segment_is_closed_when_it_is_old_and_holds_something() {
     append(&mut log, &batch(1, b"", 1, NOBODY), SEGMENT).unwrap();
     let limits = Limits {
         retention: (-1, -1),
-        segment_age: std::time::Duration::ZERO,
+        roll: roll(SEGMENT, Duration::ZERO),
     };
     log.retain(&limits, 5000).unwrap();
     log.retain(&limits, 5000).unwrap();
@@ -233,8 +243,7 @@ proptest! {
                 }
                 Step::DeleteBefore(offset) => log.delete_before(offset).unwrap(),
                 Step::Retain(size) => {
-                    let limits = Limits { retention: (-1, size), segment_age: std::time::Duration::MAX };
-                    log.retain(&limits, 0).unwrap();
+                    log.retain(&limits((-1, size)), 0).unwrap();
                 }
             }
             prop_assert_eq!(log.end(), end);

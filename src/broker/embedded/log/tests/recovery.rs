@@ -108,9 +108,7 @@ fn three_segments(dir: &Path, closed: bool) {
     if closed {
         log.close().unwrap();
     }
-    for unsynced in log.take_unsynced() {
-        unsynced.sync().unwrap();
-    }
+    sync(&mut log);
     assert_eq!(named(dir, "log"), [0, 3, 6]);
 }
 
