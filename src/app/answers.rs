@@ -1,6 +1,7 @@
 //! What jobs bring: answers to whoever still waits for them, and failures to where they are shown.
 
 use super::job::{Event, Failure, TaskId};
+use super::lang::say;
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
@@ -118,10 +119,10 @@ fn tails(model: &Model, id: TaskId) -> bool {
 pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failure>, fx: &mut Vec<Effect>) {
     if let Some(at) = model.works.iter().position(|w| w.id == id) {
         let work = model.works.remove(at);
-        let what = format!("{} {}", work.kind.verb(), work.name);
+        let what = work.kind.said(model, &work.name);
         match outcome {
             Ok(line) => model.tell(Level::Done, line),
-            Err(_) if work.cancelling => model.tell(Level::Done, format!("{what}: cancelled")),
+            Err(_) if work.cancelling => model.tell(Level::Done, say!(model, "{what}: cancelled", what)),
             Err(failure) => {
                 model.tell_failure(&what, &failure);
                 if work.kind != Kind::Demo {
@@ -139,8 +140,8 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
     if let Some(at) = model.deleting.iter().position(|(task, _)| *task == id) {
         let (_, name) = model.deleting.remove(at);
         match outcome {
-            Ok(_) => model.tell(Level::Done, format!("topic {name} is deleted")),
-            Err(failure) => model.tell_failure(&format!("delete {name}"), &failure),
+            Ok(_) => model.tell(Level::Done, say!(model, "topic {name} is deleted", name)),
+            Err(failure) => model.tell_failure(&say!(model, "delete {name}", name), &failure),
         }
         topics::ask(model, fx);
         return;

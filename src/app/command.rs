@@ -79,6 +79,7 @@ pub enum Action {
     Copy,
     Zoom,
     Clock,
+    Language,
     Refresh,
     GoTopics,
     GoProjections,
@@ -285,6 +286,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Last, "last", &[Key::ch('G'), Key::of(Code::End)], &[Motion], "to the last", ""),
     command(Action::Help, "keys", &[Key::ch('?')], &[Browse, Overlay], "the keys that work here", "keys"),
     command(Action::Quit, "quit", &[Key::ch('q')], &[Browse], "leave; asks while a rebuild runs", ""),
+    command(Action::Language, "language", &[Key::ch('L')], &[Browse], "speak Chinese, or English again", ""),
     command(Action::QuitNow, "quit now", &[Key::ctrl('c')], &[Always], "leave at once; running work is cancelled", ""),
     #[cfg(debug_assertions)]
     command(Action::DebugPanic, "debug panic", &[], &[], "break on purpose, to see that the terminal is put back", ""),

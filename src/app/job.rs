@@ -6,6 +6,7 @@ use crate::broker::groups::{GroupDetail, GroupSummary};
 use crate::broker::profile::Access;
 use crate::broker::topics::{ConfigEntry, Watermarks};
 use crate::demo::run::StepView;
+use crate::demo::text::Language;
 use crate::readmodel::alert::Alerts;
 use crate::readmodel::decision::Decision;
 use crate::readmodel::query::{Rows, TableInfo};
@@ -14,6 +15,7 @@ use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
 
 use super::difference::{Found, Question};
+use super::lang::Speaks;
 use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
@@ -378,6 +380,14 @@ pub trait Outlet: Sync {
     fn send(&self, event: Event) -> bool;
     /// Whether the job was cancelled and should end.
     fn cancelled(&self) -> bool;
+    /// The language of whoever started the job.
+    fn language(&self) -> Language;
+}
+
+impl Speaks for dyn Outlet + '_ {
+    fn language(&self) -> Language {
+        Outlet::language(self)
+    }
 }
 
 /// Kafka, SQLite, files and time's passing, as the studio needs them.

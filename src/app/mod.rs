@@ -8,6 +8,7 @@ pub mod command;
 pub mod difference;
 pub mod job;
 pub mod key;
+pub mod lang;
 pub mod layout;
 pub mod list;
 pub mod message;

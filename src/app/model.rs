@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use jiff::tz::TimeZone;
 
 use crate::broker::profile::Access;
+use crate::demo::text::Language;
 use crate::record::Timestamp;
 
 use super::command::{Action, COMMANDS, Command, Context};
 use super::job::{ClusterView, Failure, Job, TaskId};
+use super::lang::Speaks;
 use super::layout::Layout;
 use super::list::List;
 use super::message::Effect;
@@ -134,6 +136,8 @@ pub struct Model {
     pub local: TimeZone,
     /// Whether times are shown in UTC instead.
     pub utc: bool,
+    /// The language that the studio speaks.
+    pub language: Language,
     /// What the cluster is called, or its address; known before it answers.
     pub target: String,
     /// The cluster.
@@ -197,6 +201,7 @@ impl Model {
             size,
             local,
             utc: true,
+            language: Language::English,
             target: String::new(),
             cluster: Remote::default(),
             screen: Screen::Topics,
@@ -235,15 +240,16 @@ impl Model {
         id
     }
 
-    /// Tells the user something.
+    /// Tells the user something, in the user's language where the catalog has it.
     pub fn tell(&mut self, level: Level, line: impl Into<String>) {
-        self.note(level, line.into(), String::new());
+        let line = self.tr(&line.into()).to_owned();
+        self.note(level, line, String::new());
     }
 
     /// Tells the user what failed; `what` may be empty where the failure says it.
     pub fn tell_failure(&mut self, what: &str, failure: &Failure) {
         let gap = if what.is_empty() { "" } else { ": " };
-        let line = format!("{what}{gap}{}", failure.summary);
+        let line = format!("{}{gap}{}", self.tr(what), self.tr(&failure.summary));
         self.note(Level::Error, line, failure.full.clone());
     }
 
@@ -272,6 +278,14 @@ impl Model {
             }
         }
         self.notice = Some(note);
+    }
+
+    /// Speaks the next language from now on; what was said stays as it was said.
+    pub fn switch_language(&mut self) {
+        self.language = match self.language {
+            Language::English => Language::Chinese,
+            Language::Chinese => Language::English,
+        };
     }
 
     /// Whether the terminal is too small for a screen.
@@ -493,6 +507,12 @@ impl Model {
             // A page of a table is there before anybody reads the hint, which would only flicker.
             .filter(|c| c.action != Action::Cancel || !self.works.is_empty() || self.goes_on())
             .collect()
+    }
+}
+
+impl Speaks for Model {
+    fn language(&self) -> Language {
+        self.language
     }
 }
 

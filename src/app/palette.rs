@@ -3,6 +3,7 @@
 use tui_input::Input;
 
 use super::command::{Action, COMMANDS};
+use super::lang::{Speaks, say};
 use super::model::Model;
 use super::screens::time::conditions::Condition;
 
@@ -24,6 +25,8 @@ pub struct Entry {
     pub choice: Choice,
     /// What it is called.
     pub name: String,
+    /// What a command is called in English.
+    pub english: Option<&'static str>,
     /// The key that does the same, if any.
     pub key: String,
     /// What it does, in words.
@@ -63,7 +66,12 @@ impl Palette {
         }
         let typed = self.input.value().trim().to_lowercase();
         let mut found: Vec<(i32, Entry)> = all(model, &typed)
-            .filter_map(|entry| Some((score(&typed, &entry.name.to_lowercase())?, entry)))
+            .filter_map(|entry| {
+                // A command is found by its English name, too: who types it need not change the keyboard first.
+                let english = entry.english.and_then(|name| score(&typed, name));
+                let own = score(&typed, &entry.name.to_lowercase());
+                Some((own.max(english)?, entry))
+            })
             .collect();
         // Stable, so that equal matches keep the table's order.
         found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
@@ -92,9 +100,10 @@ fn all<'a>(model: &'a Model, typed: &'a str) -> impl Iterator<Item = Entry> + 'a
         })
         .map(|c| Entry {
             choice: Choice::Command(c.action),
-            name: c.name.to_owned(),
+            name: model.tr(c.name).to_owned(),
+            english: Some(c.name),
             key: c.keys.first().map(ToString::to_string).unwrap_or_default(),
-            help: c.help.to_owned(),
+            help: model.tr(c.help).to_owned(),
         });
     let topics = model
         .topics
@@ -103,11 +112,12 @@ fn all<'a>(model: &'a Model, typed: &'a str) -> impl Iterator<Item = Entry> + 'a
         .iter()
         .flatten()
         .filter(|t| !t.internal)
-        .map(|t| Entry {
+        .map(move |t| Entry {
             choice: Choice::Topic(t.name.clone()),
-            name: format!("topic {}", t.name),
+            name: say!(model, "topic {name}", name = t.name),
+            english: None,
             key: String::new(),
-            help: "its records".to_owned(),
+            help: model.tr("its records").to_owned(),
         });
     commands.chain(topics)
 }
@@ -118,17 +128,19 @@ fn conditions(model: &Model, typed: &str) -> Vec<Entry> {
     let entry = |condition: Condition, name: String, help: &str| Entry {
         choice: Choice::Condition(condition),
         name,
+        english: None,
         key: String::new(),
         help: help.split_whitespace().collect::<Vec<_>>().join(" "),
     };
     let own = (!typed.is_empty()).then(|| {
         let condition = Condition::typed(typed, time.shape());
-        entry(condition, typed.to_owned(), "run to it")
+        entry(condition, typed.to_owned(), model.tr("run to it"))
     });
     let known = model.conditions.iter().rev().filter(|known| known.text != typed);
-    let known = known.map(|known| entry(known.clone(), known.text.clone(), "run to before"));
+    let known = known.map(|known| entry(known.clone(), known.text.clone(), model.tr("run to before")));
     let invariants = time.moment.value.iter().flat_map(|moment| &moment.invariants);
-    let invariants = invariants.map(|(name, sql)| entry(Condition::broken(name, sql), format!("broken: {name}"), sql));
+    let broken = |name: &str| say!(model, "broken: {name}", name);
+    let invariants = invariants.map(|(name, sql)| entry(Condition::broken(name, sql), broken(name), sql));
     let fits = |entry: &Entry| score(&typed.to_lowercase(), &entry.name.to_lowercase()).is_some();
     own.into_iter().chain(known.chain(invariants).filter(fits)).collect()
 }

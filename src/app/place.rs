@@ -4,7 +4,10 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp as Instant};
 
+use crate::demo::text::Language;
 use crate::record::Timestamp;
+
+use super::lang::say;
 
 /// A place in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub enum Place {
 
 /// Reads a place: `begin`, `end`, `-100`, `4200`, `3:4200`, `14:34`, `2026-11-21`, `2026-11-21 14:34:07`, an RFC 3339 time,
 /// or `10m ago`. Times without a zone are in `zone`; times without a date are the latest such time before `now`.
-pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Place, String> {
+pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, language: Language) -> Result<Place, String> {
     let text = text.trim();
     match text.to_lowercase().as_str() {
         "" | "end" | "newest" => return Ok(Place::End),
@@ -33,10 +36,13 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Place, Strin
         _ => {}
     }
     if let Some(ago) = text.strip_suffix("ago") {
-        let ago: SignedDuration = ago
-            .trim()
-            .parse()
-            .map_err(|_| format!("`{text}`: a duration looks like `10m ago` or `2h30m ago`"))?;
+        let ago: SignedDuration = ago.trim().parse().map_err(|_| {
+            say!(
+                language,
+                "`{text}`: a duration looks like `10m ago` or `2h30m ago`",
+                text
+            )
+        })?;
         return Ok(Place::Time(Timestamp(now.0 - ago.as_millis() as i64)));
     }
     if let Some(back) = text.strip_prefix('-').and_then(|n| n.parse().ok()) {
@@ -53,8 +59,10 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Place, Strin
     {
         return Ok(Place::At(partition, offset));
     }
-    Err(format!(
-        "`{text}` is no place: begin, end, -100, 4200, 3:4200, 14:34, 2026-11-21 14:34:07 or 10m ago"
+    Err(say!(
+        language,
+        "`{text}` is no place: begin, end, -100, 4200, 3:4200, 14:34, 2026-11-21 14:34:07 or 10m ago",
+        text
     ))
 }
 
@@ -111,7 +119,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_795_242_600_000);
 
     fn place(text: &str) -> Result<Place, String> {
-        parse(text, NOW, &TimeZone::UTC)
+        parse(text, NOW, &TimeZone::UTC, Language::English)
     }
 
     #[test]

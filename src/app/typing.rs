@@ -113,12 +113,13 @@ fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, fx: &mut Vec<Effe
 
 /// Takes what came of the editor into the line; Enter then says that it is meant.
 pub(super) fn edited(model: &mut Model, outcome: Result<String, String>) {
+    let language = model.language;
     let Some(Overlay::Prompt(prompt)) = &mut model.overlay else {
         return;
     };
     match outcome {
         Ok(text) => {
-            prompt.error = differences::said(&text).err();
+            prompt.error = differences::said(&text, language).err();
             prompt.input = differences::one_line(Some(text.trim().as_bytes())).into();
         }
         Err(why) => prompt.error = Some(why),
@@ -193,7 +194,7 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         PromptKind::Place => match model.screen {
             Screen::Time => time::steps::typed(model, text, fx)?,
             _ => {
-                let place = place::parse(text, model.now, &model.zone())?;
+                let place = place::parse(text, model.now, &model.zone(), model.language)?;
                 records::go(model, place, fx);
             }
         },
@@ -209,18 +210,18 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
                 Some(topic) => topic.watermarks.iter().map(|w| w.partition).collect(),
                 None => state.window.watermarks.keys().copied().collect(),
             };
-            let partitions = records::parse_partitions(text, &known)?;
+            let partitions = records::parse_partitions(text, &known, model.language)?;
             records::choose(model, partitions, fx);
         }
         PromptKind::Instead => {
-            differences::said(text)?;
+            differences::said(text, model.language)?;
             if let Some(question) = differences::instead(model, text.trim()) {
                 differences::open(model, question, fx);
                 navigate::enter(model, Screen::Differences, fx);
             }
         }
         PromptKind::Mend => {
-            differences::said(text)?;
+            differences::said(text, model.language)?;
             let value = Some(text.trim().as_bytes().to_vec()).filter(|value| value != b"null");
             letters::decide(model, Decided::Edit(value), fx);
         }

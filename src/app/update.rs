@@ -8,6 +8,7 @@ use super::command::{Action, resolve};
 use super::difference::Question;
 use super::job::{ClusterView, Event, Job};
 use super::key::Key;
+use super::lang::say;
 use super::message::{Effect, Message};
 use super::model::{Level, Model, Pane, Screen};
 use super::moment::EventAt;
@@ -126,6 +127,10 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::Zoom => model.zoom = !model.zoom,
         Action::Clock => model.utc = !model.utc,
+        Action::Language => {
+            model.switch_language();
+            demos::translate(model, fx);
+        }
         Action::Refresh => refresh(model, fx),
         Action::Copy => copy(model, fx),
         Action::Cancel => cancel(model, fx),
@@ -327,7 +332,7 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
     if let Some(text) = text {
-        model.tell(Level::Done, format!("copied {} B", text.len()));
+        model.tell(Level::Done, say!(model, "copied {bytes} B", bytes = text.len()));
         fx.push(Effect::Copy(text));
     }
 }
@@ -365,9 +370,10 @@ fn quit(model: &mut Model, fx: &mut Vec<Effect>) {
     let rebuild = model.works.iter().find(|w| w.kind == Kind::Rebuild);
     match rebuild {
         Some(work) => {
-            let question = format!(
-                "`{}` is being rebuilt. Leaving cancels that; the read model stays as it was.",
-                work.name
+            let question = say!(
+                model,
+                "`{name}` is being rebuilt. Leaving cancels that; the read model stays as it was.",
+                name = work.name
             );
             confirm(model, question, String::new(), Confirmed::Quit);
         }
@@ -377,10 +383,11 @@ fn quit(model: &mut Model, fx: &mut Vec<Effect>) {
 
 fn ask_delete(model: &mut Model) {
     if let Some(topic) = model.topics.selected() {
-        let question = format!(
-            "Delete the topic `{}`? The records it holds, {} in all, cannot be brought back.",
-            topic.name,
-            topic.held()
+        let question = say!(
+            model,
+            "Delete the topic `{name}`? The records it holds, {held} in all, cannot be brought back.",
+            name = topic.name,
+            held = topic.held()
         );
         let name = topic.name.clone();
         confirm(model, question, name.clone(), Confirmed::DeleteTopic(name));
@@ -389,8 +396,10 @@ fn ask_delete(model: &mut Model) {
 
 fn ask_bring_back(model: &mut Model) {
     if let Some(name) = model.projections.selected().map(|row| row.name.clone()) {
-        let question = format!(
-            "Bring back the build of `{name}` before this one? The one in use is then the one before, and can be brought back the same way."
+        let question = say!(
+            model,
+            "Bring back the build of `{name}` before this one? The one in use is then the one before, and can be brought back the same way.",
+            name
         );
         confirm(model, question, String::new(), Confirmed::BringBack(name));
     }
@@ -410,7 +419,11 @@ pub(super) fn ask_demo(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
             name,
             ..
         }) => {
-            let question = format!("`{name}` is a production cluster, and the demo writes topics and records to it.");
+            let question = say!(
+                model,
+                "`{name}` is a production cluster, and the demo writes topics and records to it.",
+                name
+            );
             let name = name.clone();
             confirm(model, question, name, Confirmed::RunDemo(id.to_owned()));
         }

@@ -5,6 +5,7 @@ use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 
 use super::job::TaskId;
+use super::lang::{Speaks, say};
 
 /// What kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,17 +29,17 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What the footer calls it.
-    pub fn verb(self) -> &'static str {
+    /// What it does with `name`, in a few words.
+    pub fn said(self, on: &impl Speaks, name: &str) -> String {
         match self {
-            Self::Rebuild => "rebuild",
-            Self::Follow => "follow",
-            Self::Preview => "preview",
-            Self::Accept => "accept",
-            Self::Drop => "drop the preview of",
-            Self::BringBack => "bring back",
-            Self::Decide => "decide about",
-            Self::Demo => "demo",
+            Self::Rebuild => say!(on, "rebuild {name}", name),
+            Self::Follow => say!(on, "follow {name}", name),
+            Self::Preview => say!(on, "preview {name}", name),
+            Self::Accept => say!(on, "accept {name}", name),
+            Self::Drop => say!(on, "drop the preview of {name}", name),
+            Self::BringBack => say!(on, "bring back {name}", name),
+            Self::Decide => say!(on, "decide about {name}", name),
+            Self::Demo => say!(on, "demo {name}", name),
         }
     }
 }

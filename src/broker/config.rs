@@ -1,6 +1,8 @@
-//! The configuration file: the clusters that have a name.
+//! The configuration file: the clusters that have a name, and the language.
 //!
 //! ```toml
+//! language = "zh"                   # or "en"; without it the locale's
+//!
 //! [clusters.staging]
 //! bootstrap = "kafka-1:9092,kafka-2:9092"
 //! access = "read-only"              # or "production", or "read-write", which is the default
@@ -31,6 +33,7 @@ use super::profile::{Access, Profile};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
     path: PathBuf,
+    language: Option<&'static str>,
     clusters: BTreeMap<String, Profile>,
     webhook: Option<WebhookConfig>,
 }
@@ -57,6 +60,7 @@ pub const EMBEDDED: &str = "lab";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    language: Option<FileLanguage>,
     #[serde(default)]
     clusters: BTreeMap<String, Cluster>,
     webhook: Option<WebhookConfig>,
@@ -79,6 +83,13 @@ enum FileAccess {
     ReadWrite,
     ReadOnly,
     Production,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FileLanguage {
+    En,
+    Zh,
 }
 
 impl Config {
@@ -129,8 +140,13 @@ impl Config {
             };
             clusters.insert(name, profile);
         }
+        let language = file.language.map(|language| match language {
+            FileLanguage::En => "en",
+            FileLanguage::Zh => "zh",
+        });
         Ok(Self {
             path: path.to_owned(),
+            language,
             clusters,
             webhook: file.webhook,
         })
@@ -151,6 +167,11 @@ impl Config {
     /// Where alerts are told, if it says so.
     pub fn webhook(&self) -> Option<&WebhookConfig> {
         self.webhook.as_ref()
+    }
+
+    /// The language, by its two letters, where the file says one.
+    pub fn language(&self) -> Option<&'static str> {
+        self.language
     }
 
     /// Every cluster, by name.
@@ -282,6 +303,14 @@ mod tests {
         assert!(parse("[cluster.a]").unwrap_err().contains("cluster"));
         let array = "[clusters.a]\nbootstrap = 'h:1'\n[clusters.a.properties]\nx = []";
         assert!(parse(array).unwrap_err().contains("`x`"));
+    }
+
+    #[test]
+    fn a_language_is_one_that_there_is() {
+        assert_eq!(parse("language = 'zh'").unwrap().language(), Some("zh"));
+        assert_eq!(parse("").unwrap().language(), None);
+        let error = parse("language = 'fr'").unwrap_err();
+        assert!(error.contains("line 1") && error.contains("zh"), "{error}");
     }
 
     #[test]

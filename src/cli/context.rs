@@ -11,11 +11,12 @@ use crate::broker::client::Client;
 use crate::broker::config::{Config, EMBEDDED};
 use crate::broker::embedded::Embedded;
 use crate::broker::profile::{Access, Profile};
+use crate::demo::text::Language;
 use crate::readmodel::store::Store;
 use crate::replay::notify::Webhook;
 
-use super::Cli;
 use super::format::Format;
+use super::{Cli, Lang};
 
 /// The environment's names for where alerts are told, and for a header that is wanted there.
 pub(super) const WEBHOOK: &str = "FOLDLOG_WEBHOOK";
@@ -28,6 +29,7 @@ pub struct Context {
     json: bool,
     target: Target,
     confirm: Option<String>,
+    lang: Option<Lang>,
 }
 
 /// Which cluster the flags name.
@@ -77,7 +79,24 @@ impl Context {
             json: cli.output.map_or(cli.json, |format| format == Format::Json),
             target,
             confirm: cli.confirm.clone(),
+            lang: cli.lang,
         })
+    }
+
+    /// The language of the studio, of demos and of lessons: the flag's, or else that of the configuration file, or of the locale.
+    pub fn language(&self) -> miette::Result<Language> {
+        if let Some(lang) = self.lang {
+            return Ok(match lang {
+                Lang::En => Language::English,
+                Lang::Zh => Language::Chinese,
+            });
+        }
+        // Without a home directory there is no configuration, which is no reason to do nothing at all.
+        let configured = match config_file() {
+            Ok(path) => Config::read(&path).into_diagnostic()?.language(),
+            Err(_) => None,
+        };
+        Ok(configured.map_or_else(Language::of_environment, Language::of_locale))
     }
 
     /// The data directory.

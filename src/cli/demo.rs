@@ -5,11 +5,12 @@ mod run;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::demo::catalog::{Catalog, Demo};
 use crate::demo::diary::{Diary, Done};
+use crate::demo::guide::Guide;
 use crate::demo::player::Speed;
 use crate::demo::run::Options;
 use crate::demo::starter;
@@ -37,18 +38,8 @@ pub struct Args {
     /// Add the demos of this folder; one of the same id takes the place of a built-in one
     #[arg(long, global = true, value_name = "DIR")]
     demos: Vec<PathBuf>,
-    /// The language of titles and lessons [default: that of the locale]
-    #[arg(long, global = true, value_name = "LANGUAGE")]
-    lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
-}
-
-/// A language by its two letters.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Lang {
-    En,
-    Zh,
 }
 
 #[derive(Debug, Subcommand)]
@@ -146,23 +137,31 @@ impl FromStr for Pace {
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
-    let language = match args.lang {
-        Some(Lang::En) => Language::English,
-        Some(Lang::Zh) => Language::Chinese,
-        None => Language::of_environment(),
-    };
+    let language = context.language()?;
     match &args.command {
         // Neither needs the demos that there are.
         Command::New { id, dir } => return begin(id, dir.clone()),
-        Command::Check { dir } => return run::prove(context, dir, language),
+        Command::Check { dir } if !dir.join("guide.toml").is_file() => return run::prove(context, dir, language),
         _ => {}
     }
-    let catalog = Catalog::load(&args.demos)?;
+    let mut catalog = Catalog::load(&args.demos)?;
     match args.command {
         Command::List => list(context, &catalog, language),
         Command::Show { id } => {
-            print!("{}", catalog.get(&id)?.lesson(language));
+            match catalog.guide_of(&id) {
+                Some(guide) => print!("{}", guide.lesson(&catalog, language)),
+                None => print!("{}", catalog.get(&id)?.lesson(language)),
+            }
             Ok(())
+        }
+        Command::Check { dir } => {
+            catalog = Catalog::load(&[args.demos, vec![dir.clone()]].concat())?;
+            let guide = catalog.guide_at(&dir).or(catalog.guide());
+            guide.map_or(Ok(()), |guide| run::guide(context, &catalog, guide, language))
+        }
+        Command::Run { id, headless: true, .. } if catalog.guide_of(&id).is_some() => {
+            let guide = catalog.guide_of(&id);
+            guide.map_or(Ok(()), |guide| run::guide(context, &catalog, guide, language))
         }
         Command::Run {
             id,
@@ -179,10 +178,16 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             };
             run::headless(context, catalog.get(&id)?, options, how.yes)
         }
+        Command::Clean { id, .. } if catalog.guide_of(&id).is_some() => {
+            eprintln!("{id} makes nothing on a cluster");
+            Ok(())
+        }
         Command::Clean { id, yes } => run::clean(context, catalog.get(&id)?, yes),
-        Command::New { .. } | Command::Check { .. } => Ok(()),
+        Command::New { .. } => Ok(()),
         Command::Run { id, .. } => {
-            catalog.get(&id)?;
+            if catalog.guide_of(&id).is_none() {
+                catalog.get(&id)?;
+            }
             let demos = Demos {
                 run: Some(id),
                 catalog,
@@ -192,7 +197,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         }
         Command::Export { id, dir } => {
             let dir = dir.unwrap_or_else(|| PathBuf::from(&id));
-            for file in catalog.get(&id)?.export(&dir)? {
+            let files = match catalog.guide_of(&id) {
+                Some(guide) => guide.export(&dir)?,
+                None => catalog.get(&id)?.export(&dir)?,
+            };
+            for file in files {
                 println!("{}", file.display());
             }
             Ok(())
@@ -215,39 +224,61 @@ fn list(context: &Context, catalog: &Catalog, language: Language) -> miette::Res
         for demo in catalog.demos() {
             println!("{}", row(demo, &store, language));
         }
+        for guide in catalog.guides() {
+            println!("{}", guide_row(guide, &store, language));
+        }
         return Ok(());
     }
-    let mut table = table(["DEMO", "TITLE", "MINUTES", "DONE", "WHAT IT SHOWS"]);
+    let mut table = match language {
+        Language::English => table(["DEMO", "TITLE", "MINUTES", "DONE", "WHAT IT SHOWS"]),
+        Language::Chinese => table(["编号", "标题", "分钟", "完成", "内容"]),
+    };
     if let Some((width, _)) = terminal_size::terminal_size_of(std::io::stdout()) {
         table.set_width(width.0);
     }
-    for demo in catalog.demos() {
-        let minutes = demo
-            .minutes
-            .map_or_else(|| "-".to_owned(), |minutes| minutes.to_string());
-        let done = Diary::read(&store, &demo.id).done;
-        let done = done.map_or_else(|| "-".to_owned(), |done| format!("{} of {}", done.held, done.checks));
-        table.add_row([
-            &demo.id,
-            demo.title.get(language),
-            &minutes,
-            &done,
-            demo.summary.get(language),
-        ]);
+    let demos = catalog.demos().iter();
+    let demos = demos.map(|demo| (&demo.id, &demo.title, demo.minutes, &demo.summary));
+    let guides = catalog.guides().iter();
+    let guides = guides.map(|guide| (&guide.id, &guide.title, guide.minutes, &guide.summary));
+    for (id, title, minutes, summary) in demos.chain(guides) {
+        let minutes = minutes.map_or_else(|| "-".to_owned(), |minutes| minutes.to_string());
+        let done = Diary::read(&store, id).done.map(|done| match language {
+            Language::English => format!("{} of {}", done.held, done.checks),
+            Language::Chinese => format!("{} / {}", done.held, done.checks),
+        });
+        let done = done.unwrap_or_else(|| "-".to_owned());
+        table.add_row([id, title.get(language), &minutes, &done, summary.get(language)]);
     }
     println!("{table}");
     Ok(())
 }
 
+fn guide_row(guide: &Guide, store: &Store, language: Language) -> Value {
+    json!({
+        "id": guide.id,
+        "title": guide.title.get(language),
+        "summary": guide.summary.get(language),
+        "origin": guide.origin(),
+        "minutes": guide.minutes,
+        "done": Diary::read(store, &guide.id).done.map(told),
+        "topics": [],
+        "projections": [],
+        "steps": guide.questions.iter().map(|question| question.ask.get(language)).collect::<Vec<_>>(),
+    })
+}
+
+fn told(done: Done) -> Value {
+    json!({ "at": done.at, "took_ms": done.took_ms, "held": done.held, "checks": done.checks })
+}
+
 fn row(demo: &Demo, store: &Store, language: Language) -> Value {
-    let done = |done: Done| json!({ "at": done.at, "took_ms": done.took_ms, "held": done.held, "checks": done.checks });
     json!({
         "id": demo.id,
         "title": demo.title.get(language),
         "summary": demo.summary.get(language),
         "origin": demo.origin(),
         "minutes": demo.minutes,
-        "done": Diary::read(store, &demo.id).done.map(done),
+        "done": Diary::read(store, &demo.id).done.map(told),
         "topics": demo.topics.iter().map(|topic| &topic.name).collect::<Vec<_>>(),
         "projections": demo.read_models().map(|projection| &projection.name).collect::<Vec<_>>(),
         "steps": demo.steps.iter().map(|step| step.title.get(language)).collect::<Vec<_>>(),

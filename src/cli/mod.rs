@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod at;
 pub mod blame;
 pub mod broker;
+pub mod choose;
 pub mod context;
 pub mod dead_letters;
 pub mod demo;
@@ -39,7 +40,7 @@ pub mod what_if;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use miette::MietteHandlerOpts;
 
 use context::Context;
@@ -81,9 +82,21 @@ pub struct Cli {
     /// Allow writing to a cluster that is marked production, by saying its name
     #[arg(long, global = true, value_name = "CLUSTER", help_heading = GLOBAL)]
     pub confirm: Option<String>,
+    /// The language of the studio, of demos and of lessons [default: config.toml's `language`, then that of the locale]
+    #[arg(long, global = true, value_name = "LANGUAGE", help_heading = GLOBAL)]
+    pub lang: Option<Lang>,
     /// What to do; without it the studio opens
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// A language by its two letters.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Simplified Chinese.
+    Zh,
 }
 
 /// The subcommands.
@@ -133,6 +146,8 @@ pub enum Command {
     DeadLetters(dead_letters::Args),
     /// List and run demos
     Demo(demo::Args),
+    /// Find the use case that fits, by a few questions
+    Choose(choose::Args),
 }
 
 /// Runs what the command line asks for.
@@ -175,6 +190,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Alerts(args)) => alerts::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),
         Some(Command::Demo(args)) => demo::run(&context, args),
+        Some(Command::Choose(args)) => choose::run(&context, args),
     }
 }
 

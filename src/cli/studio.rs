@@ -5,7 +5,6 @@ use std::io::IsTerminal;
 use miette::{IntoDiagnostic, miette};
 
 use crate::demo::catalog::Catalog;
-use crate::demo::text::Language;
 use crate::runtime::{self, Demos, Exit, Link};
 
 use super::context::Context;
@@ -14,7 +13,7 @@ use super::context::Context;
 pub fn run(context: &Context) -> miette::Result<()> {
     let demos = Demos {
         catalog: Catalog::load(&[])?,
-        language: Language::of_environment(),
+        language: context.language()?,
         run: None,
     };
     open(context, demos)

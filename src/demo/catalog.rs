@@ -14,6 +14,7 @@ use super::error::DemoError;
 use super::events::{Event, recorded};
 use super::folder::{Folder, write_new};
 use super::generate::Generator;
+use super::guide::{self, Guide};
 use super::load::load;
 use super::schema::Schemas;
 use super::script::{Action, Condition};
@@ -23,6 +24,7 @@ use super::text::{Language, Text};
 #[derive(Debug, Clone)]
 pub struct Catalog {
     demos: Vec<Demo>,
+    guides: Vec<Guide>,
 }
 
 /// One demo.
@@ -138,9 +140,37 @@ impl Catalog {
                 folders.push(folder);
             }
         }
-        let mut demos: Vec<Demo> = folders.into_iter().map(load).collect::<Result<_, _>>()?;
-        demos.sort_by(|a, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
-        Ok(Self { demos })
+        let (mut demos, mut guides) = (Vec::new(), Vec::new());
+        for folder in folders {
+            match folder.is_guide()? {
+                true => guides.push(guide::load(folder)?),
+                false => demos.push(load(folder)?),
+            }
+        }
+        demos.sort_by(|a: &Demo, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
+        guides.sort_by(|a: &Guide, b| (a.order, &a.id).cmp(&(b.order, &b.id)));
+        Ok(Self { demos, guides })
+    }
+
+    /// The guide to the demos; one of a folder that `--demos` names comes before the one that is compiled in.
+    pub fn guide(&self) -> Option<&Guide> {
+        let own = self.guides.iter().find(|guide| !guide.is_built_in());
+        own.or(self.guides.first())
+    }
+
+    /// The guide of that id.
+    pub fn guide_of(&self, id: &str) -> Option<&Guide> {
+        self.guides.iter().find(|guide| guide.id == id)
+    }
+
+    /// The guide whose folder this is.
+    pub fn guide_at(&self, dir: &Path) -> Option<&Guide> {
+        self.guides.iter().find(|guide| guide.is_at(dir))
+    }
+
+    /// The guides, which count as demos wherever these are listed.
+    pub fn guides(&self) -> &[Guide] {
+        &self.guides
     }
 
     /// The demos in the order in which they are shown.
@@ -172,7 +202,8 @@ impl Catalog {
     /// A demo by its id.
     pub fn get(&self, id: &str) -> Result<&Demo, DemoError> {
         self.demos.iter().find(|demo| demo.id == id).ok_or_else(|| {
-            let ids: Vec<&str> = self.demos.iter().map(|demo| demo.id.as_str()).collect();
+            let demos = self.demos.iter().map(|demo| demo.id.as_str());
+            let ids: Vec<&str> = demos.chain(self.guides.iter().map(|guide| guide.id.as_str())).collect();
             DemoError::NotFound {
                 id: id.to_owned(),
                 help: format!("there are {}; `--demos DIR` adds your own", ids.join(", ")),
@@ -276,10 +307,12 @@ impl Demo {
 
     /// Where the demo comes from: `built in`, or its folder.
     pub fn origin(&self) -> String {
-        match &self.folder {
-            Folder::BuiltIn(_) => "built in".to_owned(),
-            Folder::Disk(path) => path.display().to_string(),
-        }
+        self.folder.origin()
+    }
+
+    /// Whether it is one of this program.
+    pub fn is_built_in(&self) -> bool {
+        matches!(self.folder, Folder::BuiltIn(_))
     }
 
     /// Writes the demo's files below `dir`, which may not hold any of them yet: to read, to change, to make one's own of.

@@ -42,6 +42,15 @@ pub enum DemoError {
         #[help]
         help: String,
     },
+    /// An answer that the guide does not know.
+    #[error("{reason}")]
+    Answer {
+        /// What is wrong with it.
+        reason: String,
+        /// What may be answered.
+        #[help]
+        help: String,
+    },
     /// A file of a demo cannot be read.
     #[error("cannot read {file}: {reason}")]
     File {

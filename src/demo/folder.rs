@@ -18,6 +18,19 @@ pub(super) enum Folder {
 }
 
 impl Folder {
+    /// Whether it holds a guide and no demo.
+    pub(super) fn is_guide(&self) -> Result<bool, DemoError> {
+        Ok(self.find("guide.toml")?.is_some())
+    }
+
+    /// Where it is: `built in`, or its path.
+    pub(super) fn origin(&self) -> String {
+        match self {
+            Self::BuiltIn(_) => "built in".to_owned(),
+            Self::Disk(path) => path.display().to_string(),
+        }
+    }
+
     /// The folders of the demos that are compiled in.
     pub(super) fn built_in() -> impl Iterator<Item = Self> {
         DEMOS.dirs().map(Self::BuiltIn)
@@ -25,7 +38,8 @@ impl Folder {
 
     /// The demos below `dir`, or `dir` itself where it is one.
     pub(super) fn below(dir: &Path) -> Result<Vec<Self>, DemoError> {
-        if dir.join("demo.toml").is_file() {
+        let is_one = |dir: &Path| dir.join("demo.toml").is_file() || dir.join("guide.toml").is_file();
+        if is_one(dir) {
             return Ok(vec![Self::Disk(dir.to_owned())]);
         }
         let unreadable = |reason: String| DemoError::File {
@@ -36,7 +50,7 @@ impl Folder {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir).map_err(|error| unreadable(error.to_string()))? {
             let path = entry.map_err(|error| unreadable(error.to_string()))?.path();
-            if path.join("demo.toml").is_file() {
+            if is_one(&path) {
                 found.push(path);
             }
         }

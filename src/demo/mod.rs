@@ -15,6 +15,7 @@ pub mod events;
 mod folder;
 mod generate;
 pub mod graph;
+pub mod guide;
 mod load;
 mod manifest;
 pub mod player;

@@ -62,7 +62,7 @@ fn what_is_compiled_in_is_what_is_on_disk() {
         .filter(|entry| entry.as_ref().unwrap().path().is_dir())
         .count();
     let compiled = Catalog::load(&[]).unwrap();
-    assert_eq!(compiled.demos().len(), folders);
+    assert_eq!(compiled.demos().len() + compiled.guides().len(), folders);
     for (a, b) in compiled.demos().iter().zip(on_disk.demos()) {
         assert_eq!((&a.id, a.events().unwrap()), (&b.id, b.events().unwrap()));
         assert_eq!(a.lesson(Language::Chinese), b.lesson(Language::Chinese));

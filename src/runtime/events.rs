@@ -15,6 +15,7 @@ use crate::app::key::{Code, Key};
 use crate::app::message::{Effect, Message, Mouse};
 use crate::app::model::Model;
 use crate::app::update::update;
+use crate::demo::text::Language;
 use crate::record::Timestamp;
 use crate::ui::theme::Theme;
 
@@ -51,7 +52,7 @@ pub(super) async fn run(
         }
         let effects = update(&mut model, message);
         dirty = true;
-        match carry_out(effects, screen, &mut tasks)? {
+        match carry_out(effects, screen, &mut tasks, model.language)? {
             Some(Done::Exit(exit)) => break Ok(exit),
             Some(Done::Edit(text)) => {
                 // Two that read the same keys would each get half of them.
@@ -116,11 +117,16 @@ enum Done {
     Edit(String),
 }
 
-fn carry_out(effects: Vec<Effect>, screen: &mut Screen, tasks: &mut Tasks) -> io::Result<Option<Done>> {
+fn carry_out(
+    effects: Vec<Effect>,
+    screen: &mut Screen,
+    tasks: &mut Tasks,
+    language: Language,
+) -> io::Result<Option<Done>> {
     let mut edit = None;
     for effect in effects {
         match effect {
-            Effect::Start(id, job) => tasks.start(id, job),
+            Effect::Start(id, job) => tasks.start(id, job, language),
             Effect::Cancel(id) => tasks.cancel(id),
             Effect::Copy(text) => screen.copy(&text)?,
             Effect::Edit(text) => edit = Some(Done::Edit(text)),

@@ -44,7 +44,7 @@ pub type Connect = Box<dyn Fn() -> Result<Link, String> + Send + Sync>;
 pub struct Demos {
     /// Which there are.
     pub catalog: Catalog,
-    /// The language of their titles.
+    /// The language that the studio speaks first.
     pub language: Language,
     /// The one to run as soon as the cluster answers.
     pub run: Option<String>,
@@ -67,6 +67,7 @@ pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
         .enable_all()
         .build()?;
     let first = demos.run.clone();
+    let language = demos.language;
     let world = world::Studio::new(connect, demos, runtime.handle().clone());
     let exit = {
         let mut screen = terminal::Screen::open()?;
@@ -76,6 +77,7 @@ pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
             let mut model = Model::new(now(), TimeZone::system(), size);
             model.target = target;
             model.demos.first = first;
+            model.language = language;
             events::run(&mut screen, &mut signals, model, world, theme()).await
         })
     };

@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::app::job::{Event, Failure, Job, Outlet, TaskId, World};
 use crate::app::message::Message;
+use crate::demo::text::Language;
 
 /// Messages that may wait for the event loop. A job that is faster waits here, so that memory stays bounded and the newest
 /// state is never far behind; a few dozen let every screen's jobs answer without waiting for each other.
@@ -45,7 +46,7 @@ impl Tasks {
     }
 
     /// Starts a job.
-    pub(super) fn start(&mut self, id: TaskId, job: Job) {
+    pub(super) fn start(&mut self, id: TaskId, job: Job, language: Language) {
         let token = CancellationToken::new();
         self.running.insert(id, token.clone().drop_guard());
         let world = Arc::clone(&self.world);
@@ -53,6 +54,7 @@ impl Tasks {
             id,
             token,
             messages: self.messages.clone(),
+            language,
         };
         let alive = self.alive.clone();
         let spawned = thread::Builder::new().name(format!("job-{}", id.0)).spawn(move || {
@@ -94,6 +96,7 @@ struct Channel {
     id: TaskId,
     token: CancellationToken,
     messages: mpsc::Sender<Message>,
+    language: Language,
 }
 
 impl Outlet for Channel {
@@ -103,6 +106,10 @@ impl Outlet for Channel {
 
     fn cancelled(&self) -> bool {
         self.token.is_cancelled()
+    }
+
+    fn language(&self) -> Language {
+        self.language
     }
 }
 

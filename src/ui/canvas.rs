@@ -7,7 +7,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Widget};
 use unicode_width::UnicodeWidthStr;
 
+use crate::app::lang::Speaks;
 use crate::app::layout::Area;
+use crate::demo::text::Language;
 
 use super::printable::printable;
 use super::theme::{Role, Theme};
@@ -16,6 +18,13 @@ use super::theme::{Role, Theme};
 pub(super) struct Canvas<'a> {
     pub(super) buffer: &'a mut Buffer,
     pub(super) theme: Theme,
+    pub(super) language: Language,
+}
+
+impl Speaks for Canvas<'_> {
+    fn language(&self) -> Language {
+        self.language
+    }
 }
 
 /// Text in a role, made safe to draw.
@@ -124,6 +133,12 @@ impl Canvas<'_> {
 /// Whether a border has room for a note beside a title.
 pub(super) fn note_fits(rect: Rect, title: &str, note: &str) -> bool {
     width(note) < rect.width.saturating_sub(width(title) + 7)
+}
+
+/// Text with space behind it, `columns` wide in all.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    let space = columns.saturating_sub(usize::from(width(text)));
+    format!("{text}{}", " ".repeat(space))
 }
 
 /// The begin of text that is too long, and `…`.

@@ -3,6 +3,7 @@
 use ratatui::layout::{Position, Rect};
 
 use crate::app::command::Action;
+use crate::app::lang::{Speaks, say};
 use crate::app::model::{Level, Model};
 use crate::app::overlay::{Overlay, Prompt, PromptKind};
 use crate::app::work::{Kind, Work};
@@ -24,7 +25,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Option
         canvas.right(
             rect.right() - 1,
             rect.y,
-            "⏎ run  ↑ earlier  esc leave",
+            model.tr("⏎ run  ↑ earlier  esc leave"),
             Role::Muted,
             rect.width,
         );
@@ -52,7 +53,7 @@ fn left(model: &Model) -> Vec<(String, Role)> {
         return model
             .works
             .last()
-            .map_or(Vec::new(), |work| running(work, model.works.len() - 1));
+            .map_or(Vec::new(), |work| running(model, work, model.works.len() - 1));
     };
     let (mark, role) = match note.level {
         Level::Done => ("✓", Role::Good),
@@ -62,16 +63,16 @@ fn left(model: &Model) -> Vec<(String, Role)> {
     };
     let mut parts = vec![(mark.to_owned(), role), (note.line.clone(), Role::Plain)];
     if note.full.lines().count() > 1 {
-        parts.push((" ! shows all of it".to_owned(), Role::Muted));
+        parts.push((format!(" {}", model.tr("! shows all of it")), Role::Muted));
     }
     parts
 }
 
-fn running(work: &Work, others: usize) -> Vec<(String, Role)> {
-    let mut parts: Vec<(String, Role)> = vec![(format!("{} {}", work.kind.verb(), work.name), Role::Plain)];
+fn running(model: &Model, work: &Work, others: usize) -> Vec<(String, Role)> {
+    let mut parts: Vec<(String, Role)> = vec![(work.kind.said(model, &work.name), Role::Plain)];
     let progress = &work.progress;
     if work.cancelling {
-        parts.push(("stopping".into(), Role::Warning));
+        parts.push((model.tr("stopping").into(), Role::Warning));
     } else if let Some(share) = work.share() {
         parts.push((format!("{:.0}%", (share * 100.0).floor()), Role::Strong));
         parts.push((format::gauge(share, 9), Role::Good));
@@ -80,21 +81,21 @@ fn running(work: &Work, others: usize) -> Vec<(String, Role)> {
         match progress.phase {
             Phase::Live => {
                 let behind = format::count(progress.total.saturating_sub(progress.done));
-                parts.push((format!("live, {behind} behind"), Role::Good));
+                parts.push((say!(model, "live, {behind} behind", behind), Role::Good));
             }
-            Phase::Paused => parts.push(("paused at a poison record".into(), Role::Bad)),
+            Phase::Paused => parts.push((model.tr("paused at a poison record").into(), Role::Bad)),
             _ => {}
         }
         parts.push((format::rate(progress.rate), Role::Number));
         if let Some(eta) = progress.eta {
-            parts.push((format!("{} left", format::duration(eta)), Role::Time));
+            parts.push((say!(model, "{time} left", time = format::duration(eta)), Role::Time));
         }
         let poison = progress.counts.poisoned + progress.counts.skipped;
         let role = if poison > 0 { Role::Bad } else { Role::Muted };
-        parts.push((format!("{} poison", format::count(poison)), role));
+        parts.push((say!(model, "{n} poison", n = format::count(poison)), role));
     }
     if others > 0 {
-        parts.push((format!("+{others} more"), Role::Muted));
+        parts.push((say!(model, "+{others} more", others), Role::Muted));
     }
     parts
 }
@@ -104,8 +105,9 @@ fn running(work: &Work, others: usize) -> Vec<(String, Role)> {
 fn keys(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, wanted: u16) -> u16 {
     let hints = model.hints();
     let most = rect.width.saturating_sub(wanted + if wanted > 0 { 4 } else { 2 });
-    let size =
-        |c: &crate::app::command::Command| c.keys.first().map_or(0, |k| width(&k.to_string())) + 1 + width(c.hint);
+    let size = |c: &crate::app::command::Command| {
+        c.keys.first().map_or(0, |k| width(&k.to_string())) + 1 + width(model.tr(c.hint))
+    };
     let always = |c: &crate::app::command::Command| matches!(c.action, Action::Help | Action::Cancel);
     let mut taken: u16 = hints.iter().filter(|c| always(c)).map(|c| size(c) + 2).sum();
     let mut shown = Vec::new();
@@ -128,19 +130,19 @@ fn keys(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, wanted: u16) -> u16 
         if let Some(key) = command.keys.first() {
             x += canvas.text(x, rect.y, &key.to_string(), Role::Key, 12) + 1;
         }
-        x += canvas.text(x, rect.y, command.hint, Role::Plain, 20) + 2;
+        x += canvas.text(x, rect.y, model.tr(command.hint), Role::Plain, 20) + 2;
     }
     begin
 }
 
 fn draw_prompt(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, prompt: &Prompt) -> Position {
     let mut x = rect.x + 1;
-    x += canvas.text(x, rect.y, prompt.kind.label(), Role::Key, 20);
+    x += canvas.text(x, rect.y, model.tr(prompt.kind.label()), Role::Key, 20);
     let note = match (&prompt.error, prompt.kind) {
-        (Some(error), _) => error.clone(),
+        (Some(error), _) => model.tr(error).to_owned(),
         (None, PromptKind::Filter) => matched(model),
-        (None, kind) if kind.takes_editor() => "⏎ go  ^O editor  esc leave".into(),
-        _ => "⏎ go  esc leave".into(),
+        (None, kind) if kind.takes_editor() => model.tr("⏎ go  ^O editor  esc leave").into(),
+        _ => model.tr("⏎ go  esc leave").into(),
     };
     let role = if prompt.error.is_some() { Role::Bad } else { Role::Muted };
     let most = rect.right().saturating_sub(x + 20);
@@ -148,7 +150,7 @@ fn draw_prompt(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, prompt: &Prom
     let taken = canvas.right(end, rect.y, &note, role, most);
     let room = end.saturating_sub(x + taken + 2);
     if prompt.input.value().is_empty() {
-        canvas.text(x, rect.y, prompt.kind.example(), Role::Muted, room);
+        canvas.text(x, rect.y, model.tr(prompt.kind.example()), Role::Muted, room);
         return Position::new(x, rect.y);
     }
     input::line(canvas, Rect { x, width: room, ..rect }, &prompt.input)
@@ -159,5 +161,10 @@ fn matched(model: &Model) -> String {
         return String::new();
     };
     let (shown, total) = (list.shown().len() as u64, list.total() as u64);
-    format!("{} of {}  ⏎ keep  esc undo", format::count(shown), format::count(total))
+    say!(
+        model,
+        "{some} of {all}  ⏎ keep  esc undo",
+        some = format::count(shown),
+        all = format::count(total)
+    )
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp as Instant;
 use jiff::tz::TimeZone;
 
+use crate::app::lang::{Speaks, fill};
+use crate::demo::text::Language;
 use crate::record::Timestamp;
 
 /// `1,234,567`.
@@ -20,9 +22,21 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// `1 record`, `1,234 records`.
-pub fn counted(n: u64, one: &str) -> String {
-    format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
+/// `1 record`, `1,234 records`, or how the speaker's language counts them: its catalog has them as `{n} record`.
+pub fn counted(on: &(impl Speaks + ?Sized), n: u64, one: &'static str) -> String {
+    match on.language() {
+        Language::English => format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" }),
+        language => fill(language, &format!("{{n}} {one}"), &[("n", &count(n))]),
+    }
+}
+
+/// `12 of 34`: so many are in view of so many that there are.
+pub fn some_of(on: &(impl Speaks + ?Sized), some: u64, all: u64) -> String {
+    fill(
+        on.language(),
+        "{some} of {all}",
+        &[("some", &count(some)), ("all", &count(all))],
+    )
 }
 
 /// An offset, which may be negative only where a broker says so.
@@ -142,8 +156,8 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(offset(-1_001), "-1,001");
-        assert_eq!(counted(1, "record"), "1 record");
-        assert_eq!(counted(0, "record"), "0 records");
+        assert_eq!(counted(&Language::English, 1, "record"), "1 record");
+        assert_eq!(counted(&Language::English, 0, "record"), "0 records");
         assert_eq!(short(0.0), "0");
         assert_eq!(short(0.5), "0.5");
         assert_eq!(short(12.3), "12");

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::command::{COMMANDS, Context};
+use crate::app::lang::Speaks;
 use crate::app::model::{Model, Screen};
 use crate::broker::profile::Access;
 
@@ -31,15 +32,15 @@ fn left(model: &Model) -> Vec<(String, Role, u16)> {
         parts.push((name.clone(), Role::Plain, 1));
     }
     let (dot, role) = alive(model);
-    parts.push((dot.to_owned(), role, 2));
+    parts.push((model.tr(dot).to_owned(), role, 2));
     match cluster.map(|c| c.access) {
-        Some(Access::Production) => parts.push((" PRODUCTION ".to_owned(), Role::Production, 2)),
-        Some(Access::ReadOnly) => parts.push(("read-only".to_owned(), Role::Warning, 2)),
+        Some(Access::Production) => parts.push((format!(" {} ", model.tr("PRODUCTION")), Role::Production, 2)),
+        Some(Access::ReadOnly) => parts.push((model.tr("read-only").to_owned(), Role::Warning, 2)),
         _ => {}
     }
     if cluster.is_some_and(|c| c.attached) {
         // Another process runs the broker, so what is seen here may be its doing.
-        parts.push(("attached".to_owned(), Role::Muted, 2));
+        parts.push((model.tr("attached").to_owned(), Role::Muted, 2));
     }
     let path = path(model);
     for (i, part) in path.iter().enumerate() {
@@ -54,36 +55,37 @@ fn left(model: &Model) -> Vec<(String, Role, u16)> {
 
 /// The path to what is in view, outermost first.
 fn path(model: &Model) -> Vec<String> {
+    let title = |screen: Screen| model.tr(screen.title()).to_owned();
     match (model.screen, &model.records) {
-        (Screen::Records, Some(records)) => vec![records.topic.clone(), "records".into()],
+        (Screen::Records, Some(records)) => vec![records.topic.clone(), title(Screen::Records)],
         (Screen::ReadModel, _) => {
             let name = model.readmodel.selected().map(|t| t.read_model.clone());
-            name.into_iter().chain([Screen::ReadModel.title().to_owned()]).collect()
+            name.into_iter().chain([title(Screen::ReadModel)]).collect()
         }
         (Screen::Time, _) => {
             let name = model.time.as_ref().map(|time| time.read_model.clone());
-            name.into_iter().chain([Screen::Time.title().to_owned()]).collect()
+            name.into_iter().chain([title(Screen::Time)]).collect()
         }
         (Screen::Differences, _) => match &model.differences {
             Some(state) => vec![
                 state.question.read_model().to_owned(),
-                state.question.title().to_owned(),
+                model.tr(state.question.title()).to_owned(),
             ],
-            None => vec![Screen::Differences.title().to_owned()],
+            None => vec![title(Screen::Differences)],
         },
         (Screen::Letters, _) => {
             let name = model.letters.as_ref().map(|letters| letters.read_model.clone());
-            name.into_iter().chain([Screen::Letters.title().to_owned()]).collect()
+            name.into_iter().chain([title(Screen::Letters)]).collect()
         }
         (Screen::Alerts, _) => {
             let name = model.alerts.as_ref().map(|alerts| alerts.read_model.clone());
-            name.into_iter().chain([Screen::Alerts.title().to_owned()]).collect()
+            name.into_iter().chain([title(Screen::Alerts)]).collect()
         }
         (Screen::Blame, _) => {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
-            name.into_iter().chain([Screen::Blame.title().to_owned()]).collect()
+            name.into_iter().chain([title(Screen::Blame)]).collect()
         }
-        (screen, _) => vec![screen.title().to_owned()],
+        (screen, _) => vec![title(screen)],
     }
 }
 
@@ -102,6 +104,7 @@ fn alive(model: &Model) -> (&'static str, Role) {
 /// where they begin.
 fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
     let zone = if model.utc { "UTC" } else { "local" };
+    let zone = model.tr(zone);
     let clock = format!("{} {zone}", format::clock(model.now, &model.zone()));
     let mut end = rect.right().saturating_sub(1);
     end -= canvas.right(end, rect.y, &clock, Role::Time, width(&clock));
@@ -133,7 +136,10 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
     let parts: Vec<(String, &str)> = all
         .filter_map(|c| Some((c.keys.first()?.to_string(), c.name)))
         .collect();
-    let wanted: u16 = parts.iter().map(|(key, name)| width(key) + width(name) + 3).sum();
+    let wanted: u16 = parts
+        .iter()
+        .map(|(key, name)| width(key) + width(model.tr(name)) + 3)
+        .sum();
     if from + wanted + 6 > end {
         return end;
     }
@@ -142,7 +148,7 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
     for (key, name) in parts {
         let role = if name == here { Role::Strong } else { Role::Muted };
         x += canvas.text(x, rect.y, &key, Role::Key, 2) + 1;
-        x += canvas.text(x, rect.y, name, role, 20) + 2;
+        x += canvas.text(x, rect.y, model.tr(name), role, 20) + 2;
     }
     begin
 }

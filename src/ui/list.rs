@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::list::List;
 use crate::app::model::{Model, Pane};
@@ -15,9 +16,9 @@ use super::theme::Role;
 
 /// A list of what a job brought.
 pub(super) struct Listing<'a, T> {
-    pub(super) title: &'a str,
+    pub(super) title: &'static str,
     /// What its items are called.
-    pub(super) what: &'a str,
+    pub(super) what: &'static str,
     pub(super) list: &'a List,
     pub(super) remote: &'a Remote<Vec<T>>,
     pub(super) columns: &'a [Column<'a>],
@@ -38,12 +39,12 @@ impl<'a, T> Listing<'a, T> {
         let count = match total {
             0 => String::new(),
             _ if self.list.filter().is_empty() => format::count(shown),
-            _ => format!("{} of {}", format::count(shown), format::count(total)),
+            _ => format::some_of(canvas, shown, total),
         };
-        let inner = border(canvas, rect, model, self.title, self.list.filter(), &[count]);
+        let inner = border(canvas, rect, model, model.tr(self.title), self.list.filter(), &[count]);
         match &self.remote.value {
             Some(_) if shown == 0 && !self.list.filter().is_empty() => {
-                let line = format!("nothing contains “{}”", self.list.filter());
+                let line = nothing_contains(model, self.list.filter());
                 filtered_away(canvas, inner, &line, "esc clears the filter");
             }
             Some(_) if shown == 0 => text::middle(canvas, inner, self.empty),
@@ -60,15 +61,32 @@ impl<'a, T> Listing<'a, T> {
     /// Why it is not known what there is.
     fn unknown(&self, canvas: &mut Canvas<'_>, inner: Rect, model: &Model) {
         if let Some(failure) = &self.remote.error {
-            text::failed(canvas, inner, &format!("{} cannot be read", self.what), failure);
+            text::failed(
+                canvas,
+                inner,
+                &say!(model, "{what} cannot be read", what = model.tr(self.what)),
+                failure,
+            );
         } else if let Some(failure) = &model.cluster.error {
             text::failed(canvas, inner, "the cluster does not answer", failure);
         } else if model.cluster.value.is_none() {
             text::middle(canvas, inner, &[("connecting …", Role::Muted)]);
         } else {
-            text::middle(canvas, inner, &[(&format!("reading {} …", self.what), Role::Muted)]);
+            text::middle(
+                canvas,
+                inner,
+                &[(
+                    &say!(model, "reading {what} …", what = model.tr(self.what)),
+                    Role::Muted,
+                )],
+            );
         }
     }
+}
+
+/// What is said where a filter hides everything.
+pub(super) fn nothing_contains(model: &Model, filter: &str) -> String {
+    say!(model, "nothing contains “{filter}”", filter)
 }
 
 /// Says that a filter hides everything, and what to press.
@@ -133,11 +151,11 @@ pub(super) fn detail<'a>(
     canvas: &mut Canvas<'_>,
     rect: Rect,
     model: &Model,
-    title: &str,
+    title: &'static str,
     note: &str,
     lines: impl FnOnce(&Canvas<'_>, u16) -> Option<Lines<'a>>,
 ) -> Viewport {
-    let inner = canvas.pane(rect, title, note, focused(model, Pane::Detail));
+    let inner = canvas.pane(rect, model.tr(title), note, focused(model, Pane::Detail));
     match lines(canvas, inner.width) {
         Some(lines) => text::draw(canvas, inner, &lines.lines, model.detail),
         None => Viewport::default(),

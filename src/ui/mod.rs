@@ -20,6 +20,7 @@ pub mod theme;
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 
+use crate::app::lang::say;
 use crate::app::layout::Layout;
 use crate::app::model::{Model, Pane, SMALLEST, Screen};
 
@@ -35,6 +36,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) -> Layout {
     let mut canvas = Canvas {
         buffer: frame.buffer_mut(),
         theme,
+        language: model.language,
     };
     if model.too_small() {
         too_small(&mut canvas, area);
@@ -144,9 +146,13 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
 }
 
 fn too_small(canvas: &mut Canvas<'_>, area: Rect) {
-    let need = format!(
-        "{} x {} are needed, {} x {} are here",
-        SMALLEST.0, SMALLEST.1, area.width, area.height
+    let need = say!(
+        canvas,
+        "{columns} x {rows} are needed, {width} x {height} are here",
+        columns = SMALLEST.0,
+        rows = SMALLEST.1,
+        width = area.width,
+        height = area.height
     );
     text::middle(
         canvas,

@@ -5,12 +5,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Widget};
 
 use crate::app::command::{COMMANDS, Context};
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Layout;
 use crate::app::model::{Level, Model, contexts_of};
 use crate::app::overlay::{Confirm, Overlay};
 use crate::app::palette::{Kind, Palette};
 
-use super::canvas::{Canvas, width};
+use super::canvas::{Canvas, padded, width};
 use super::format;
 use super::input;
 use super::text::{self, Lines};
@@ -20,7 +21,14 @@ use super::theme::Role;
 pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &mut Layout) -> Option<Position> {
     match model.overlay.as_ref()? {
         Overlay::Help { first } => {
-            let inner = window(canvas, body, 76, body.height.saturating_sub(2), "keys", "esc closes");
+            let inner = window(
+                canvas,
+                body,
+                76,
+                body.height.saturating_sub(2),
+                model.tr("keys"),
+                model.tr("esc closes"),
+            );
             layout.overlay = help(canvas, inner, model, *first);
             None
         }
@@ -31,8 +39,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &
                 body,
                 wide,
                 body.height.saturating_sub(2),
-                "messages",
-                "esc closes",
+                model.tr("messages"),
+                model.tr("esc closes"),
             );
             layout.overlay = messages(canvas, inner, model, *first);
             None
@@ -43,7 +51,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &
                 Kind::Commands => ("commands", 76),
                 Kind::Conditions => ("run to a condition", 110),
             };
-            let inner = window(canvas, body, wide, rows, title, "⏎ runs · esc closes");
+            let inner = window(
+                canvas,
+                body,
+                wide,
+                rows,
+                model.tr(title),
+                model.tr("⏎ runs · esc closes"),
+            );
             Some(draw_palette(canvas, inner, palette))
         }
         Overlay::Confirm(confirm) => Some(draw_confirm(canvas, body, confirm)),
@@ -88,7 +103,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Motion,
         Context::Always,
     ];
-    let mut lines = Lines::new(canvas.theme, 0);
+    let mut lines = Lines::new(canvas, 0);
     for context in order.into_iter().filter(|c| here.contains(c)) {
         let commands: Vec<_> = COMMANDS
             .iter()
@@ -101,11 +116,11 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         lines.heading(context.title());
         for command in commands {
             let keys: Vec<String> = command.keys.iter().map(ToString::to_string).collect();
-            let keys = format!("  {:<14}", keys.join(" "));
+            let keys = format!("  {}", padded(&keys.join(" "), 14));
             let style = |role| canvas.theme.style(role);
             lines.lines.push(Line::from(vec![
                 Span::styled(keys, style(Role::Key)),
-                Span::styled(command.help, style(Role::Plain)),
+                Span::styled(model.tr(command.help), style(Role::Plain)),
             ]));
         }
     }
@@ -113,9 +128,9 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
 }
 
 fn messages(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> crate::app::layout::Viewport {
-    let mut lines = Lines::new(canvas.theme, 0);
+    let mut lines = Lines::new(canvas, 0);
     if model.messages.is_empty() {
-        lines.text("Nothing was said and nothing failed yet.", Role::Muted);
+        lines.text(model.tr("Nothing was said and nothing failed yet."), Role::Muted);
     }
     for note in model.messages.iter().rev() {
         let (mark, role) = match note.level {
@@ -189,7 +204,7 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
             Kind::Commands => "nothing has that name here",
             Kind::Conditions => "on the rows of the table in view, and the event's fields as :name",
         };
-        canvas.text(rect.x, rect.y + 2, line, Role::Muted, rect.width);
+        canvas.text(rect.x, rect.y + 2, canvas.language.tr(line), Role::Muted, rect.width);
     }
     cursor
 }
@@ -204,21 +219,21 @@ fn draw_confirm(canvas: &mut Canvas<'_>, body: Rect, confirm: &Confirm) -> Posit
         body,
         wide,
         high,
-        "are you sure?",
-        "esc leaves everything as it is",
+        canvas.language.tr("are you sure?"),
+        canvas.language.tr("esc leaves everything as it is"),
     );
     for (i, line) in lines.iter().enumerate() {
         canvas.text(inner.x, inner.y + i as u16, line, Role::Plain, inner.width);
     }
     let y = inner.y + lines.len() as u16 + 1;
     if !typed {
-        canvas.text(inner.x, y, "⏎ go on", Role::Key, inner.width);
+        canvas.text(inner.x, y, canvas.language.tr("⏎ go on"), Role::Key, inner.width);
         return Position::new(inner.x, y);
     }
     canvas.text(
         inner.x,
         y,
-        &format!("Type {} to go on:", confirm.expect),
+        &say!(canvas.language, "Type {word} to go on:", word = confirm.expect),
         Role::Muted,
         inner.width,
     );

@@ -5,24 +5,28 @@ use ratatui::text::{Line, Span};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::app::job::Failure;
+use crate::app::lang::Speaks;
 use crate::app::layout::Viewport;
+use crate::demo::text::Language;
 
-use super::canvas::{Canvas, area_of, span, width};
+use super::canvas::{Canvas, area_of, padded, span, width};
 use super::theme::{Role, Theme};
 
 /// Lines of a detail, built top down.
 pub(super) struct Lines<'a> {
     pub(super) lines: Vec<Line<'a>>,
     theme: Theme,
+    language: Language,
     label: usize,
 }
 
 impl<'a> Lines<'a> {
     /// No lines yet; labels of fields will be `label` columns wide.
-    pub(super) fn new(theme: Theme, label: usize) -> Self {
+    pub(super) fn new(canvas: &Canvas<'_>, label: usize) -> Self {
         Self {
             lines: Vec::new(),
-            theme,
+            theme: canvas.theme,
+            language: canvas.language,
             label,
         }
     }
@@ -58,18 +62,23 @@ impl<'a> Lines<'a> {
         self.lines.push(Line::default());
     }
 
-    /// A heading with a line of air above it.
-    pub(super) fn heading(&mut self, text: &'a str) {
+    /// A heading of ours, with a line of air above it.
+    pub(super) fn heading(&mut self, text: &'static str) {
         if !self.lines.is_empty() {
             self.blank();
         }
-        self.text(text, Role::Strong);
+        self.text(self.language.tr(text), Role::Strong);
     }
 
-    /// A label and its value.
-    pub(super) fn field(&mut self, label: &str, value: impl Into<String>, role: Role) {
+    /// A label of ours and its value.
+    pub(super) fn field(&mut self, label: &'static str, value: impl Into<String>, role: Role) {
+        self.named(self.language.tr(label), value, role);
+    }
+
+    /// A name from the data and its value.
+    pub(super) fn named(&mut self, name: &str, value: impl Into<String>, role: Role) {
         let value = super::printable::printable(&value.into()).into_owned();
-        let label = format!("{label:<w$} ", w = self.label);
+        let label = format!("{} ", padded(name, self.label));
         self.lines.push(Line::from(vec![
             Span::styled(label, self.theme.style(Role::Muted)),
             Span::styled(value, self.theme.style(role)),
@@ -78,7 +87,8 @@ impl<'a> Lines<'a> {
 
     /// Rows in columns as wide as what stands in them, the first on the left and numbers on the right. Where they do not fit
     /// into `most` columns, the columns in `spare` are left out, in this order.
-    pub(super) fn grid(&mut self, heading: &[&str], rows: &[Vec<(String, Role)>], most: u16, spare: &[usize]) {
+    pub(super) fn grid(&mut self, heading: &[&'static str], rows: &[Vec<(String, Role)>], most: u16, spare: &[usize]) {
+        let heading: Vec<&str> = heading.iter().map(|title| self.language.tr(title)).collect();
         let wide = |c: usize| {
             let cells = rows.iter().filter_map(|r| r.get(c)).map(|(t, _)| width(t));
             usize::from(cells.chain([width(heading[c])]).max().unwrap_or(0))
@@ -230,11 +240,14 @@ fn wrapped<'a>(line: &'a Line<'_>, columns: usize) -> Vec<Line<'a>> {
     out
 }
 
-/// Lines in the middle of a pane: why there is nothing here, and what to press.
+/// Lines of ours in the middle of a pane: why there is nothing here, and what to press.
 pub(super) fn middle(canvas: &mut Canvas<'_>, rect: Rect, lines: &[(&str, Role)]) {
     let mut y = rect.y + rect.height.saturating_sub(lines.len() as u16) / 3;
     for (text, role) in lines {
-        for part in wrap_words(text, usize::from(rect.width.saturating_sub(2)).max(1)) {
+        for part in wrap_words(
+            canvas.language.tr(text),
+            usize::from(rect.width.saturating_sub(2)).max(1),
+        ) {
             if y >= rect.bottom() {
                 return;
             }

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod broker;
+mod choose;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;

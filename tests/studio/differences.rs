@@ -11,6 +11,7 @@ use foldlog::ui::theme::Theme;
 use super::fake::{Fake, refused};
 use super::harness::Studio;
 use super::journeys::{self, ENTER, assert_put_back};
+use super::language;
 
 const ESC: &str = "\x1b";
 
@@ -182,6 +183,7 @@ fn shots(name: &str, keys: &str, hold: fn(&Job) -> bool, world: fn() -> Fake) {
         let mut studio = studio.started();
         studio.keys(keys);
         insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), studio.text());
+        language::checked(size, world(), hold, keys);
     }
 }
 

@@ -19,6 +19,7 @@ use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
 use foldlog::demo::run::{StepState, StepView};
+use foldlog::demo::text::Language;
 use foldlog::readmodel::alert::{Alert, Alerts, At};
 use foldlog::readmodel::apply::PoisonKind;
 use foldlog::readmodel::compare::{RowDifference, Shape as Compared, Tally};
@@ -30,6 +31,7 @@ use foldlog::replay::step::{Goal, RowGoal, Walked};
 use foldlog::ui::sample::{NOW, order};
 
 /// What the fake world holds; a test changes what it is about.
+#[derive(Clone)]
 pub struct Fake {
     pub cluster: Result<ClusterView, Failure>,
     pub topics: Result<Vec<TopicRow>, Failure>,
@@ -308,7 +310,7 @@ pub fn steps() -> Vec<StepView> {
 
 /// What a job said.
 #[derive(Default)]
-pub struct Heard(pub std::sync::Mutex<VecDeque<Event>>);
+pub struct Heard(pub std::sync::Mutex<VecDeque<Event>>, pub Language);
 
 impl Outlet for Heard {
     fn send(&self, event: Event) -> bool {
@@ -318,6 +320,10 @@ impl Outlet for Heard {
 
     fn cancelled(&self) -> bool {
         false
+    }
+
+    fn language(&self) -> Language {
+        self.1
     }
 }
 

@@ -67,7 +67,7 @@ impl Studio {
             job,
             Job::Tail { .. } | Job::Rebuild { .. } | Job::Follow { .. } | Job::RunDemo(_)
         );
-        let heard = Heard::default();
+        let heard = Heard(Default::default(), self.model.language);
         let outcome = self.world.perform(job, &heard);
         let mut messages: Vec<Message> = heard
             .0
@@ -108,6 +108,8 @@ impl Studio {
     }
 
     fn draw(&mut self) {
+        // Unlike a terminal, the backend keeps what stood behind a wide character and shows it once that is gone.
+        self.terminal.clear().unwrap();
         frame(&mut self.terminal, &mut self.model, self.theme);
     }
 

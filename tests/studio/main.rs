@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod journeys;
 mod keys;
+mod language;
 mod permits;
 mod previews;
 mod screens;

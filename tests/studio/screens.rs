@@ -12,6 +12,7 @@ use foldlog::ui::theme::Theme;
 
 use super::fake::{Fake, refused};
 use super::harness::Studio;
+use super::language;
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
 
@@ -23,6 +24,7 @@ fn shots(name: &str, world: fn() -> Fake, hold: fn(&Job) -> bool, keys: &str) {
         let mut studio = studio.started();
         studio.keys(keys);
         insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), studio.text());
+        language::checked(size, world(), hold, keys);
     }
 }
 

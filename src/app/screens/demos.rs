@@ -46,6 +46,12 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
     }
 }
 
+/// Asks for the demos in the language that is spoken now; those in view stay until they come.
+pub fn translate(model: &mut Model, fx: &mut Vec<Effect>) {
+    fx.extend(model.demos.remote.task.take().map(Effect::Cancel));
+    model.demos.remote.task = Some(model.start(Job::Demos, fx));
+}
+
 /// Starts a demo.
 pub fn run(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
     let task = model.start(Job::RunDemo(id.to_owned()), fx);

@@ -1,10 +1,12 @@
 //! What differs between two read models, row by row: what a verify finds, and what would have been.
 
+use crate::demo::text::Language;
 use crate::readmodel::compare::RowDifference;
 use crate::readmodel::query::Cell;
 
 use super::super::difference::{Found, Question, Thought};
 use super::super::job::{Failure, Job};
+use super::super::lang::say;
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Screen};
@@ -176,9 +178,10 @@ pub fn one_line(value: Option<&[u8]>) -> String {
 }
 
 /// Refuses what no event could say, before the log is replayed for it.
-pub fn said(text: &str) -> Result<(), String> {
+pub fn said(text: &str, language: Language) -> Result<(), String> {
     let json: Result<serde::de::IgnoredAny, _> = serde_json::from_str(text);
-    json.map(drop).map_err(|error| format!("this is no JSON: {error}"))
+    json.map(drop)
+        .map_err(|error| say!(language, "this is no JSON: {error}", error))
 }
 
 /// The question what would be, had the event under the cursor said something else.

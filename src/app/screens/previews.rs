@@ -7,6 +7,7 @@ use crate::readmodel::compare::Tally;
 
 use super::super::difference::{Event, Question};
 use super::super::job::{Job, ProjectionRow};
+use super::super::lang::say;
 use super::super::message::Effect;
 use super::super::model::{Level, Model, Screen};
 use super::super::overlay::{Confirm, Confirmed, Overlay};
@@ -162,8 +163,12 @@ pub fn accept(model: &mut Model, fx: &mut Vec<Effect>) {
     match other {
         None => put(model, name, file, false, fx),
         Some(other) => {
-            let question = format!(
-                "{other} has the projection `{name}` too, and its read model is the one that {file} would replace. Put the preview in use anyway?"
+            let question = say!(
+                model,
+                "{other} has the projection `{name}` too, and its read model is the one that {file} would replace. Put the preview in use anyway?",
+                other,
+                name,
+                file
             );
             model.overlay = Some(Overlay::Confirm(Confirm {
                 question,

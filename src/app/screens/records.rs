@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::demo::text::Language;
 use crate::record::Record;
 
 use super::super::job::{Failure, Job, Page, PageFrom, PageRequest};
+use super::super::lang::say;
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Level, Model};
@@ -172,17 +174,26 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 /// Reads partition numbers such as `0,2,5-7`; nothing is every partition.
-pub fn parse_partitions(text: &str, known: &BTreeSet<i32>) -> Result<Option<BTreeSet<i32>>, String> {
+pub fn parse_partitions(
+    text: &str,
+    known: &BTreeSet<i32>,
+    language: Language,
+) -> Result<Option<BTreeSet<i32>>, String> {
     let mut chosen = BTreeSet::new();
     for part in text.split([',', ' ']).filter(|p| !p.is_empty()) {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
         let (Ok(from), Ok(to)) = (from.trim().parse::<i32>(), to.trim().parse::<i32>()) else {
-            return Err(format!("`{part}` is no partition: write 0,2 or 5-7"));
+            return Err(say!(language, "`{part}` is no partition: write 0,2 or 5-7", part));
         };
         let named: BTreeSet<i32> = known.range(from..).take_while(|p| **p <= to).copied().collect();
         if named.is_empty() {
             let last = known.last().copied().unwrap_or(0);
-            return Err(format!("there is no partition {part}: the topic has 0 to {last}"));
+            return Err(say!(
+                language,
+                "there is no partition {part}: the topic has 0 to {last}",
+                part,
+                last
+            ));
         }
         chosen.extend(named);
     }
@@ -374,13 +385,21 @@ mod tests {
     #[test]
     fn partitions_are_read_as_people_type_them() {
         let known: BTreeSet<i32> = (0..8).collect();
-        assert_eq!(parse_partitions("", &known), Ok(None));
+        assert_eq!(parse_partitions("", &known, Language::English), Ok(None));
         assert_eq!(
-            parse_partitions("0, 2,5-6", &known),
+            parse_partitions("0, 2,5-6", &known, Language::English),
             Ok(Some(BTreeSet::from([0, 2, 5, 6])))
         );
-        assert!(parse_partitions("9", &known).unwrap_err().contains("0 to 7"));
-        assert!(parse_partitions("x", &known).unwrap_err().contains("`x`"));
+        assert!(
+            parse_partitions("9", &known, Language::English)
+                .unwrap_err()
+                .contains("0 to 7")
+        );
+        assert!(
+            parse_partitions("x", &known, Language::English)
+                .unwrap_err()
+                .contains("`x`")
+        );
     }
 
     #[test]

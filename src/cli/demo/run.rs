@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use crate::cli::context::Context;
 use crate::decode::printable::printable;
-use crate::demo::catalog::Demo;
+use crate::demo::catalog::{Catalog, Demo};
 use crate::demo::clean;
+use crate::demo::guide::Guide;
 use crate::demo::prove;
 use crate::demo::run::{Options, Outcome, Run, StepState, StepView, run as start};
 use crate::demo::text::Language;
@@ -104,6 +105,39 @@ pub(super) fn prove(context: &Context, dir: &Path, language: Language) -> miette
             "{}: {} events as their schemas describe, every check holds, and twice the same rows",
             proof.id, proof.events
         );
+    }
+    Ok(())
+}
+
+/// Walks every way of a guide, and says what holds.
+pub(super) fn guide(context: &Context, catalog: &Catalog, guide: &Guide, language: Language) -> miette::Result<()> {
+    let checked = guide.run(catalog, &context.store()?, language)?;
+    if context.json() {
+        let steps = checked.steps.iter().map(|step| {
+            let passed = step.state == StepState::Passed;
+            json!({ "title": step.title, "passed": passed, "note": step.note })
+        });
+        let out = json!({ "demo": guide.id, "passed": checked.passed(), "missing": checked.missing, "checks": steps.collect::<Vec<_>>() });
+        println!("{out}");
+    } else {
+        for step in &checked.steps {
+            let mark = if step.state == StepState::Passed { "✓" } else { "✗" };
+            println!("{mark} {}  {}", step.title, step.note);
+        }
+    }
+    let (held, all) = (checked.held(), checked.steps.len());
+    if !checked.passed() {
+        return Err(miette!(
+            help = match checked.missing.as_slice() {
+                [] => "the guide's examples or its questions were changed: one of them is wrong".to_owned(),
+                missing => format!("it names demos that are not there: {}", missing.join(", ")),
+            },
+            "{}: {held} of {all} checks hold",
+            guide.id
+        ));
+    }
+    if !context.json() {
+        println!("{}: {held} of {all} checks hold", guide.id);
     }
     Ok(())
 }

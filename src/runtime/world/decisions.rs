@@ -1,6 +1,7 @@
 //! What is done with records that could not be applied.
 
 use crate::app::job::{Event, Failure, Outlet};
+use crate::app::lang::{Speaks, say};
 use crate::app::screens::letters::{Choices, Deciding};
 use crate::readmodel::decision::Choice;
 use crate::replay::decide::{Request, decide, who};
@@ -25,7 +26,11 @@ impl Studio {
             }
         };
         if choices.is_empty() {
-            return Err(Failure::new(format!("`{}` left no record out", deciding.name)));
+            return Err(Failure::new(say!(
+                out,
+                "`{name}` left no record out",
+                name = deciding.name
+            )));
         }
         let request = Request {
             name: deciding.name.clone(),
@@ -36,21 +41,23 @@ impl Studio {
         };
         let task = decide(link.client.clone(), link.store.clone(), request);
         let decided = self.watch(task, out)?;
-        let what = match &*choices {
-            [(place, Choice::Retry)] => format!("applied {place}"),
-            [(place, Choice::Skip { hold_key: false })] => format!("left out {place}"),
+        let mut what = match &*choices {
+            [(place, Choice::Retry)] => say!(out, "applied {place}", place),
+            [(place, Choice::Skip { hold_key: false })] => say!(out, "left out {place}", place),
             [(place, Choice::Skip { hold_key: true })] => {
-                format!("left out {place}, and hold what comes later of its key")
+                say!(out, "left out {place}, and hold what comes later of its key", place)
             }
-            [(place, Choice::Edit(_))] => format!("applied {place} with the other value"),
-            many => format!("applied {}", counted(many.len() as u64, "record")),
+            [(place, Choice::Edit(_))] => say!(out, "applied {place} with the other value", place),
+            many => say!(
+                out,
+                "applied {place}",
+                place = counted(&out, many.len() as u64, "record")
+            ),
         };
-        let anew = if decided.rebuilt.is_some() {
-            "; the read model was folded anew"
-        } else {
-            ""
-        };
+        if decided.rebuilt.is_some() {
+            what.push_str(out.tr("; the read model was folded anew"));
+        }
         out.send(Event::Built(Box::new(decided.info)));
-        Ok(Event::Done(format!("{what}{anew}")))
+        Ok(Event::Done(what))
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::app::job::{DemoRow, Event, Failure, Outlet};
+use crate::app::lang::say;
 use crate::demo::run::{self, Options};
+use crate::demo::text::Language;
 
 use super::{Studio, advised, failure};
 
@@ -14,8 +16,7 @@ const EVERY: Duration = Duration::from_millis(100);
 
 impl Studio {
     /// The demos as the list shows them.
-    pub(super) fn demos(&self) -> Vec<DemoRow> {
-        let language = self.demos.language;
+    pub(super) fn demos(&self, language: Language) -> Vec<DemoRow> {
         let row = |demo: &crate::demo::catalog::Demo| DemoRow {
             id: demo.id.clone(),
             title: demo.title.get(language).to_owned(),
@@ -36,7 +37,7 @@ impl Studio {
         let link = self.link()?;
         let demo = self.demos.catalog.get(id).map_err(failure)?.clone();
         let options = Options {
-            language: self.demos.language,
+            language: out.language(),
             // On a cluster that is somebody's, nothing of theirs has such a name.
             prefix: link.embedded.is_none().then(|| format!("foldlog-demo-{id}-")),
             ..Options::default()
@@ -65,7 +66,7 @@ impl Studio {
             .clone()
             .filter(|step| step.state == run::StepState::Passed)
             .count();
-        let text = format!("{id}: {held} of {} checks hold", checks.count());
+        let text = say!(out, "{id}: {held} of {all} checks hold", id, held, all = checks.count());
         if outcome.passed {
             Ok(Event::Done(text))
         } else {

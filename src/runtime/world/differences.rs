@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::app::difference::{Event as Parting, Fact, Found, MOST, Question, Thought};
 use crate::app::job::{Event, Failure, Outlet};
+use crate::app::lang::{Speaks, say};
 use crate::app::model::Level;
 use crate::app::moment::{EventAt, Underway};
 use crate::readmodel::apply::Outcome;
@@ -28,7 +29,7 @@ impl Studio {
     pub(super) fn differences(&self, question: &Question, out: &dyn Outlet) -> Result<Event, Failure> {
         let found = match question {
             Question::Verify(name) => self.verify(name, out)?,
-            Question::Preview(name) => self.previewed(name)?,
+            Question::Preview(name) => self.previewed(name, out)?,
             Question::WhatIf(thought) => self.what_if(thought, out)?,
         };
         Ok(Event::Differences(Box::new(found)))
@@ -40,16 +41,16 @@ impl Studio {
         let task = verify(client, store, name.to_owned(), VerifyOptions::default());
         let verified = self.underway(task, out)?;
         let (model, shadow) = (side(&verified.model)?, side(&verified.shadow)?);
-        let (_, rows, shapes) = rows(&model, &shadow, "the read model", "its log")?;
-        let mut facts = vec![answer(&verified)];
+        let (_, rows, shapes) = rows(out, &model, &shadow, "the read model", "its log")?;
+        let mut facts = vec![answer(&out, &verified)];
         facts.extend(shapes);
-        facts.extend(verified.first.as_ref().map(since));
-        facts.extend(verified.order.as_ref().and_then(order));
-        facts.extend(lost(&verified));
+        facts.extend(verified.first.as_ref().map(|first| since(&out, first)));
+        facts.extend(verified.order.as_ref().and_then(|found| order(&out, found)));
+        facts.extend(lost(&out, &verified));
         if !verified.tally.is_equal() {
-            facts.push(hint(
+            facts.push(hint(out.tr(
                 "the log has the truth: r on the projections screen rebuilds the read model",
-            ));
+            )));
         }
         let event = verified
             .first
@@ -84,11 +85,11 @@ impl Studio {
         let task = what_if(client, store, thought.read_model.clone(), options);
         let found = self.underway(task, out)?;
         let (truth, model) = (side(&found.truth)?, side(&found.model)?);
-        let (tally, rows, shapes) = rows(&truth, &model, "as it is", "as it would be")?;
-        let mut facts = vec![would_be(&tally)];
+        let (tally, rows, shapes) = rows(out, &truth, &model, "as it is", "as it would be")?;
+        let mut facts = vec![would_be(&out, &tally)];
         facts.extend(shapes);
-        facts.extend(found.fates.iter().map(fate));
-        facts.extend(beside(&found));
+        facts.extend(found.fates.iter().map(|one| fate(&out, one)));
+        facts.extend(beside(&out, &found));
         let kind = found.fates.iter().find_map(|fate| match fate {
             Fate::LeftOut(event) | Fate::Was(event, _) => event.event.clone(),
             Fate::AllLeftOut(_) => None,
@@ -135,29 +136,40 @@ impl Studio {
 
 /// The first rows that differ, how all compare, and what differs beside rows. Stops where there are enough rows.
 pub(super) fn rows(
+    out: &dyn Outlet,
     before: &Side,
     after: &Side,
-    first: &str,
-    second: &str,
+    first: &'static str,
+    second: &'static str,
 ) -> Result<(Tally, Vec<RowDifference>, Vec<Fact>), Failure> {
     let (mut rows, mut facts) = (Vec::new(), Vec::new());
-    let who = |only: Which| if only == Which::Before { first } else { second };
+    let who = |only: Which| out.tr(if only == Which::Before { first } else { second });
     let tally = compare(before, after, &mut |difference| {
         match difference {
             Difference::Row(row) if rows.len() < MOST => rows.push(row),
             Difference::Row(_) | Difference::Compared { .. } => {}
             Difference::Table { table, only, rows } => {
-                facts.push(warning(format!(
-                    "only {} has the table {table}, with {}",
-                    who(only),
-                    counted(rows, "row")
+                facts.push(warning(say!(
+                    out,
+                    "only {side} has the table {table}, with {rows}",
+                    side = who(only),
+                    table,
+                    rows = counted(&out, rows, "row")
                 )));
             }
             Difference::Column { table, column, only } => {
-                facts.push(warning(format!("only {} has the column {table}.{column}", who(only))));
+                facts.push(warning(say!(
+                    out,
+                    "only {side} has the column {table}.{column}",
+                    side = who(only),
+                    table,
+                    column
+                )));
             }
-            Difference::Key { table } => facts.push(warning(format!(
-                "the primary keys of {table} are of other columns, so no row can be matched with another"
+            Difference::Key { table } => facts.push(warning(say!(
+                out,
+                "the primary keys of {table} are of other columns, so no row can be matched with another",
+                table
             ))),
         }
         true
@@ -197,120 +209,146 @@ pub(super) fn parting(event: &verify::Event) -> Arc<Parting> {
 }
 
 /// `1 only here, 2 only there, 3 changed; 4 alike`.
-pub(super) fn told(tally: &Tally) -> String {
+pub(super) fn told(on: &impl Speaks, tally: &Tally) -> String {
     let parts = [(tally.removed, "-"), (tally.added, "+"), (tally.changed, "~")];
     let parts: Vec<String> = parts
         .into_iter()
         .filter(|(n, _)| *n > 0)
         .map(|(n, sign)| format!("{sign} {}", count(n)))
         .collect();
-    format!("{}; {} alike", parts.join(", "), counted(tally.same, "row"))
+    let alike = say!(on, "{rows} alike", rows = counted(on, tally.same, "row"));
+    format!("{}; {alike}", parts.join(", "))
 }
 
-fn answer(verified: &Verified) -> Fact {
+fn answer(on: &impl Speaks, verified: &Verified) -> Fact {
     let (name, rows) = (&verified.info.name, verified.tally.rows());
     match rows {
         0 if verified.tally.is_equal() => fact(
             Level::Done,
-            format!(
-                "{name} is what its log says, after {}",
-                counted(verified.records, "record")
+            say!(
+                on,
+                "{name} is what its log says, after {records}",
+                name,
+                records = counted(on, verified.records, "record")
             ),
         ),
         0 => fact(
             Level::Error,
-            format!("{name} is not what its log says: its tables differ"),
+            say!(on, "{name} is not what its log says: its tables differ", name),
         ),
         _ => {
-            let are = if rows == 1 { "is" } else { "are" };
-            let text = format!(
-                "{} {are} not what the log says: {}",
-                counted(rows, "row"),
-                told(&verified.tally)
-            );
+            let (how, rows) = (told(on, &verified.tally), counted(on, rows, "row"));
+            let text = match verified.tally.rows() {
+                1 => say!(on, "{rows} is not what the log says: {how}", rows, how),
+                _ => say!(on, "{rows} are not what the log says: {how}", rows, how),
+            };
             fact(Level::Error, text)
         }
     }
 }
 
-fn since(first: &First) -> Fact {
+fn since(on: &impl Speaks, first: &First) -> Fact {
     match (&first.event, first.held) {
-        (None, _) => warning("no event ever wrote the first of them: something else did"),
-        (Some(_), true) => hint("before the event below the rows were what the read model still has"),
-        (Some(_), false) => {
-            hint("after no event were they what the read model has; below is the last event that wrote what differs")
-        }
+        (None, _) => warning(on.tr("no event ever wrote the first of them: something else did")),
+        (Some(_), true) => hint(on.tr("before the event below the rows were what the read model still has")),
+        (Some(_), false) => hint(
+            on.tr("after no event were they what the read model has; below is the last event that wrote what differs"),
+        ),
     }
 }
 
-fn order(order: &Interleaved) -> Option<Fact> {
-    let rows = || (count(order.rows), counted(order.of, "row"));
+fn order(on: &impl Speaks, order: &Interleaved) -> Option<Fact> {
+    let rows = || (count(order.rows), counted(on, order.of, "row"));
     Some(match (order.exactly, order.is_likely(), order.rows) {
-        (true, ..) => warning("another order between the partitions makes exactly this read model"),
-        (_, true, _) => {
-            warning("in another order between the partitions all of them come out otherwise: that is the likely reason")
-        }
+        (true, ..) => warning(on.tr("another order between the partitions makes exactly this read model")),
+        (_, true, _) => warning(
+            on.tr("in another order between the partitions all of them come out otherwise: that is the likely reason"),
+        ),
         (_, _, 0) => return None,
         _ => {
             let (some, all) = rows();
-            warning(format!(
-                "the order between partitions may be the reason for {some} of {all}"
+            warning(say!(
+                on,
+                "the order between partitions may be the reason for {some} of {all}",
+                some,
+                all
             ))
         }
     })
 }
 
-fn lost(verified: &Verified) -> Option<Fact> {
+fn lost(on: &impl Speaks, verified: &Verified) -> Option<Fact> {
     let (had, has) = (verified.model_records(), verified.records);
     (had != has && !verified.tally.is_equal()).then(|| {
-        warning(format!(
-            "the read model was made of {}, and the log has {} up to its position: what retention or compaction took cannot be \
-             replayed",
-            counted(had, "record"),
-            count(has)
+        warning(say!(
+            on,
+            "the read model was made of {had}, and the log has {has} up to its position: what retention or compaction took cannot be replayed",
+            had = counted(on, had, "record"),
+            has = count(has)
         ))
     })
 }
 
-fn would_be(tally: &Tally) -> Fact {
+fn would_be(on: &impl Speaks, tally: &Tally) -> Fact {
     match tally.rows() {
-        0 if tally.is_equal() => fact(Level::Done, "no row would be another"),
-        1 => hint(format!("1 row would be another: {}", told(tally))),
-        rows => hint(format!("{} would be others: {}", counted(rows, "row"), told(tally))),
+        0 if tally.is_equal() => fact(Level::Done, on.tr("no row would be another")),
+        1 => hint(say!(on, "1 row would be another: {how}", how = told(on, tally))),
+        rows => hint(say!(
+            on,
+            "{rows} would be others: {how}",
+            rows = counted(on, rows, "row"),
+            how = told(on, tally)
+        )),
     }
 }
 
-fn fate(fate: &Fate) -> Fact {
+fn fate(on: &impl Speaks, fate: &Fate) -> Fact {
     match fate {
-        Fate::LeftOut(_) => hint("the event below is left out"),
-        Fate::AllLeftOut(records) => hint(format!("{} left out", counted(*records, "record"))),
-        Fate::Was(_, Outcome::Applied) => hint("the event below, as edited, was applied"),
-        Fate::Was(_, Outcome::Ignored) => warning("the event below, as edited, is ignored: no handler is for it"),
-        Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(
+        Fate::LeftOut(_) => hint(on.tr("the event below is left out")),
+        Fate::AllLeftOut(records) => hint(say!(
+            on,
+            "{records} left out",
+            records = counted(on, *records, "record")
+        )),
+        Fate::Was(_, Outcome::Applied) => hint(on.tr("the event below, as edited, was applied")),
+        Fate::Was(_, Outcome::Ignored) => {
+            warning(on.tr("the event below, as edited, is ignored: no handler is for it"))
+        }
+        Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(on.tr(
             "the event below, as edited, is left out: that was decided about it, or about an earlier one of its key",
-        ),
-        Fate::Was(_, Outcome::Poison(poison)) => warning(format!(
-            "the event below, as edited, could not be applied: {}",
-            poison.reason
+        )),
+        Fate::Was(_, Outcome::Poison(poison)) => warning(say!(
+            on,
+            "the event below, as edited, could not be applied: {reason}",
+            reason = poison.reason
         )),
     }
 }
 
 /// What else would be otherwise: later events that could not be applied, or now could, and invariants.
-fn beside(found: &WhatIf) -> Vec<Fact> {
+fn beside(on: &impl Speaks, found: &WhatIf) -> Vec<Fact> {
     let mut facts = Vec::new();
-    for (records, what) in [
-        (&found.refused, "could not be applied then"),
-        (&found.mended, "would no longer fail"),
-    ] {
+    for (records, mended) in [(&found.refused, false), (&found.mended, true)] {
         if let Some(first) = records.first() {
             let at = format!("{}[{}] {}", first.topic, first.partition, first.offset);
-            let text = format!(
-                "{} {what}, the first {at}: {}",
-                counted(records.len() as u64, "later event"),
-                first.reason
-            );
-            facts.push(warning(text));
+            let events = counted(on, records.len() as u64, "later event");
+            let reason = &first.reason;
+            facts.push(warning(match mended {
+                false => say!(
+                    on,
+                    "{events} could not be applied then, the first {at}: {reason}",
+                    events,
+                    at,
+                    reason
+                ),
+                true => say!(
+                    on,
+                    "{events} would no longer fail, the first {at}: {reason}",
+                    events,
+                    at,
+                    reason
+                ),
+            }));
         }
     }
     let known = |name: &str, of: &[crate::readmodel::invariant::Broken]| of.iter().any(|broken| broken.name == name);
@@ -320,7 +358,7 @@ fn beside(found: &WhatIf) -> Vec<Fact> {
         .iter()
         .filter(|one| !known(&one.name, &found.before.broken))
     {
-        facts.push(warning(format!("then {broken}")));
+        facts.push(warning(say!(on, "then {broken}", broken)));
     }
     for broken in found
         .before
@@ -330,7 +368,7 @@ fn beside(found: &WhatIf) -> Vec<Fact> {
     {
         facts.push(fact(
             Level::Done,
-            format!("then the invariant `{}` would hold", broken.name),
+            say!(on, "then the invariant `{name}` would hold", name = broken.name),
         ));
     }
     facts

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::app::job::{ClusterView, Event, Failure, Job, Outlet, TableRow, TopicRow, World};
+use crate::app::lang::say;
 use crate::broker::client::Client;
 use crate::broker::profile::Access;
 use crate::readmodel::query::Session;
@@ -185,13 +186,15 @@ impl World for Studio {
             }
             Job::DeleteTopic(name) => {
                 self.writing(&*self.link()?)?.delete_topic(&name).map_err(failure)?;
-                Ok(Event::Done(format!("topic {name} is deleted")))
+                Ok(Event::Done(say!(out, "topic {name} is deleted", name)))
             }
             Job::Page(request) => records::page(&self.link()?.client, &request, out).map(Event::Page),
             Job::Tail { topic, from } => records::tail(&self.link()?.client, &topic, from, out),
             Job::Groups => self.link()?.client.groups().map(Event::Groups).map_err(failure),
             Job::Group(id) => self.link()?.client.group(&id).map(Event::Group).map_err(failure),
-            Job::Projections => projections::list(&*self.link()?, &self.demos.catalog).map(Event::Projections),
+            Job::Projections => {
+                projections::list(&*self.link()?, &self.demos.catalog, out.language()).map(Event::Projections)
+            }
             Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
@@ -201,7 +204,7 @@ impl World for Studio {
                 Ok(Event::Alerts(Box::new(found.unwrap_or_default())))
             }
             Job::Decide(deciding) => self.decide(&deciding, out),
-            Job::DropPreview(name) => self.drop_preview(&name),
+            Job::DropPreview(name) => self.drop_preview(&name, out),
             Job::BringBack(name) => self.bring_back(&name, out),
             Job::Tables => self.tables(),
             Job::Query { sql, limit } => {
@@ -214,7 +217,7 @@ impl World for Studio {
             Job::Timeline(read_model) => self.timeline(&read_model, out),
             Job::Differences(question) => self.differences(&question, out),
             Job::Blame(row) => self.blame(&row, out),
-            Job::Demos => Ok(Event::Demos(self.demos())),
+            Job::Demos => Ok(Event::Demos(self.demos(out.language()))),
             Job::RunDemo(id) => self.run_demo(&id, out),
         }
     }

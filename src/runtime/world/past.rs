@@ -6,6 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::app::job::{Event, Failure, Outlet, PageFrom, PageRequest};
+use crate::app::lang::say;
 use crate::app::moment::{Applied, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Underway};
 use crate::app::place::Place;
 use crate::projection::parse::parse;
@@ -138,7 +139,7 @@ impl Studio {
             Go::BeforeEnd(count) => (Some(None), vec![Move::Back(Goal::Count(count))]),
             Go::Time(time) => (Some(Some(Until::Time(time))), Vec::new()),
             Go::Offset(topic, partition, offset) => {
-                let at = self.partition(&stood.read_model, topic, partition)?;
+                let at = self.partition(&stood.read_model, topic, partition, out)?;
                 match self.find(&at, offset, out)? {
                     Some(time) => event_at(at, offset, time),
                     None => (Some(None), Vec::new()),
@@ -159,7 +160,13 @@ impl Studio {
     }
 
     /// The partition of that number. Without a topic it is meant where one topic alone has it.
-    fn partition(&self, read_model: &str, topic: Option<String>, number: i32) -> Result<TopicPartition, Failure> {
+    fn partition(
+        &self,
+        read_model: &str,
+        topic: Option<String>,
+        number: i32,
+        out: &dyn Outlet,
+    ) -> Result<TopicPartition, Failure> {
         let link = self.link()?;
         let topics = link.store.info(read_model).map_err(failure)?.topics;
         let mut having = Vec::new();
@@ -173,17 +180,25 @@ impl Studio {
         }
         match (having.as_slice(), topic) {
             ([topic], _) => Ok(TopicPartition::new(*topic, number)),
-            ([], Some(topic)) if topics.contains(&topic) => {
-                Err(Failure::new(format!("{topic} has no partition {number}")))
-            }
-            ([], Some(topic)) => Err(Failure::new(format!(
-                "{read_model} does not read the topic {topic}: it reads {}",
-                topics.join(", ")
+            ([], Some(topic)) if topics.contains(&topic) => Err(Failure::new(say!(
+                out,
+                "{topic} has no partition {number}",
+                topic,
+                number
             ))),
-            ([], None) => Err(Failure::new(format!("there is no partition {number}"))),
-            (several, _) => Err(Failure::new(format!(
-                "several topics have a partition {number}: write TOPIC:{number}:OFFSET, of {}",
-                several.join(", ")
+            ([], Some(topic)) => Err(Failure::new(say!(
+                out,
+                "{read_model} does not read the topic {topic}: it reads {topics}",
+                read_model,
+                topic,
+                topics = topics.join(", ")
+            ))),
+            ([], None) => Err(Failure::new(say!(out, "there is no partition {number}", number))),
+            (several, _) => Err(Failure::new(say!(
+                out,
+                "several topics have a partition {number}: write TOPIC:{number}:OFFSET, of {topics}",
+                number,
+                topics = several.join(", ")
             ))),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 
 use crate::app::difference::{Event as Parting, Found};
 use crate::app::job::{Event, Failure, Outlet};
+use crate::app::lang::{Speaks, say};
 use crate::app::model::Level;
 use crate::app::screens::previews::Previewed;
 use crate::replay::preview::{Preview, PreviewOptions, accept, preview};
@@ -50,24 +51,34 @@ impl Studio {
         };
         out.send(Event::Previewed(Box::new(previewed)));
         Ok(Event::Done(match tally.rows() {
-            0 if tally.is_equal() => format!("preview of {name}: no row would be another; a accepts it"),
-            rows => format!("preview of {name}: {} differ; p shows them", counted(rows, "row")),
+            0 if tally.is_equal() => say!(out, "preview of {name}: no row would be another; a accepts it", name),
+            rows => say!(
+                out,
+                "preview of {name}: {rows} differ; p shows them",
+                name,
+                rows = counted(&out, rows, "row")
+            ),
         }))
     }
 
     /// What differs between the read model in use and its preview.
-    pub(super) fn previewed(&self, name: &str) -> Result<Found, Failure> {
+    pub(super) fn previewed(&self, name: &str, out: &dyn Outlet) -> Result<Found, Failure> {
         let previews = self.previews();
         let Some(built) = previews.get(name) else {
-            return Err(Failure::new(format!("there is no preview of {name} any more")));
+            return Err(Failure::new(say!(out, "there is no preview of {name} any more", name)));
         };
         let (before, after) = built.preview.sides().map_err(failure)?;
-        let (tally, rows, shapes) = rows(&before, &after, "the read model in use", "the preview")?;
+        let (tally, rows, shapes) = rows(out, &before, &after, "the read model in use", "the preview")?;
         let mut facts = vec![match tally.rows() {
-            0 if tally.is_equal() => fact(Level::Done, "no row would be another"),
+            0 if tally.is_equal() => fact(Level::Done, out.tr("no row would be another")),
             rows => fact(
                 Level::Warning,
-                format!("{} would differ: {}", counted(rows, "row"), told(&tally)),
+                say!(
+                    out,
+                    "{rows} would differ: {how}",
+                    rows = counted(&out, rows, "row"),
+                    how = told(&out, &tally)
+                ),
             ),
         }];
         facts.extend(shapes);
@@ -87,7 +98,7 @@ impl Studio {
                 .map(|broken| fact(Level::Error, broken.to_string())),
         );
         facts.push(hint(
-            "a puts the preview in use and keeps the build before · X drops it",
+            out.tr("a puts the preview in use and keeps the build before · X drops it"),
         ));
         Ok(Found {
             tally,
@@ -103,40 +114,56 @@ impl Studio {
         let built = link.store.info(name).map_err(failure)?;
         if !still(&built, &projection) {
             let now = &projection.name;
-            return Err(Failure::new(format!(
-                "{file} has the projection `{now}` by now, not `{name}`\n\ngive it its name back, or drop the preview with X"
-            )));
+            let line = say!(
+                out,
+                "{file} has the projection `{now}` by now, not `{name}`",
+                file,
+                now,
+                name
+            );
+            let advice = out.tr("give it its name back, or drop the preview with X");
+            return Err(Failure::new(format!("{line}\n\n{advice}")));
         }
         let other = takeover(&built, &projection).filter(|taken| taken.there && !replace);
         if let Some(taken) = other {
             // It came since the studio looked, or it would have asked.
-            return Err(Failure::new(format!(
-                "{} has the projection `{name}` too, and its read model is the one that {file} would replace\n\naccept again, and say that it is wanted",
-                taken.from
-            )));
+            let line = say!(
+                out,
+                "{other} has the projection `{name}` too, and its read model is the one that {file} would replace",
+                other = taken.from,
+                name,
+                file
+            );
+            let advice = out.tr("accept again, and say that it is wanted");
+            return Err(Failure::new(format!("{line}\n\n{advice}")));
         }
         let (client, store) = (link.client.clone(), link.store.clone());
         let task = accept(client, store, projection, PreviewOptions::default());
         let report = self.watch(task, out)?;
         self.previews().remove(name);
         out.send(Event::Built(Box::new(report.info)));
-        Ok(Event::Done(format!(
-            "the preview of {name} is in use; b brings the build before back"
+        Ok(Event::Done(say!(
+            out,
+            "the preview of {name} is in use; b brings the build before back",
+            name
         )))
     }
 
-    pub(super) fn drop_preview(&self, name: &str) -> Result<Event, Failure> {
+    pub(super) fn drop_preview(&self, name: &str, out: &dyn Outlet) -> Result<Event, Failure> {
         self.previews().remove(name);
         self.link()?.store.drop_preview(name).map_err(failure)?;
-        Ok(Event::Done(format!("the preview of {name} is dropped")))
+        Ok(Event::Done(say!(out, "the preview of {name} is dropped", name)))
     }
 
     pub(super) fn bring_back(&self, name: &str, out: &dyn Outlet) -> Result<Event, Failure> {
         let info = self.link()?.store.bring_back(name).map_err(failure)?;
         let at = time_to_second(info.updated_at, &jiff::tz::TimeZone::UTC);
         out.send(Event::Built(Box::new(info)));
-        Ok(Event::Done(format!(
-            "the build of {name} before, updated {at} UTC, is in use again"
+        Ok(Event::Done(say!(
+            out,
+            "the build of {name} before, updated {at} UTC, is in use again",
+            name,
+            at
         )))
     }
 

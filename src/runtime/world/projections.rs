@@ -8,9 +8,11 @@ use std::path::Path;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::app::job::{Failure, ProjectionRow};
+use crate::app::lang::{Speaks, say};
 use crate::broker::client::Client;
 use crate::broker::topics::Watermarks;
 use crate::demo::catalog::Catalog;
+use crate::demo::text::Language;
 use crate::projection::error::ProjectionError;
 use crate::projection::{Projection, parse};
 use crate::readmodel::store::{ReadModelInfo, State};
@@ -57,7 +59,7 @@ fn report(error: &ProjectionError) -> String {
 
 /// Every projection, by name: the files of this directory, what read models remember, and what demos bring; the last only
 /// on a cluster that has all of the demo's topics.
-pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, Failure> {
+pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<Vec<ProjectionRow>, Failure> {
     let mut built: BTreeMap<String, ReadModelInfo> = link
         .store
         .list()
@@ -67,7 +69,7 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
         .collect();
     let mut rows = Vec::new();
     for file in files(Path::new(".")) {
-        rows.push(row(&file, "this directory", &mut built, demos));
+        rows.push(row(&file, language.tr("this directory"), &mut built, demos));
     }
     for (_, mut info) in std::mem::take(&mut built) {
         if matches!(info.state, State::Unreadable { .. }) {
@@ -79,10 +81,10 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
         }
         let demo = demos
             .projection(&info.file)
-            .map(|(demo, _)| format!("the demo {}", demo.id));
+            .map(|(demo, _)| say!(language, "the demo {id}", id = demo.id));
         let here = Path::new(&info.file)
             .is_file()
-            .then(|| "where it was built from".to_owned());
+            .then(|| language.tr("where it was built from").to_owned());
         let mut one = BTreeMap::from([(info.name.clone(), info.clone())]);
         let found = demo.or(here).map(|origin| row(&info.file, &origin, &mut one, demos));
         // A file that is another projection's by now says nothing about this read model, which is still there.
@@ -94,9 +96,11 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
             None => ProjectionRow {
                 name: info.name.clone(),
                 origin: match info.file.as_str() {
-                    "" => "a file that it cannot say".to_owned(),
-                    file if renamed => format!("built from {file}, which has another projection by now"),
-                    file => format!("built from {file}, which is not here"),
+                    "" => language.tr("a file that it cannot say").to_owned(),
+                    file if renamed => {
+                        say!(language, "built from {file}, which has another projection by now", file)
+                    }
+                    file => say!(language, "built from {file}, which is not here", file),
                 },
                 topics: info.topics.clone(),
                 built: Some(info),
@@ -110,7 +114,7 @@ pub(super) fn list(link: &Link, demos: &Catalog) -> Result<Vec<ProjectionRow>, F
         let here = demo.topics.iter().all(|topic| ends.names.contains(&topic.name));
         for projection in &demo.projections {
             if here && !rows.iter().any(|r: &ProjectionRow| r.name == projection.name) {
-                let origin = format!("the demo {}", demo.id);
+                let origin = say!(language, "the demo {id}", id = demo.id);
                 rows.push(row(&projection.file, &origin, &mut BTreeMap::new(), demos));
             }
         }

@@ -32,7 +32,7 @@ pub(super) fn page(client: &Client, request: &PageRequest, out: &dyn Outlet) -> 
     let topic = client.topic(&request.topic).map_err(failure)?;
     let mut marks = client.watermarks(&topic).map_err(failure)?;
     if let PageFrom::Place(place) = request.from {
-        places::exists(place, &marks, request.partitions.as_ref())?;
+        places::exists(place, &marks, request.partitions.as_ref(), out.language())?;
     }
     if let Some(partitions) = &request.partitions {
         marks.retain(|m| partitions.contains(&m.partition));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::app::job::{Event, Failure, Outlet};
+use crate::app::lang::{Speaks, say};
 use crate::readmodel::store::State;
 use crate::replay::follow::{FollowOptions, Wait, follow};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
@@ -29,18 +30,20 @@ impl Studio {
         let report = self.watch(task, out)?;
         out.send(Event::Built(Box::new(report.info.clone())));
         let counts = report.info.counts;
-        let mut line = format!(
-            "rebuilt {}: {} in {:.1} s, {} applied",
-            report.info.name,
-            counted(report.records, "record"),
-            report.took.as_secs_f64(),
-            count(counts.applied)
+        let mut line = say!(
+            out,
+            "rebuilt {name}: {records} in {seconds} s, {applied} applied",
+            name = report.info.name,
+            records = counted(&out, report.records, "record"),
+            seconds = format!("{:.1}", report.took.as_secs_f64()),
+            applied = count(counts.applied)
         );
         // What is as it should be needs no saying; what is not is said.
-        for (n, what) in [(counts.ignored, "ignored"), (counts.skipped, "skipped as poison")] {
-            if n > 0 {
-                line.push_str(&format!(", {} {what}", count(n)));
-            }
+        if counts.ignored > 0 {
+            line.push_str(&say!(out, ", {n} ignored", n = count(counts.ignored)));
+        }
+        if counts.skipped > 0 {
+            line.push_str(&say!(out, ", {n} skipped as poison", n = count(counts.skipped)));
         }
         Ok(Event::Done(line))
     }
@@ -62,12 +65,13 @@ impl Studio {
         );
         let info = self.watch(task, out)?;
         if let State::Paused { reason } = info.state {
-            return Err(Failure::new(format!(
-                "paused at a poison record: {reason}\n\nd opens the record. Mend the file and rebuild with r, or rebuild with S, which lists such records \
-                 and goes on."
-            )));
+            let line = say!(out, "paused at a poison record: {reason}", reason);
+            let advice = out.tr(
+                "d opens the record. Mend the file and rebuild with r, or rebuild with S, which lists such records and goes on.",
+            );
+            return Err(Failure::new(format!("{line}\n\n{advice}")));
         }
-        Ok(Event::Done(format!("{} is no longer followed", info.name)))
+        Ok(Event::Done(say!(out, "{name} is no longer followed", name = info.name)))
     }
 
     /// Hands on a task's progress until it is over; cancels it when nobody wants it any more.

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::alerts::Alerts;
@@ -31,55 +32,66 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         .remote
         .value
         .as_ref()
-        .map_or_else(Vec::new, |found| counts(alerts, found));
-    let inner = list::border(canvas, rect, model, "alerts", alerts.list.filter(), &counts);
+        .map_or_else(Vec::new, |found| counts(model, alerts, found));
+    let inner = list::border(canvas, rect, model, model.tr("alerts"), alerts.list.filter(), &counts);
     match &alerts.remote.value {
         Some(found) if !alerts.list.shown().is_empty() => return rows(canvas, inner, model, alerts, found),
         Some(_) if alerts.list.filter().is_empty() => {
             text::middle(canvas, inner, &[("no alert was ever raised", Role::Good)]);
         }
         Some(_) => {
-            let line = format!("nothing contains “{}”", alerts.list.filter());
+            let line = list::nothing_contains(model, alerts.list.filter());
             list::filtered_away(canvas, inner, &line, "esc clears the filter");
         }
         None => match &alerts.remote.error {
-            Some(failure) => text::failed(canvas, inner, "alerts cannot be read", failure),
-            None => text::middle(canvas, inner, &[("reading alerts …", Role::Muted)]),
+            Some(failure) => text::failed(canvas, inner, &cannot_be_read(model), failure),
+            None => {
+                let what = model.tr("alerts");
+                text::middle(canvas, inner, &[(&say!(model, "reading {what} …", what), Role::Muted)]);
+            }
         },
     }
     Viewport::default()
 }
 
+fn cannot_be_read(model: &Model) -> String {
+    say!(model, "{what} cannot be read", what = model.tr("alerts"))
+}
+
 /// How many there are, and how many of them are listed where that is not all; the first that there is room for is shown.
-fn counts(alerts: &Alerts, found: &Found) -> Vec<String> {
+fn counts(model: &Model, alerts: &Alerts, found: &Found) -> Vec<String> {
     let (shown, all) = (alerts.list.shown().len() as u64, found.open + found.resolved);
     if shown < all {
-        let some = format!("{} of {}", format::count(shown), format::count(all));
-        return vec![format!("{some}, {} open", format::count(found.open)), some];
+        let some = format::some_of(model, shown, all);
+        return vec![
+            say!(model, "{some}, {n} open", some, n = format::count(found.open)),
+            some,
+        ];
     }
-    let open = format!("{} open", format::count(found.open));
-    vec![format!("{open}, {} resolved", format::count(found.resolved)), open]
+    let open = say!(model, "{n} open", n = format::count(found.open));
+    let resolved = format::count(found.resolved);
+    vec![say!(model, "{open}, {resolved} resolved", open, resolved), open]
 }
 
 fn rows(canvas: &mut Canvas<'_>, inner: Rect, model: &Model, alerts: &Alerts, found: &Found) -> Viewport {
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let columns = [
-        Column::fit("state", 10),
-        Column::fit("since", 23),
-        Column::fit("alert", 24),
-        Column::fill_from("row", 12).drop(2),
+        Column::fit(model.tr("state"), 10),
+        Column::fit(model.tr("since"), 23),
+        Column::fit(model.tr("alert"), 24),
+        Column::fill_from(model.tr("row"), 12).drop(2),
     ];
     list::rows(canvas, inner, model, &alerts.list, &columns, |at| {
         let alert = &found.latest[alerts.list.shown()[at]];
         let since = match alert.raised.timestamp {
             Some(at) if roomy => format::time_to_second(at, &zone),
             Some(at) => format::day(at, &zone),
-            None => "none".to_owned(),
+            None => model.tr("none").to_owned(),
         };
         let (state, role) = state(alert);
         vec![
-            cell(state, role),
+            cell(model.tr(state), role),
             cell(since, Role::Time),
             cell(one_line(alert.name.as_bytes(), SHOWN), Role::Plain),
             cell(one_line(alert.row.as_bytes(), SHOWN), Role::Muted),
@@ -102,11 +114,11 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &Model, alert: &'a Alert, columns: u16) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 8);
+    let mut lines = Lines::new(canvas, 8);
     lines.owned(one_line(alert.name.as_bytes(), NAME), Role::Strong);
     lines.blank();
     let (word, role) = state(alert);
-    lines.field("state", word, role);
+    lines.field("state", model.tr(word), role);
     event(&mut lines, model, "since", &alert.raised);
     if let Some(at) = &alert.resolved {
         event(&mut lines, model, "resolved", at);
@@ -119,7 +131,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &Model, alert: &'a Alert, columns: u16)
 fn event(lines: &mut Lines<'_>, model: &Model, what: &'static str, at: &At) {
     match at.timestamp {
         Some(time) => lines.field(what, format::time(time, &model.zone()), Role::Time),
-        None => lines.field(what, "none", Role::Null),
+        None => lines.field(what, model.tr("none"), Role::Null),
     }
     let place = format!("{}[{}] {}", at.topic, at.partition, format::offset(at.offset));
     lines.field("at", place, Role::Number);

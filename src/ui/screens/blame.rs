@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::moment::{Applied, RowChange, Shape};
@@ -28,23 +29,23 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         return Viewport::default();
     };
     let filter = blame.list.filter();
-    let inner = list::border(canvas, rect, model, &title(blame), filter, &notes(blame));
+    let inner = list::border(canvas, rect, model, &title(blame), filter, &notes(model, blame));
     if blame.list.shown().is_empty() {
-        empty(canvas, inner, blame);
+        empty(canvas, inner, model, blame);
         return Viewport::default();
     }
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let columns = [
         Column::fit("", 1),
-        Column::fit("time", 23).drop(3),
-        Column::fit("type", if roomy { 24 } else { 10 }).drop(2),
+        Column::fit(model.tr("time"), 23).drop(3),
+        Column::fit(model.tr("type"), if roomy { 24 } else { 10 }).drop(2),
         Column::fill_from(
-            if blame.cell().is_some() {
+            model.tr(if blame.cell().is_some() {
                 "value"
             } else {
                 "what changed"
-            },
+            }),
             12,
         ),
     ];
@@ -58,14 +59,14 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             Some(at) if roomy => format::time_to_second(at, &zone),
             Some(at) if one_day => format::clock(at, &zone),
             Some(at) => format::day(at, &zone),
-            None => "none".to_owned(),
+            None => model.tr("none").to_owned(),
         };
         let (what, role) = happened(event);
         vec![
             cell(what, role),
             cell(time, Role::Time),
             cell(event.event.clone().unwrap_or_default(), Role::Strong),
-            changed(blame, event),
+            changed(model, blame, event),
         ]
     })
 }
@@ -91,58 +92,66 @@ fn title(blame: &Blame) -> String {
 }
 
 /// How many events, the most telling first.
-fn notes(blame: &Blame) -> Vec<String> {
-    let order = if blame.newest_first {
+fn notes(model: &Model, blame: &Blame) -> Vec<String> {
+    let order = model.tr(if blame.newest_first {
         "newest first"
     } else {
         "oldest first"
-    };
+    });
     let (shown, kept) = (blame.list.shown().len() as u64, blame.events.len() as u64);
     let mut count = match () {
         () if shown == kept => format::count(kept),
-        () => format!("{} of {}", format::count(shown), format::count(kept)),
+        () => format::some_of(model, shown, kept),
     };
     if kept < blame.found {
-        count = format!("{count}, the newest of {}", format::count(blame.found));
+        count = say!(
+            model,
+            "{count}, the newest of {all}",
+            count,
+            all = format::count(blame.found)
+        );
     }
     match blame.search.task {
-        Some(_) => vec![format!("{count} so far, {}", how_far(blame)), how_far(blame)],
+        Some(_) => {
+            let how_far = how_far(model, blame);
+            vec![say!(model, "{count} so far, {how_far}", count, how_far), how_far]
+        }
         None => vec![format!("{count}, {order}"), count],
     }
 }
 
-fn how_far(blame: &Blame) -> String {
+fn how_far(model: &Model, blame: &Blame) -> String {
     match blame.underway.share {
         Some(share) => format!("{} {:.0}%", format::gauge(share, 9), (share * 100.0).floor()),
-        None => "searching …".to_owned(),
+        None => model.tr("searching …").to_owned(),
     }
 }
 
-fn empty(canvas: &mut Canvas<'_>, inner: Rect, blame: &Blame) {
-    let events = format::counted(blame.underway.events, "event");
+fn empty(canvas: &mut Canvas<'_>, inner: Rect, model: &Model, blame: &Blame) {
+    let events = format::counted(model, blame.underway.events, "event");
     if blame.search.task.is_some() {
         let lines = [
             ("replaying the log for the events that wrote this row …", Role::Plain),
-            (&how_far(blame), Role::Number),
+            (&how_far(model, blame), Role::Number),
             ("x stops it", Role::Muted),
         ];
         text::middle(canvas, inner, &lines);
     } else if let Some(failure) = &blame.search.error {
         text::failed(canvas, inner, "the events cannot be found", failure);
     } else if !blame.list.filter().is_empty() {
-        let line = format!("nothing contains “{}”", blame.list.filter());
+        let line = list::nothing_contains(model, blame.list.filter());
         list::filtered_away(canvas, inner, &line, "esc clears the filter");
     } else if !blame.events.is_empty() {
         let line = "no event changed this cell after the row came to be";
         list::filtered_away(canvas, inner, line, "c shows all that wrote the row");
     } else {
-        let line = format!("none of {events} wrote this row");
+        let line = say!(model, "none of {events} wrote this row", events);
         text::middle(canvas, inner, &[(&line, Role::Plain)]);
     }
 }
 
 /// What an event did, in one line: the cell as it was and as it became, or each column of the row that changed.
-fn changed<'a>(blame: &Blame, event: &Applied) -> Cell<'a> {
+fn changed<'a>(model: &Model, blame: &Blame, event: &Applied) -> Cell<'a> {
     let (Some(shape), Some(first), Some(last)) = (&blame.shape, event.changes.first(), event.changes.last()) else {
         return cell("", Role::Plain);
     };
@@ -152,7 +161,7 @@ fn changed<'a>(blame: &Blame, event: &Applied) -> Cell<'a> {
         .cell()
         .and_then(|name| shape.columns.iter().position(|column| column == name))
     {
-        return cell(pair(of(before, at), of(after, at)), Role::Plain);
+        return cell(pair(model, of(before, at), of(after, at)), Role::Plain);
     }
     let mut parts = Vec::new();
     for (at, name) in shape
@@ -163,29 +172,27 @@ fn changed<'a>(blame: &Blame, event: &Applied) -> Cell<'a> {
     {
         let (old, new) = (of(before, at), of(after, at));
         if old != new {
-            parts.push(format!("{name} {}", pair(old, new)));
+            parts.push(format!("{name} {}", pair(model, old, new)));
         }
     }
     if parts.is_empty() {
-        return cell(
-            if before == after {
-                "the values it had"
-            } else {
-                "the key"
-            },
-            Role::Muted,
-        );
+        let what = if before == after {
+            "the values it had"
+        } else {
+            "the key"
+        };
+        return cell(model.tr(what).to_owned(), Role::Muted);
     }
     let text = parts.join(", ");
     cell(text.chars().take(SHOWN).collect::<String>(), Role::Plain)
 }
 
-fn pair(before: Option<Value>, after: Option<Value>) -> String {
+fn pair(model: &Model, before: Option<Value>, after: Option<Value>) -> String {
     let of = |value: &Value| shown(value).text.into_owned();
     match (before, after) {
         (Some(before), Some(after)) => format!("{} → {}", of(&before), of(&after)),
         (None, Some(after)) => of(&after),
-        (Some(before), None) => format!("{} → gone", of(&before)),
+        (Some(before), None) => say!(model, "{before} → gone", before = of(&before)),
         (None, None) => String::new(),
     }
 }
@@ -193,13 +200,17 @@ fn pair(before: Option<Value>, after: Option<Value>) -> String {
 pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
     let blame = model.blame.as_ref();
     let partial = blame.is_some_and(|blame| blame.search.error.is_some() && !blame.events.is_empty());
-    let note = if partial { "the search was not finished" } else { "" };
+    let note = if partial {
+        model.tr("the search was not finished")
+    } else {
+        ""
+    };
     list::detail(canvas, rect, model, "event", note, |canvas, columns| {
         let blame = blame?;
         let event = blame.selected()?;
-        let mut lines = Lines::new(canvas.theme, 7);
+        let mut lines = Lines::new(canvas, 7);
         if let Some(shape) = &blame.shape {
-            changes(&mut lines, &event.changes, shape, usize::from(columns));
+            changes(&mut lines, canvas, &event.changes, shape, usize::from(columns));
         }
         lines.blank();
         lines.lines.extend(event_lines(canvas, model, event, columns).lines);
@@ -207,10 +218,10 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
     })
 }
 
-fn changes(lines: &mut Lines<'_>, changes: &[RowChange], shape: &Shape, columns: usize) {
+fn changes(lines: &mut Lines<'_>, on: &impl Speaks, changes: &[RowChange], shape: &Shape, columns: usize) {
     let mut pieces = Vec::new();
     for (n, change) in changes.iter().enumerate() {
-        change_lines(&mut pieces, n, change, shape, columns);
+        change_lines(&mut pieces, on, n, change, shape, columns);
     }
     for piece in pieces {
         lines.spans(piece.parts);

@@ -1,9 +1,10 @@
 //! What an event did to a row: its table and key, and each value as it was and as it became.
 
+use crate::app::lang::{Speaks, say};
 use crate::app::moment::{RowChange, Shape};
 use crate::readmodel::query::Cell as Value;
 
-use super::super::canvas::{cut, width};
+use super::super::canvas::{cut, padded, width};
 use super::super::theme::Role;
 use super::readmodel::shown;
 
@@ -14,7 +15,14 @@ pub(super) struct Piece {
 }
 
 /// A row's table and key, marked by what happened to it, and the values that it was about.
-pub(super) fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowChange, shape: &Shape, columns: usize) {
+pub(super) fn change_lines(
+    lines: &mut Vec<Piece>,
+    on: &impl Speaks,
+    number: usize,
+    change: &RowChange,
+    shape: &Shape,
+    columns: usize,
+) {
     let (mark, role) = match (&change.before, &change.after) {
         (None, _) => ("+ ", Role::Good),
         (_, None) => ("- ", Role::Bad),
@@ -30,7 +38,10 @@ pub(super) fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowCh
         (mark.trim_end().to_owned(), role),
         (format!(" {} ", shape.name), Role::Strong),
         (key.join(", "), Role::Key),
-        (format!("  line {}", change.line), Role::Muted),
+        (
+            format!("  {}", say!(on, "line {line}", line = change.line)),
+            Role::Muted,
+        ),
     ]);
     let longest = shape.columns.iter().map(|name| width(name)).max().unwrap_or(0);
     let label = usize::from(longest).min(columns / 3);
@@ -65,12 +76,11 @@ pub(super) fn change_lines(lines: &mut Vec<Piece>, number: usize, change: &RowCh
         }
     }
     if same == shape.columns.len() {
-        push(vec![("    written, with the values it had".to_owned(), Role::Muted)]);
+        let said = on.tr("written, with the values it had");
+        push(vec![(format!("    {said}"), Role::Muted)]);
     }
 }
 
 fn format_label(name: &str, columns: usize) -> String {
-    let name = cut(name, columns);
-    let space = columns.saturating_sub(usize::from(width(&name)));
-    format!("{name}{}", " ".repeat(space))
+    padded(&cut(name, columns), columns)
 }

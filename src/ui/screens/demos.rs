@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::app::command::Action;
 use crate::app::job::DemoRow;
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::demos::steps;
@@ -21,7 +22,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         what: "demos",
         list: &model.demos.list,
         remote: &model.demos.remote,
-        columns: &[Column::fit("id", 24), Column::fill("title").drop(1)],
+        columns: &[Column::fit(model.tr("id"), 24), Column::fill(model.tr("title")).drop(1)],
         empty: &[("there are no demos here", Role::Plain)],
     };
     listing.draw(canvas, rect, model, |demo| {
@@ -39,7 +40,7 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: usize) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 11);
+    let mut lines = Lines::new(canvas, 11);
     lines.text(&demo.title, Role::Strong);
     lines.blank();
     for paragraph in demo.summary.lines() {
@@ -84,24 +85,29 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
     let runs = model.works.iter().any(|w| w.name == demo.id);
     lines.blank();
     match (runs, ran) {
-        (true, _) => lines.text("It is running: x stops it.", Role::Muted),
-        (false, true) => next(&mut lines, demo),
+        (true, _) => lines.text(model.tr("It is running: x stops it."), Role::Muted),
+        (false, true) => next(&mut lines, model, demo),
         (false, false) => match model.refusal(Action::RunDemo) {
-            Some(why) => lines.owned(format!("It cannot be run now: {why}."), Role::Muted),
-            None => lines.text("r runs it.", Role::Muted),
+            Some(why) => lines.owned(
+                say!(model, "It cannot be run now: {why}.", why = model.tr(why)),
+                Role::Muted,
+            ),
+            None => lines.text(model.tr("r runs it."), Role::Muted),
         },
     }
     lines
 }
 
 /// Where to look at what the demo made.
-fn next(lines: &mut Lines<'_>, demo: &DemoRow) {
-    let its = |all: &[String], one: &str| format!("its {one}{}", if all.len() == 1 { "" } else { "s" });
+fn next(lines: &mut Lines<'_>, model: &Model, demo: &DemoRow) {
+    let its = |all: &[String], one: &'static str, more: &'static str| {
+        model.tr(if all.len() == 1 { one } else { more }).to_owned()
+    };
     lines.heading("Next");
     for (key, what) in [
-        ("1", its(&demo.topics, "topic")),
-        ("2", its(&demo.projections, "projection")),
-        ("3", its(&demo.projections, "read model")),
+        ("1", its(&demo.topics, "its topic", "its topics")),
+        ("2", its(&demo.projections, "its projection", "its projections")),
+        ("3", its(&demo.projections, "its read model", "its read models")),
     ] {
         lines.spans(vec![(format!("{key}  "), Role::Key), (what, Role::Plain)]);
     }

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use ratatui::layout::Rect;
 
 use crate::app::difference::{Fact, Found, MOST};
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::{Level, Model};
 use crate::app::screens::differences::Differences;
 use crate::readmodel::compare::RowDifference;
 use crate::readmodel::query::Cell as Value;
 
-use super::super::canvas::Canvas;
+use super::super::canvas::{Canvas, padded, width};
 use super::super::format;
 use super::super::list;
 use super::super::table::{Column, cell};
@@ -30,8 +31,15 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         .found
         .value
         .as_ref()
-        .map_or(vec![String::new()], |found| notes(state, found));
-    let inner = list::border(canvas, rect, model, "rows that differ", state.list.filter(), &notes);
+        .map_or(vec![String::new()], |found| notes(model, state, found));
+    let inner = list::border(
+        canvas,
+        rect,
+        model,
+        model.tr("rows that differ"),
+        state.list.filter(),
+        &notes,
+    );
     let Some(found) = state.found.value.as_ref().filter(|_| state.found.task.is_none()) else {
         waiting(canvas, inner, state);
         return Viewport::default();
@@ -40,7 +48,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         match state.list.filter() {
             "" => nothing(canvas, inner, found),
             filter => {
-                let line = format!("nothing contains “{filter}”");
+                let line = list::nothing_contains(model, filter);
                 list::filtered_away(canvas, inner, &line, "esc clears the filter");
             }
         }
@@ -48,9 +56,9 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     }
     let columns = [
         Column::fit("", 1),
-        Column::fit("table", 20).drop(1),
-        Column::fit("key", 24),
-        Column::fill_from("what differs", 14),
+        Column::fit(model.tr("table"), 20).drop(1),
+        Column::fit(model.tr("key"), 24),
+        Column::fill_from(model.tr("what differs"), 14),
     ];
     list::rows(canvas, inner, model, &state.list, &columns, |row| {
         let row = &found.rows[state.list.shown()[row]];
@@ -65,12 +73,17 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     })
 }
 
-fn notes(state: &Differences, found: &Found) -> Vec<String> {
+fn notes(model: &Model, state: &Differences, found: &Found) -> Vec<String> {
     let all = found.tally.rows();
     let (shown, kept) = (state.list.shown().len(), found.rows.len());
     let count = match (shown < kept, all > kept as u64) {
-        (true, _) => format!("{} of {}", format::count(shown as u64), format::count(kept as u64)),
-        (_, true) => format!("the first {} of {}", format::count(MOST as u64), format::count(all)),
+        (true, _) => format::some_of(model, shown as u64, kept as u64),
+        (_, true) => say!(
+            model,
+            "the first {some} of {all}",
+            some = format::count(MOST as u64),
+            all = format::count(all)
+        ),
         _ => format::count(all),
     };
     vec![count, format::count(all)]
@@ -97,27 +110,27 @@ fn what(row: &RowDifference, model: &Model) -> String {
             };
             row.changed.iter().filter_map(pair).collect::<Vec<_>>().join(", ")
         }
-        (Some(_), None) => format!("only {before}"),
-        _ => format!("only {after}"),
+        (Some(_), None) => say!(model, "only {side}", side = model.tr(before)),
+        _ => say!(model, "only {side}", side = model.tr(after)),
     }
 }
 
 fn waiting(canvas: &mut Canvas<'_>, inner: Rect, state: &Differences) {
     if let (Some(failure), None) = (&state.found.error, state.found.task) {
-        let mut lines = Lines::new(canvas.theme, 0);
-        lines.text("this cannot be told", Role::Bad);
+        let mut lines = Lines::new(canvas, 0);
+        lines.text(canvas.language.tr("this cannot be told"), Role::Bad);
         lines.blank();
         for line in failure.full.lines() {
-            lines.text(line, Role::Plain);
+            lines.text(canvas.language.tr(line), Role::Plain);
         }
         lines.blank();
-        lines.text("^R tries again · esc goes back", Role::Muted);
+        lines.text(canvas.language.tr("^R tries again · esc goes back"), Role::Muted);
         text::draw(canvas, inner, &lines.lines, 0);
         return;
     }
     let how_far = match state.underway.share {
         Some(share) => format!("{} {:.0}%", format::gauge(share, 9), (share * 100.0).floor()),
-        None => format!("{} passed", format::counted(state.underway.events, "event")),
+        None => passed(canvas, state.underway.events),
     };
     let lines = [
         ("replaying the log and comparing row by row …", Role::Plain),
@@ -127,9 +140,15 @@ fn waiting(canvas: &mut Canvas<'_>, inner: Rect, state: &Differences) {
     text::middle(canvas, inner, &lines);
 }
 
+/// How many events a replay has passed.
+pub(super) fn passed(on: &impl Speaks, events: u64) -> String {
+    say!(on, "{events} passed", events = format::counted(on, events, "event"))
+}
+
 /// No row differs: that is what was found.
 fn nothing(canvas: &mut Canvas<'_>, inner: Rect, found: &Found) {
-    let same = format!("{} alike", format::counted(found.tally.same, "row"));
+    let rows = format::counted(canvas, found.tally.same, "row");
+    let same = say!(canvas, "{rows} alike", rows);
     let answer = found.facts.first();
     let (text, role) = answer.map_or(("no row differs", Role::Good), |fact| {
         (fact.text.as_str(), role_of(fact.level))
@@ -151,7 +170,7 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
     list::detail(canvas, rect, model, "why", "", |canvas, columns| {
         let state = state.filter(|state| state.found.task.is_none())?;
         let found = state.found.value.as_ref()?;
-        let mut lines = Lines::new(canvas.theme, 0);
+        let mut lines = Lines::new(canvas, 0);
         for fact in &found.facts {
             say(&mut lines, fact, columns);
         }
@@ -166,11 +185,11 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
             if let Some(time) = at.time {
                 lines.owned(format::time(time, &model.zone()), Role::Time);
             }
-            lines.text("⏎ opens the record · T the moment", Role::Muted);
+            lines.text(model.tr("⏎ opens the record · T the moment"), Role::Muted);
         }
         if let Some(row) = state.selected() {
             lines.blank();
-            row_lines(&mut lines, row, state.question.sides(), usize::from(columns));
+            row_lines(&mut lines, model, row, usize::from(columns));
         }
         Some(lines)
     })
@@ -185,7 +204,10 @@ fn say(lines: &mut Lines<'_>, fact: &Fact, columns: u16) {
 }
 
 /// The row on both sides, the values that differ marked by more than colour.
-fn row_lines(lines: &mut Lines<'_>, row: &RowDifference, (before, after): (&str, &str), columns: usize) {
+fn row_lines(lines: &mut Lines<'_>, model: &Model, row: &RowDifference, columns: usize) {
+    let sides = model.differences.as_ref().map(|state| state.question.sides());
+    let (before, after) = sides.unwrap_or_default();
+    let (before, after) = (model.tr(before), model.tr(after));
     let (sign, role) = mark(row);
     let key: Vec<Cow<'_, str>> = row.key().iter().map(|value| shown(value).text).collect();
     lines.spans(vec![
@@ -195,18 +217,18 @@ fn row_lines(lines: &mut Lines<'_>, row: &RowDifference, (before, after): (&str,
     ]);
     let who = match (&row.before, &row.after) {
         (Some(_), Some(_)) => format!("{before} → {after}"),
-        (Some(_), None) => format!("only {before}"),
-        _ => format!("only {after}"),
+        (Some(_), None) => say!(model, "only {side}", side = before),
+        _ => say!(model, "only {side}", side = after),
     };
     lines.owned(format!("  {who}"), Role::Muted);
-    let longest = row.shape.columns.iter().map(|name| name.chars().count()).max();
+    let longest = row.shape.columns.iter().map(|name| usize::from(width(name))).max();
     let label = longest.unwrap_or(0).min(NAME).min(columns / 3);
     let text = |value: Option<&Value>| value.map(|value| (shown(value).text.into_owned(), shown(value).role));
     for (at, name) in row.shape.columns.iter().enumerate().skip(row.shape.key) {
         let of = |side: &Option<Vec<Value>>| text(side.as_ref().and_then(|row| row.get(at)));
         let differs = row.changed.contains(&at);
         let mut parts = vec![(
-            format!("{} {name:<label$} ", if differs { "~" } else { " " }),
+            format!("{} {} ", if differs { "~" } else { " " }, padded(name, label)),
             Role::Muted,
         )];
         match (of(&row.before), of(&row.after)) {

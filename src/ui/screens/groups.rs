@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::Speaks;
 use crate::app::layout::Viewport;
 use crate::app::model::{Model, Pane};
 use crate::broker::groups::GroupDetail;
@@ -20,9 +21,9 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         list: &model.groups.list,
         remote: &model.groups.remote,
         columns: &[
-            Column::fill("group"),
-            Column::fit("state", 20),
-            Column::fit("members", 8).right().drop(1),
+            Column::fill(model.tr("group")),
+            Column::fit(model.tr("state"), 20),
+            Column::fit(model.tr("members"), 8).right().drop(1),
         ],
         empty: &[
             ("no consumer group has committed or joined yet", Role::Plain),
@@ -48,7 +49,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
 }
 
 pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
-    let inner = canvas.pane(rect, "group", "", list::focused(model, Pane::Detail));
+    let inner = canvas.pane(rect, model.tr("group"), "", list::focused(model, Pane::Detail));
     if model.groups.selected().is_none() {
         return Viewport::default();
     }
@@ -64,7 +65,7 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 8);
+    let mut lines = Lines::new(canvas, 8);
     lines.text(&group.summary.id, Role::Strong);
     lines.blank();
     lines.field("state", group.summary.state.clone(), Role::Plain);
@@ -81,8 +82,14 @@ fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines
         .map(|o| {
             vec![
                 (format!("{}[{}]", o.topic, o.partition), Role::Plain),
-                (o.committed.map_or("never".into(), format::offset), Role::Number),
-                (o.end.map_or("gone".into(), format::offset), Role::Number),
+                (
+                    o.committed.map_or(canvas.language.tr("never").into(), format::offset),
+                    Role::Number,
+                ),
+                (
+                    o.end.map_or(canvas.language.tr("gone").into(), format::offset),
+                    Role::Number,
+                ),
                 (
                     o.lag.map_or("?".into(), format::offset),
                     if o.lag > Some(0) { Role::Warning } else { Role::Number },
@@ -93,7 +100,7 @@ fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines
     lines.grid(&["partition", "committed", "end", "lag"], &rows, columns, &[2, 1]);
     lines.heading("Members");
     if group.members.is_empty() {
-        lines.text("none is connected now", Role::Muted);
+        lines.text(canvas.language.tr("none is connected now"), Role::Muted);
     }
     for member in &group.members {
         lines.spans(vec![

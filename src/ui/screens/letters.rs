@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::ProjectionRow;
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::letters::{Letters, projection, selected};
@@ -31,9 +32,9 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         canvas,
         rect,
         model,
-        "dead letters",
+        model.tr("dead letters"),
         letters.list.filter(),
-        &counts(letters, row),
+        &counts(model, letters, row),
     );
     if letters.list.shown().is_empty() {
         match letters.list.filter() {
@@ -41,8 +42,13 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             filter => {
                 let listed = row.dead_letters.len() as u64;
                 let line = match listed < row.letters {
-                    true => format!("none of the newest {} contains “{filter}”", format::count(listed)),
-                    false => format!("nothing contains “{filter}”"),
+                    true => say!(
+                        model,
+                        "none of the newest {n} contains “{filter}”",
+                        n = format::count(listed),
+                        filter
+                    ),
+                    false => list::nothing_contains(model, filter),
                 };
                 list::filtered_away(canvas, inner, &line, "esc clears the filter");
             }
@@ -52,11 +58,11 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let columns = [
-        Column::fit("time", 23).drop(3),
-        Column::fit("offset", 15).right(),
-        Column::fit("state", 8),
-        Column::fit("key", 16).drop(2),
-        Column::fill_from("reason", 20),
+        Column::fit(model.tr("time"), 23).drop(3),
+        Column::fit(model.tr("offset"), 15).right(),
+        Column::fit(model.tr("state"), 8),
+        Column::fit(model.tr("key"), 16).drop(2),
+        Column::fill_from(model.tr("reason"), 20),
     ];
     list::rows(canvas, inner, model, &letters.list, &columns, |at| {
         let letter = &row.dead_letters[letters.list.shown()[at]];
@@ -64,7 +70,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         let time = match record.timestamp {
             Some(at) if roomy => format::time_to_second(at, &zone),
             Some(at) => format::day(at, &zone),
-            None => "none".to_owned(),
+            None => model.tr("none").to_owned(),
         };
         vec![
             cell(time, Role::Time),
@@ -72,7 +78,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
                 format!("{}:{}", record.partition, format::offset(record.offset)),
                 Role::Number,
             ),
-            cell(letter.state.word(), state_role(letter.state)),
+            cell(model.tr(letter.state.word()), state_role(letter.state)),
             cell(one_line(record.key.as_deref().unwrap_or_default(), 200), Role::Key),
             cell(letter.reason.as_str(), Role::Bad),
         ]
@@ -80,14 +86,14 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
 }
 
 /// How many are listed, and of how many, where that is not all; the first that there is room for is shown.
-fn counts(letters: &Letters, row: &ProjectionRow) -> Vec<String> {
+fn counts(model: &Model, letters: &Letters, row: &ProjectionRow) -> Vec<String> {
     let (shown, listed) = (letters.list.shown().len() as u64, row.dead_letters.len() as u64);
     if listed >= row.letters {
         return vec![format::count(shown)];
     }
-    let some = format!("{} of {}", format::count(shown), format::count(row.letters));
+    let some = format::some_of(model, shown, row.letters);
     match shown == listed {
-        true => vec![format!("newest {some}"), some],
+        true => vec![say!(model, "newest {some}", some), some],
         false => vec![some],
     }
 }
@@ -105,9 +111,9 @@ fn lines<'a>(
     letter: &'a DeadLetter,
     columns: u16,
 ) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 5);
+    let mut lines = Lines::new(canvas, 5);
     lines.text(&letter.reason, Role::Bad);
-    statement(&mut lines, row, letter.line);
+    statement(&mut lines, model, row, letter.line);
     decided(&mut lines, model, row, letter);
     lines.blank();
     let record = &letter.record;
@@ -117,12 +123,12 @@ fn lines<'a>(
     ]);
     match record.timestamp {
         Some(at) => lines.field("time", format::time(at, &model.zone()), Role::Time),
-        None => lines.field("time", "none", Role::Null),
+        None => lines.field("time", model.tr("none"), Role::Null),
     }
     match record.key.as_deref() {
-        Some([]) => lines.field("key", "empty", Role::Null),
+        Some([]) => lines.field("key", model.tr("empty"), Role::Null),
         Some(key) => lines.field("key", one_line(key, KEY), Role::Key),
-        None => lines.field("key", "none", Role::Null),
+        None => lines.field("key", model.tr("none"), Role::Null),
     }
     records::value(&mut lines, canvas, record.value.as_deref(), columns);
     lines
@@ -138,13 +144,19 @@ fn state_role(state: LetterState) -> Role {
 
 /// What became of it, and who decided that when.
 fn decided(lines: &mut Lines<'_>, model: &Model, row: &ProjectionRow, letter: &DeadLetter) {
-    lines.field("state", letter.state.word(), state_role(letter.state));
+    lines.field("state", model.tr(letter.state.word()), state_role(letter.state));
     let place = letter.place();
     for decision in row.decisions.iter().filter(|decision| decision.place() == place) {
         let when = format::time_to_second(decision.at, &model.zone());
         lines.field(
             "",
-            format!("{} by {}, {when}", decision.choice.word(), decision.who),
+            say!(
+                model,
+                "{what} by {who}, {when}",
+                what = model.tr(decision.choice.word()),
+                who = decision.who,
+                when
+            ),
             Role::Muted,
         );
         if let Choice::Edit(value) = &decision.choice {
@@ -155,7 +167,7 @@ fn decided(lines: &mut Lines<'_>, model: &Model, row: &ProjectionRow, letter: &D
 }
 
 /// The statement that failed, with its lines in the file.
-pub(super) fn statement(lines: &mut Lines<'_>, row: &ProjectionRow, line: Option<usize>) {
+pub(super) fn statement(lines: &mut Lines<'_>, model: &Model, row: &ProjectionRow, line: Option<usize>) {
     let Some(line) = line else { return };
     match row.statements.get(&line) {
         Some(text) => {
@@ -166,6 +178,6 @@ pub(super) fn statement(lines: &mut Lines<'_>, row: &ProjectionRow, line: Option
                 ]);
             }
         }
-        None => lines.owned(format!("line {line}"), Role::Muted),
+        None => lines.owned(say!(model, "line {line}", line), Role::Muted),
     }
 }

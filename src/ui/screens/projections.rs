@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::ProjectionRow;
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::projections::work;
@@ -26,11 +27,11 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         list: &model.projections.list,
         remote: &model.projections.remote,
         columns: &[
-            Column::fill("name"),
-            Column::fit("state", 20),
-            Column::fit("records", 14).right().drop(2),
-            Column::fit("lag", 14).right(),
-            Column::fit("rate", 8).right().drop(1),
+            Column::fill(model.tr("name")),
+            Column::fit(model.tr("state"), 20),
+            Column::fit(model.tr("records"), 14).right().drop(2),
+            Column::fit(model.tr("lag"), 14).right(),
+            Column::fit(model.tr("rate"), 8).right().drop(1),
         ],
         empty: &[
             ("there are no projections here", Role::Plain),
@@ -95,30 +96,32 @@ fn state(model: &Model, projection: &ProjectionRow, work: Option<&Work>) -> (Str
         let share = work
             .share()
             .map_or(String::new(), |s| format!(" {:.0}%", (s * 100.0).floor()));
-        return match (work.kind, work.progress.phase) {
-            _ if work.cancelling => ("stopping".into(), Role::Warning),
-            (_, Phase::Paused) => ("◼ paused".into(), Role::Bad),
-            (_, Phase::Live) => ("● live".into(), Role::Good),
-            (_, Phase::Finishing) => ("finishing".into(), Role::Good),
-            (Kind::Rebuild, _) => (format!("rebuilding{share}"), Role::Good),
-            (Kind::Preview, _) => (format!("preview{share}"), Role::Good),
-            (Kind::Accept, _) => (format!("accepting{share}"), Role::Good),
-            _ => ("starting".into(), Role::Good),
+        let (word, share, role) = match (work.kind, work.progress.phase) {
+            _ if work.cancelling => ("stopping", "", Role::Warning),
+            (_, Phase::Paused) => ("◼ paused", "", Role::Bad),
+            (_, Phase::Live) => ("● live", "", Role::Good),
+            (_, Phase::Finishing) => ("finishing", "", Role::Good),
+            (Kind::Rebuild, _) => ("rebuilding", share.as_str(), Role::Good),
+            (Kind::Preview, _) => ("preview", share.as_str(), Role::Good),
+            (Kind::Accept, _) => ("accepting", share.as_str(), Role::Good),
+            _ => ("starting", "", Role::Good),
         };
+        return (format!("{}{share}", model.tr(word)), role);
     }
-    match &projection.built {
-        _ if projection.broken.is_some() => ("✗ broken file".into(), Role::Bad),
-        None => ("not built".into(), Role::Muted),
-        Some(_) if projection.unreadable().is_some() => ("✗ unreadable".into(), Role::Bad),
-        Some(built) if matches!(built.state, Built::Paused { .. }) => ("◼ paused".into(), Role::Bad),
-        Some(_) if model.previews.built.contains_key(&projection.name) => ("preview ready".into(), Role::Warning),
-        Some(_) if projection.changed => ("file changed".into(), Role::Warning),
-        Some(_) => ("ready".into(), Role::Good),
-    }
+    let (word, role) = match &projection.built {
+        _ if projection.broken.is_some() => ("✗ broken file", Role::Bad),
+        None => ("not built", Role::Muted),
+        Some(_) if projection.unreadable().is_some() => ("✗ unreadable", Role::Bad),
+        Some(built) if matches!(built.state, Built::Paused { .. }) => ("◼ paused", Role::Bad),
+        Some(_) if model.previews.built.contains_key(&projection.name) => ("preview ready", Role::Warning),
+        Some(_) if projection.changed => ("file changed", Role::Warning),
+        Some(_) => ("ready", Role::Good),
+    };
+    (model.tr(word).to_owned(), role)
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRow, columns: u16) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 9);
+    let mut lines = Lines::new(canvas, 9);
     let work = work(model, &projection.name);
     lines.text(&projection.name, Role::Strong);
     lines.blank();
@@ -134,7 +137,11 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
         lines.field("topics", projection.topics.join(", "), Role::Plain);
     }
     for topic in &projection.missing_topics {
-        lines.field("", format!("the cluster has no topic `{topic}`"), Role::Warning);
+        lines.field(
+            "",
+            say!(model, "the cluster has no topic `{topic}`", topic),
+            Role::Warning,
+        );
     }
     if let Some(report) = &projection.broken {
         lines.heading("What is wrong with the file (z shows it wide)");
@@ -142,7 +149,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
         return lines;
     }
     if let Some(work) = work {
-        progress(&mut lines, work);
+        progress(&mut lines, model, work);
     }
     if let Some((kind, failure)) = model.projections.failed.get(&projection.name) {
         lines.heading(match kind {
@@ -163,15 +170,18 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, projection: &'a ProjectionRo
         Some(_) => built(&mut lines, model, projection),
         None if work.is_none() => {
             lines.blank();
-            lines.text("No read model was built yet: r folds the whole log.", Role::Muted);
+            lines.text(
+                model.tr("No read model was built yet: r folds the whole log."),
+                Role::Muted,
+            );
         }
         None => {}
     }
-    dead_letters(&mut lines, projection);
+    dead_letters(&mut lines, model, projection);
     lines
 }
 
-fn progress(lines: &mut Lines<'_>, work: &Work) {
+fn progress(lines: &mut Lines<'_>, model: &Model, work: &Work) {
     let p = &work.progress;
     lines.heading(match work.kind {
         Kind::Follow => "Following",
@@ -188,7 +198,7 @@ fn progress(lines: &mut Lines<'_>, work: &Work) {
         );
     }
     // What a follow has done stands below, with the read model that it keeps.
-    let done = format!("{} of {}", format::count(p.done), format::count(p.total));
+    let done = format::some_of(model, p.done, p.total);
     if !work.follows() {
         lines.field("done", done, Role::Number);
     }
@@ -224,7 +234,7 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
             Some(_) => "r rebuilds it from the log",
             None => "`foldlog rebuild FILE.sql` builds it anew from the log",
         };
-        return lines.text(way, Role::Muted);
+        return lines.text(model.tr(way), Role::Muted);
     }
     lines.field(
         "updated",
@@ -233,24 +243,32 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     );
     if let Some(lag) = projection.lag {
         let role = if lag > 0 { Role::Warning } else { Role::Good };
-        lines.field("behind", format::counted(lag, "record"), role);
+        lines.field("behind", format::counted(model, lag, "record"), role);
     }
     counts(lines, &info.counts);
     if let Some(alerts) = projection.alerts {
         let (count, role) = open(alerts);
-        lines.field("alerts", format!("{count} open: A lists them"), role);
+        lines.field("alerts", say!(model, "{count} open: A lists them", count), role);
     }
     if projection.changed {
-        lines.field("", "the file has changed since: p previews, r rebuilds", Role::Warning);
+        lines.field(
+            "",
+            model.tr("the file has changed since: p previews, r rebuilds"),
+            Role::Warning,
+        );
     }
     if let Built::Paused { reason } = &info.state {
-        paused(lines, projection, reason);
+        paused(lines, model, projection, reason);
     }
     if info.decisions > 0 {
-        lines.field("decided", format::counted(info.decisions, "record"), Role::Number);
+        lines.field(
+            "decided",
+            format::counted(model, info.decisions, "record"),
+            Role::Number,
+        );
     }
     if let Some(emitted) = &info.emitted {
-        emits(lines, emitted);
+        emits(lines, model, emitted);
     }
     if !info.broken.is_empty() {
         lines.heading("Invariants that do not hold");
@@ -275,7 +293,7 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
 }
 
 /// What it publishes, what waits for that, and why.
-fn emits<'a>(lines: &mut Lines<'a>, emitted: &'a Emitted) {
+fn emits<'a>(lines: &mut Lines<'a>, model: &Model, emitted: &'a Emitted) {
     lines.heading("Emits");
     lines.field("published", format::count(emitted.published), Role::Number);
     let role = if emitted.waiting > 0 {
@@ -287,7 +305,7 @@ fn emits<'a>(lines: &mut Lines<'a>, emitted: &'a Emitted) {
     if let Some(trouble) = &emitted.trouble {
         lines.text(trouble, Role::Bad);
     } else if emitted.waiting > 0 {
-        lines.text("f publishes them as it follows", Role::Muted);
+        lines.text(model.tr("f publishes them as it follows"), Role::Muted);
     }
     if emitted.refused > 0 {
         lines.field("refused", format::count(emitted.refused), Role::Bad);
@@ -296,7 +314,7 @@ fn emits<'a>(lines: &mut Lines<'a>, emitted: &'a Emitted) {
 }
 
 /// The record that it stands before, the statement that failed, and why.
-fn paused<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow, reason: &'a str) {
+fn paused<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow, reason: &'a str) {
     lines.heading("Paused");
     let before = projection
         .dead_letters
@@ -304,15 +322,16 @@ fn paused<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow, reason: &'a 
         .find(|letter| letter.state == LetterState::Paused);
     if let Some(letter) = before.or(projection.dead_letters.first()) {
         let record = &letter.record;
+        let place = format!("{}[{}]", record.topic, record.partition);
         lines.spans(vec![
-            (format!("before {}[{}] ", record.topic, record.partition), Role::Plain),
+            (say!(model, "before {place} ", place), Role::Plain),
             (format::offset(record.offset), Role::Number),
         ]);
-        letters::statement(lines, projection, letter.line);
+        letters::statement(lines, model, projection, letter.line);
     }
     lines.text(reason, Role::Bad);
     lines.text(
-        "d decides: retry, skip, edit · S rebuilds and lists such records",
+        model.tr("d decides: retry, skip, edit · S rebuilds and lists such records"),
         Role::Muted,
     );
 }
@@ -324,7 +343,7 @@ fn preview(lines: &mut Lines<'_>, model: &Model, projection: &ProjectionRow) {
     };
     lines.heading("Preview of the file as it is saved");
     let tally = &preview.tally;
-    let rows = format::counted(tally.rows(), "row");
+    let rows = format::counted(model, tally.rows(), "row");
     let role = if tally.is_equal() { Role::Good } else { Role::Warning };
     lines.field(
         "differ",
@@ -336,16 +355,18 @@ fn preview(lines: &mut Lines<'_>, model: &Model, projection: &ProjectionRow) {
         let text = format!("{}[{}] {}", at.topic, at.partition, format::offset(at.offset));
         lines.field("since", text, Role::Number);
     }
-    lines.text("p shows the rows · a accepts it · X drops it", Role::Muted);
+    lines.text(model.tr("p shows the rows · a accepts it · X drops it"), Role::Muted);
 }
 
-fn dead_letters<'a>(lines: &mut Lines<'a>, projection: &'a ProjectionRow) {
+fn dead_letters<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow) {
     if projection.dead_letters.is_empty() {
         return;
     }
     lines.heading("Dead letters");
     for letter in &projection.dead_letters {
-        let at = letter.line.map_or(String::new(), |line| format!("  line {line}"));
+        let at = letter
+            .line
+            .map_or(String::new(), |line| format!("  {}", say!(model, "line {line}", line)));
         let record = &letter.record;
         lines.spans(vec![
             (

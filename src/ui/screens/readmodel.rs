@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::{Model, Pane};
 use crate::app::overlay::{Overlay, Prompt, PromptKind};
@@ -30,7 +31,10 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         what: "read models",
         list: &model.readmodel.list,
         remote: &model.readmodel.tables,
-        columns: &[Column::fill("table").name(), Column::fit("rows", 12).right()],
+        columns: &[
+            Column::fill(model.tr("table")).name(),
+            Column::fit(model.tr("rows"), 12).right(),
+        ],
         empty: &[
             ("no read model was built yet", Role::Plain),
             ("", Role::Plain),
@@ -62,7 +66,7 @@ pub(in crate::ui) fn detail(
     let state = &model.readmodel;
     let typed = typing(model);
     let on = list::focused(model, Pane::Detail) || typed.is_some();
-    let inner = canvas.pane(rect, "rows", &note(state), on);
+    let inner = canvas.pane(rect, model.tr("rows"), &note(model, state), on);
     let mut y = inner.y;
     if let Some(prompt) = typed {
         canvas.text(inner.x, y, "SQL", Role::Key, 3);
@@ -75,12 +79,12 @@ pub(in crate::ui) fn detail(
         *cursor = Some(input::lines(canvas, Rect { height, ..line }, &prompt.input));
         y += height;
         if let Some(error) = &prompt.error {
-            canvas.text(inner.x, y, error, Role::Bad, inner.width);
+            canvas.text(inner.x, y, model.tr(error), Role::Bad, inner.width);
             y += 1;
         }
     } else {
         let (sql, role) = match state.sql.as_str() {
-            "" => ("s writes a query over every read model", Role::Muted),
+            "" => (model.tr("s writes a query over every read model"), Role::Muted),
             sql => (sql, Role::String),
         };
         let lines = wrap_words(sql, usize::from(inner.width).max(1));
@@ -104,8 +108,8 @@ pub(in crate::ui) fn detail(
     };
     if let Some(failure) = &state.rows.error {
         // The whole of it, here, where it happened; what the last query brought is no longer what the line above says.
-        let mut lines = Lines::new(canvas.theme, 0);
-        for line in failure.full.lines() {
+        let mut lines = Lines::new(canvas, 0);
+        for line in model.tr(&failure.full).lines() {
             lines.text(line, Role::Bad);
         }
         return text::draw(canvas, body, &lines.lines, model.detail);
@@ -135,19 +139,20 @@ pub(in crate::ui) fn detail(
     Viewport::default()
 }
 
-fn note(state: &ReadModel) -> String {
+fn note(model: &Model, state: &ReadModel) -> String {
     if state.rows.task.is_some() {
-        return "asking …".into();
+        return model.tr("asking …").into();
     }
     let Some(rows) = &state.rows.value else {
         return String::new();
     };
     let count = rows.rows.len() as u64;
     if state.whole {
-        return format!(
-            "row {} of {}",
-            format::count(state.row as u64 + 1),
-            format::count(count)
+        return say!(
+            model,
+            "row {n} of {all}",
+            n = format::count(state.row as u64 + 1),
+            all = format::count(count)
         );
     }
     match state.page {
@@ -158,14 +163,19 @@ fn note(state: &ReadModel) -> String {
                 .as_ref()
                 .and_then(|t| t.get(item))
                 .map_or(0, |t| t.table.rows);
-            format!(
-                "{} to {} of {}",
-                format::count(skip + 1),
-                format::count(skip + count),
-                format::count(all.max(skip + count))
+            say!(
+                model,
+                "{from} to {to} of {all}",
+                from = format::count(skip + 1),
+                to = format::count(skip + count),
+                all = format::count(all.max(skip + count))
             )
         }
-        None if rows.truncated => format!("the first {}; there are more", format::count(MAX_ROWS as u64)),
+        None if rows.truncated => say!(
+            model,
+            "the first {n}; there are more",
+            n = format::count(MAX_ROWS as u64)
+        ),
         _ => format::count(count),
     }
 }
@@ -259,20 +269,20 @@ impl Grid<'_> {
 
 /// A row's values whole, one below the other.
 fn whole_row<'a>(canvas: &Canvas<'_>, rows: &'a Rows, row: usize) -> Lines<'a> {
-    let longest = rows.columns.iter().map(|c| c.chars().count()).max().unwrap_or(0);
-    let mut lines = Lines::new(canvas.theme, longest.min(24));
+    let longest = rows.columns.iter().map(|c| usize::from(width(c))).max().unwrap_or(0);
+    let mut lines = Lines::new(canvas, longest.min(24));
     for (name, value) in rows.columns.iter().zip(rows.rows.get(row).into_iter().flatten()) {
         match value {
             Value::Text(text) if text.contains('\n') => {
-                lines.field(&printable(name), "", Role::Plain);
+                lines.named(&printable(name), "", Role::Plain);
                 for line in text.lines() {
                     lines.owned(format!("  {line}"), Role::Plain);
                 }
             }
-            Value::Text(text) => lines.field(&printable(name), text.as_str(), Role::Plain),
+            Value::Text(text) => lines.named(&printable(name), text.as_str(), Role::Plain),
             value => {
                 let cell = shown(value);
-                lines.field(&printable(name), cell.text, cell.role);
+                lines.named(&printable(name), cell.text, cell.role);
             }
         }
     }

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::records::Records;
@@ -33,35 +34,35 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         canvas,
         rect,
         model,
-        &title(records),
+        &title(model, records),
         records.list.filter(),
-        &counts(records),
+        &counts(model, records),
     );
     if records.list.shown().is_empty() {
-        empty(canvas, inner, records);
+        empty(canvas, inner, model, records);
         return Viewport::default();
     }
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let many = records.window.watermarks.len() > 1;
-    let time = Column::fit("time", 23).drop(3);
-    let offset = Column::fit("offset", 15).right();
-    let value = Column::fill_from("value", 12);
+    let time = Column::fit(model.tr("time"), 23).drop(3);
+    let offset = Column::fit(model.tr("offset"), 15).right();
+    let value = Column::fill_from(model.tr("value"), 12);
     let wide = [
         time,
-        Column::fit("part", 5).right().drop(2),
+        Column::fit(model.tr("part"), 5).right().drop(2),
         offset,
-        Column::fit("key", 18).drop(1),
+        Column::fit(model.tr("key"), 18).drop(1),
         value,
     ];
-    let narrow = [time, offset, Column::fit("key", 12).drop(1), value];
+    let narrow = [time, offset, Column::fit(model.tr("key"), 12).drop(1), value];
     let columns: &[Column<'_>] = if roomy && many { &wide } else { &narrow };
     list::rows(canvas, inner, model, &records.list, columns, |row| {
         let Some(record) = records.item(records.list.shown()[row]) else {
             return Vec::new();
         };
         // The day stands in the detail where there is no room for it here.
-        let time = record.timestamp.map_or("no time".into(), |t| match roomy {
+        let time = record.timestamp.map_or(model.tr("no time").into(), |t| match roomy {
             true => format::time(t, &zone),
             false => format::clock_to_ms(t, &zone),
         });
@@ -76,8 +77,8 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         } else {
             cells.push(cell(offset, Role::Number));
         }
-        cells.push(short(record.key.as_deref(), "no key", Role::Key));
-        cells.push(short(record.value.as_deref(), "tombstone", Role::Plain));
+        cells.push(short(model, record.key.as_deref(), "no key", Role::Key));
+        cells.push(short(model, record.value.as_deref(), "tombstone", Role::Plain));
         cells
     })
 }
@@ -91,74 +92,78 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
 }
 
 /// The begin of a key or value on one line.
-fn short<'a>(value: Option<&[u8]>, none: &'a str, role: Role) -> Cell<'a> {
+fn short<'a>(model: &Model, value: Option<&[u8]>, none: &'static str, role: Role) -> Cell<'a> {
     match value {
-        None => cell(none, Role::Null),
-        Some([]) => cell("empty", Role::Null),
+        None => cell(model.tr(none).to_owned(), Role::Null),
+        Some([]) => cell(model.tr("empty").to_owned(), Role::Null),
         Some(all) => cell(one_line(all, PREVIEW), role),
     }
 }
 
-fn title(records: &Records) -> String {
+fn title(model: &Model, records: &Records) -> String {
     let order = match &records.tail {
         Some(tail) if tail.paused => "paused",
         Some(_) => "live",
         None if records.newest_first => "newest first",
         None => "oldest first",
     };
+    let order = model.tr(order);
     match &records.partitions {
         Some(set) => {
             let all: Vec<String> = set.iter().map(ToString::to_string).collect();
-            format!("{order}, partitions {}", all.join(","))
+            say!(model, "{order}, partitions {all}", order, all = all.join(","))
         }
         None => order.to_owned(),
     }
 }
 
 /// How many records there are, read, and shown, and what goes on: the fullest first, the shortest last.
-fn counts(records: &Records) -> Vec<String> {
+fn counts(model: &Model, records: &Records) -> Vec<String> {
     let list = &records.list;
     let read = list.total() as u64;
     let filtered = !list.filter().is_empty();
     let now = match &records.tail {
-        Some(tail) if tail.paused => Some(format!("{} new", format::count(tail.held_back))),
-        Some(tail) => Some(format!("{} new", format::count(tail.seen))),
-        None if records.page.task.is_some() => Some("reading …".to_owned()),
+        Some(tail) if tail.paused => Some(say!(model, "{n} new", n = format::count(tail.held_back))),
+        Some(tail) => Some(say!(model, "{n} new", n = format::count(tail.seen))),
+        None if records.page.task.is_some() => Some(model.tr("reading …").to_owned()),
         None => None,
     };
     if filtered && records.page.value.is_some() {
-        let shown = format!(
-            "{} in {}",
-            format::count(list.shown().len() as u64),
-            format::count(read)
+        let shown = say!(
+            model,
+            "{some} in {all}",
+            some = format::count(list.shown().len() as u64),
+            all = format::count(read)
         );
         return match now {
             Some(now) => vec![format!("{shown}, {now}"), shown],
-            None => vec![format!("{shown}{}", of_all(records)), shown],
+            None => vec![of_all(model, &shown, records), shown],
         };
     }
     match now {
         Some(now) => vec![now],
         None if read == 0 => Vec::new(),
-        None => vec![
-            format!("{}{}", format::count(read), of_all(records)),
-            format::count(read),
-        ],
+        None => vec![of_all(model, &format::count(read), records), format::count(read)],
     }
 }
 
-/// How many records there are in all, where not all were read.
-fn of_all(records: &Records) -> String {
+/// So many of the records that there are in all, where not all were read.
+fn of_all(model: &Model, some: &str, records: &Records) -> String {
     if records.window.at_begin() && records.window.at_end() {
-        return String::new();
+        return some.to_owned();
     }
     let marks = records.window.watermarks.values();
     let all: u64 = marks.map(|(low, high)| high.saturating_sub(*low).max(0) as u64).sum();
-    format!(" of {}", format::count(all.max(records.list.total() as u64)))
+    say!(
+        model,
+        "{some} of {all}",
+        some,
+        all = format::count(all.max(records.list.total() as u64))
+    )
 }
 
 /// Why there is no record in view.
-fn empty(canvas: &mut Canvas<'_>, rect: Rect, records: &Records) {
+fn empty(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, records: &Records) {
     if let Some(failure) = &records.page.error {
         return text::failed(canvas, rect, "the records cannot be read", failure);
     }
@@ -166,10 +171,11 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, records: &Records) {
         return text::middle(canvas, rect, &[("reading records …", Role::Muted)]);
     }
     if !records.list.filter().is_empty() {
-        let line = format!(
-            "none of the {} records read contains “{}”",
-            format::count(records.list.total() as u64),
-            records.list.filter()
+        let line = say!(
+            model,
+            "none of the {n} records read contains “{filter}”",
+            n = format::count(records.list.total() as u64),
+            filter = records.list.filter()
         );
         let whole = records.window.at_begin() && records.window.at_end();
         let keys = if whole {
@@ -205,7 +211,7 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, records: &Records) {
 
 /// Position and time exactly, then key, headers and value.
 fn lines<'a>(canvas: &Canvas<'_>, model: &Model, record: &'a Record, columns: u16) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 9);
+    let mut lines = Lines::new(canvas, 9);
     lines.field("partition", record.partition.to_string(), Role::Number);
     lines.field("offset", record.offset.to_string(), Role::Number);
     match record.timestamp {
@@ -213,18 +219,18 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &Model, record: &'a Record, columns: u1
             lines.field("time", format::time(at, &model.zone()), Role::Time);
             lines.field("", format!("{} ms", at.0), Role::Muted);
         }
-        None => lines.field("time", "none", Role::Null),
+        None => lines.field("time", model.tr("none"), Role::Null),
     }
     match record.key.as_deref() {
-        Some([]) => lines.field("key", "empty", Role::Null),
+        Some([]) => lines.field("key", model.tr("empty"), Role::Null),
         Some(key) => lines.field("key", one_line(key, SHOWN_KEY), Role::Key),
-        None => lines.field("key", "none", Role::Null),
+        None => lines.field("key", model.tr("none"), Role::Null),
     }
     if !record.headers.is_empty() {
         lines.heading("Headers");
         for header in &record.headers {
             let (value, role) = match header.value.as_deref() {
-                Some([]) => ("empty".to_owned(), Role::Null),
+                Some([]) => (model.tr("empty").to_owned(), Role::Null),
                 Some(value) => (one_line(value, SHOWN_KEY), Role::String),
                 None => ("null".to_owned(), Role::Null),
             };
@@ -238,7 +244,12 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &Model, record: &'a Record, columns: u1
 pub(super) fn value(lines: &mut Lines<'_>, canvas: &Canvas<'_>, value: Option<&[u8]>, columns: u16) {
     if value.is_none() {
         lines.heading("Value");
-        return lines.text("none: a tombstone, which deletes what its key stands for", Role::Null);
+        return lines.text(
+            canvas
+                .language
+                .tr("none: a tombstone, which deletes what its key stands for"),
+            Role::Null,
+        );
     }
     let limits = Limits {
         // A byte takes three columns in hexadecimal and one as text, beside the offset and the gaps.
@@ -262,7 +273,12 @@ pub(super) fn value(lines: &mut Lines<'_>, canvas: &Canvas<'_>, value: Option<&[
         lines.lines.push(Line::from_iter(spans));
     }
     if document.cut {
-        lines.text("y copies all of it, and `foldlog read -o raw` prints it", Role::Muted);
+        lines.text(
+            canvas
+                .language
+                .tr("y copies all of it, and `foldlog read -o raw` prints it"),
+            Role::Muted,
+        );
     }
 }
 

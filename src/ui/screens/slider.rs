@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::Speaks;
 use crate::app::layout::Area;
 use crate::app::model::Model;
 use crate::app::moment::{Moment, Timeline};
@@ -22,7 +23,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Ti
         return Area::default();
     };
     let (here, all) = (moment.counts.total(), time.total.max(moment.counts.total()));
-    let count = format!("{} of {}", format::count(here), format::count(all));
+    let count = format::some_of(model, here, all);
     let latest = label(model, time, moment);
     let mut end = rect.right().saturating_sub(1);
     end -= canvas.right(end, rect.y, &latest, Role::Time, width(&latest)) + 2;
@@ -68,7 +69,7 @@ fn label(model: &Model, time: &Time, moment: &Moment) -> String {
     });
     match dragged.or(moment.latest) {
         Some(at) => format!("{}{mark}", format::time_to_second(at, &zone)),
-        None => "before the first event".to_owned(),
+        None => model.tr("before the first event").to_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::{Speaks, say};
 use crate::app::layout::{Layout, Viewport};
 use crate::app::model::{Model, Pane};
 use crate::app::moment::{Applied, Go, Moment, Outcome};
@@ -16,6 +17,7 @@ use super::super::table::keep_in_view;
 use super::super::text::{self, Lines};
 use super::super::theme::Role;
 use super::changes::{Piece, change_lines};
+use super::differences::passed;
 use super::readmodel::Grid;
 use super::records;
 use super::slider;
@@ -81,20 +83,20 @@ fn panes(model: &Model, body: Rect) -> [Option<Rect>; 3] {
 
 /// Why no moment is in view yet.
 fn waiting(canvas: &mut Canvas<'_>, rect: Rect, time: &Time) {
-    let inner = canvas.pane(rect, "event", "", true);
+    let inner = canvas.pane(rect, canvas.language.tr("event"), "", true);
     if let Some(failure) = &time.moment.error {
-        let mut lines = Lines::new(canvas.theme, 0);
-        lines.text("the past cannot be shown", Role::Bad);
+        let mut lines = Lines::new(canvas, 0);
+        lines.text(canvas.language.tr("the past cannot be shown"), Role::Bad);
         lines.blank();
         for line in failure.full.lines() {
-            lines.text(line, Role::Plain);
+            lines.text(canvas.language.tr(line), Role::Plain);
         }
         lines.blank();
-        lines.text("^R tries again · esc goes back", Role::Muted);
+        lines.text(canvas.language.tr("^R tries again · esc goes back"), Role::Muted);
         text::draw(canvas, inner, &lines.lines, 0);
         return;
     }
-    let how_far = how_far(time).unwrap_or_default();
+    let how_far = how_far(canvas, time).unwrap_or_default();
     let lines = [
         ("going to the end of the log …", Role::Plain),
         (how_far.as_str(), Role::Number),
@@ -104,17 +106,17 @@ fn waiting(canvas: &mut Canvas<'_>, rect: Rect, time: &Time) {
 }
 
 /// How far the way to another moment is, once it takes long.
-fn how_far(time: &Time) -> Option<String> {
+fn how_far(on: &impl Speaks, time: &Time) -> Option<String> {
     let underway = time.underway?;
     Some(match underway.share {
         Some(share) => format!("{} {:.0}%", format::gauge(share, 9), (share * 100.0).floor()),
-        None => format!("{} passed", format::counted(underway.events, "event")),
+        None => passed(on, underway.events),
     })
 }
 
 /// What goes on, for the border of the event.
-fn going(time: &Time) -> String {
-    if let Some(how_far) = how_far(time) {
+fn going(model: &Model, time: &Time) -> String {
+    if let Some(how_far) = how_far(model, time) {
         let way = match &time.way {
             Some(Go::Forward(Goal::Key(_)) | Go::Back(Goal::Key(_))) => "to the same key: ",
             Some(Go::Forward(Goal::Type(_)) | Go::Back(Goal::Type(_))) => "to the same type: ",
@@ -122,28 +124,29 @@ fn going(time: &Time) -> String {
             Some(Go::Forward(Goal::Condition(_)) | Go::Back(Goal::Condition(_)) | Go::First(_)) => "to the condition: ",
             _ => "",
         };
-        return format!("{way}{how_far}");
+        return format!("{}{how_far}", model.tr(way));
     }
     match (&time.play, time.speed) {
-        (Some(_), 1) => "▶ playing".to_owned(),
-        (Some(_), speed) => format!("▶ playing {speed}x"),
+        (Some(_), 1) => model.tr("▶ playing").to_owned(),
+        (Some(_), speed) => say!(model, "▶ playing {speed}x", speed),
         (None, 1) => time
             .condition
             .as_ref()
             .map_or(String::new(), |condition| match condition.invariant {
-                true => format!("r: {} broken", cut(&condition.text, CONDITION)),
+                true => say!(model, "r: {name} broken", name = cut(&condition.text, CONDITION)),
                 false => format!("r: {}", cut(&condition.text, CONDITION)),
             }),
-        (None, speed) => format!("plays {speed}x"),
+        (None, speed) => say!(model, "plays {speed}x", speed),
     }
 }
 
 fn draw_event(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, moment: &Moment) -> Viewport {
-    let how_far = how_far(time).unwrap_or_default();
-    let note = Some(going(time))
-        .filter(|note| note_fits(rect, "event", note))
+    let how_far = how_far(model, time).unwrap_or_default();
+    let title = model.tr("event");
+    let note = Some(going(model, time))
+        .filter(|note| note_fits(rect, title, note))
         .unwrap_or(how_far);
-    let inner = canvas.pane(rect, "event", &note, list::focused(model, Pane::List));
+    let inner = canvas.pane(rect, title, &note, list::focused(model, Pane::List));
     match &moment.event {
         Some(event) => {
             let lines = event_lines(canvas, model, event, inner.width);
@@ -164,7 +167,7 @@ fn draw_event(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time, m
 /// Which event, what became of it, what ran, and what it says.
 pub(super) fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a Applied, columns: u16) -> Lines<'a> {
     let record = &event.record;
-    let mut lines = Lines::new(canvas.theme, 7);
+    let mut lines = Lines::new(canvas, 7);
     let place = format!("{}[{}] ", record.topic, record.partition);
     lines.spans(vec![
         (place, Role::Strong),
@@ -172,21 +175,25 @@ pub(super) fn event_lines<'a>(canvas: &Canvas<'_>, model: &Model, event: &'a App
     ]);
     match record.timestamp {
         Some(at) => lines.field("time", format::time(at, &model.zone()), Role::Time),
-        None => lines.field("time", "none", Role::Null),
+        None => lines.field("time", model.tr("none"), Role::Null),
     }
     match &event.event {
         Some(event) => lines.field("type", event, Role::Strong),
-        None => lines.field("type", "none", Role::Null),
+        None => lines.field("type", model.tr("none"), Role::Null),
     }
     match record.key.as_deref() {
-        Some([]) => lines.field("key", "empty", Role::Null),
+        Some([]) => lines.field("key", model.tr("empty"), Role::Null),
         Some(key) => lines.field("key", one_line(key, SHOWN_KEY), Role::Key),
-        None => lines.field("key", "none", Role::Null),
+        None => lines.field("key", model.tr("none"), Role::Null),
     }
     match &event.outcome {
-        Outcome::Applied => lines.field("outcome", "applied", Role::Good),
-        Outcome::Ignored => lines.field("outcome", "ignored: no handler is for it", Role::Muted),
-        Outcome::Refused(reason) => lines.field("outcome", format!("✗ cannot be applied: {reason}"), Role::Bad),
+        Outcome::Applied => lines.field("outcome", model.tr("applied"), Role::Good),
+        Outcome::Ignored => lines.field("outcome", model.tr("ignored: no handler is for it"), Role::Muted),
+        Outcome::Refused(reason) => lines.field(
+            "outcome",
+            say!(model, "✗ cannot be applied: {reason}", reason),
+            Role::Bad,
+        ),
     }
     records::value(&mut lines, canvas, record.value.as_deref(), columns);
     if !event.ran.is_empty() {
@@ -210,12 +217,17 @@ fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time,
     let written = event.map_or(0, |event| event.written);
     let note = match event {
         Some(event) if event.changes.len() < written => {
-            format!("{} of {} rows", event.changes.len(), format::count(written as u64))
+            say!(
+                model,
+                "{some} of {all} rows",
+                some = event.changes.len(),
+                all = format::count(written as u64)
+            )
         }
-        Some(_) if written > 0 => format::counted(written as u64, "row"),
+        Some(_) if written > 0 => format::counted(model, written as u64, "row"),
         _ => String::new(),
     };
-    let inner = canvas.pane(rect, "what it changed", &note, focused);
+    let inner = canvas.pane(rect, model.tr("what it changed"), &note, focused);
     let Some(event) = event.filter(|event| !event.changes.is_empty()) else {
         text::middle(canvas, inner, &[("no row", Role::Muted)]);
         return Viewport::default();
@@ -223,7 +235,7 @@ fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time,
     let mut lines = Vec::new();
     for (n, change) in event.changes.iter().enumerate() {
         if let Some(shape) = moment.tables.get(change.table) {
-            change_lines(&mut lines, n, change, shape, usize::from(inner.width));
+            change_lines(&mut lines, model, n, change, shape, usize::from(inner.width));
         }
     }
     // The whole of the change under the cursor where there is room, its first line in any case.
@@ -254,18 +266,19 @@ fn draw_changes(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time,
 
 fn draw_rows(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, time: &Time) -> Viewport {
     let shape = time.shape();
-    let title = shape.map_or("rows", |shape| shape.name.as_str());
+    let title = shape.map_or(model.tr("rows"), |shape| shape.name.as_str());
     let note = match &time.rows.value {
-        _ if time.rows.loading() => "asking …".to_owned(),
-        Some(rows) if !rows.rows.is_empty() => format!(
-            "{} to {}",
-            format::count(time.skip + 1),
-            format::count(time.skip + rows.rows.len() as u64)
+        _ if time.rows.loading() => model.tr("asking …").to_owned(),
+        Some(rows) if !rows.rows.is_empty() => say!(
+            model,
+            "{from} to {to}",
+            from = format::count(time.skip + 1),
+            to = format::count(time.skip + rows.rows.len() as u64)
         ),
         _ => String::new(),
     };
     let focused = list::focused(model, Pane::Third);
-    let inner = canvas.pane(rect, &format!("{title} at this moment"), &note, focused);
+    let inner = canvas.pane(rect, &say!(model, "{title} at this moment", title), &note, focused);
     if let Some(failure) = &time.rows.error {
         text::failed(canvas, inner, "the rows cannot be read", failure);
         return Viewport::default();

@@ -3,6 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::app::job::TopicRow;
+use crate::app::lang::Speaks;
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
 
@@ -21,10 +22,10 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         list: &state.list,
         remote: &state.remote,
         columns: &[
-            Column::fill("name"),
-            Column::fit("partitions", 10).right().drop(2),
-            Column::fit("records", 16).right(),
-            Column::fit("rate", 8).right().drop(1),
+            Column::fill(model.tr("name")),
+            Column::fit(model.tr("partitions"), 10).right().drop(2),
+            Column::fit(model.tr("records"), 16).right(),
+            Column::fit(model.tr("rate"), 8).right().drop(1),
         ],
         empty: &[
             ("this cluster has no topics yet", Role::Plain),
@@ -57,7 +58,7 @@ pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) 
 }
 
 fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, topic: &'a TopicRow, columns: u16) -> Lines<'a> {
-    let mut lines = Lines::new(canvas.theme, 11);
+    let mut lines = Lines::new(canvas, 11);
     lines.text(&topic.name, Role::Strong);
     lines.blank();
     lines.field("records", format::count(topic.held()), Role::Number);
@@ -96,7 +97,7 @@ fn configuration<'a>(lines: &mut Lines<'a>, model: &'a Model, columns: u16) {
         return lines.text(&failure.summary, Role::Bad);
     }
     let Some(entries) = &config.value else {
-        return lines.text("reading …", Role::Muted);
+        return lines.text(model.tr("reading …"), Role::Muted);
     };
     let longest = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     // Where the values would not fit beside a column of names, each stands right behind its name.
@@ -107,14 +108,14 @@ fn configuration<'a>(lines: &mut Lines<'a>, model: &'a Model, columns: u16) {
     };
     let (set, defaults): (Vec<_>, Vec<_>) = entries.iter().partition(|e| !e.is_default);
     if set.is_empty() {
-        lines.text("nothing is set; these are the defaults", Role::Muted);
+        lines.text(model.tr("nothing is set; these are the defaults"), Role::Muted);
     }
     for (entry, role) in set
         .iter()
         .map(|e| (e, Role::Strong))
         .chain(defaults.iter().map(|e| (e, Role::Plain)))
     {
-        let value = entry.value.clone().unwrap_or_else(|| "hidden".into());
+        let value = entry.value.clone().unwrap_or_else(|| model.tr("hidden").into());
         lines.spans(vec![(format!("{:<wide$}  ", entry.name), Role::Muted), (value, role)]);
     }
 }

@@ -2,13 +2,14 @@
 
 use ratatui::layout::Rect;
 
+use crate::app::lang::Speaks;
 use crate::app::model::Model;
 
 use super::super::canvas::{Canvas, width};
 use super::super::theme::Role;
 
 pub(in crate::ui) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model) {
-    let inner = canvas.pane(body, "welcome", "", true);
+    let inner = canvas.pane(body, model.tr("welcome"), "", true);
     let address = model.cluster.value.as_ref().map_or("", |c| &c.bootstrap);
     let create = format!("foldlog -b {address} topics create my-topic");
     let produce = format!("foldlog -b {address} produce my-topic events.ndjson");
@@ -46,6 +47,7 @@ pub(in crate::ui) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model) {
         ("?", "the keys that work, on every screen", Role::Plain),
         ("q", "leave; what the broker holds stays for the next time", Role::Plain),
     ];
+    let lines = lines.map(|(key, line, role)| (key, model.tr(line), role));
     let wide = lines
         .iter()
         .map(|(_, t, _)| width(t))

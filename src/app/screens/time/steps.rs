@@ -112,7 +112,10 @@ pub fn step(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
 
 /// Goes to a place that was typed, which may name its topic.
 pub fn typed(model: &mut Model, text: &str, fx: &mut Vec<Effect>) -> Result<(), String> {
-    match (place::parse(text, model.now, &model.zone()), place::in_topic(text)) {
+    match (
+        place::parse(text, model.now, &model.zone(), model.language),
+        place::in_topic(text),
+    ) {
         (Ok(found), _) => place(model, found, fx),
         (Err(_), Some((topic, partition, offset))) => go(model, Go::Offset(Some(topic), partition, offset), fx),
         (Err(wrong), None) => return Err(wrong),
