@@ -31,7 +31,7 @@ pub fn read(text: &str) -> Result<Catalog, toml::de::Error> {
 }
 
 /// The text in `language`; as it is where the catalog has no other for it.
-pub fn tr<'a>(language: Language, english: &'a str) -> &'a str {
+pub fn tr(language: Language, english: &str) -> &str {
     match language {
         Language::English => english,
         Language::Chinese => CHINESE.text.get(english).map_or(english, String::as_str),
