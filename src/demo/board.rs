@@ -24,6 +24,10 @@ use super::snapshot::{EdgeView, PartState, PartView, Snapshot};
 
 /// How often the scene is looked at: often enough that records are seen to move.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long whoever publishes for a processor may take to be done with what it was doing when that ended.
+const LET_GO: Duration = Duration::from_secs(30);
+/// How soon is looked again whether it is.
+const AGAIN: Duration = Duration::from_millis(10);
 /// The rate is that of this long.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -35,6 +39,7 @@ pub(super) struct Running {
     group_id: String,
     pub(super) members: usize,
     pub(super) pace: Option<u64>,
+    holds: bool,
     state: PartState,
     reason: String,
     group: Arc<Group>,
@@ -75,6 +80,7 @@ impl Board {
             group_id: processor.group.clone(),
             members: processor.members,
             pace: None,
+            holds: false,
             state: PartState::Stopped,
             reason: String::new(),
             group: Arc::new(Group::new(&processor.group, &processor.name, processor.members)),
@@ -150,9 +156,30 @@ impl Board {
             }
             // It ends without having done its last work.
             Some((task, true)) => drop(task.wait()),
-            None => {}
+            None => return Ok(()),
+        }
+        self.let_go(name)
+    }
+
+    /// Waits until the read model of a processor that has ended is free: a thread that publishes ends after what it is doing, and
+    /// holds it until then.
+    fn let_go(&self, name: &str) -> Result<(), DemoError> {
+        let Some(read_model) = self.with(name, |running| running.projection.name.clone()) else {
+            return Ok(());
+        };
+        let began = Instant::now();
+        while began.elapsed() < LET_GO && self.store.is_held(&read_model)? {
+            thread::sleep(AGAIN);
         }
         Ok(())
+    }
+
+    /// Every processor that ended with an error.
+    pub(super) fn failed(&self) -> Vec<String> {
+        let mut running = locked(&self.running);
+        running.iter_mut().for_each(Running::reap);
+        let failed = running.iter().filter(|running| running.state == PartState::Failed);
+        failed.map(|running| running.name.clone()).collect()
     }
 
     /// Takes note of a record that a service wrote.
@@ -300,6 +327,7 @@ impl Running {
         }
         let group = Arc::new(Group::new(&self.group_id, &self.name, self.members));
         group.slow(self.pace);
+        group.hold(self.holds);
         // Until it says more, it stands where the one before stood.
         self.group = Arc::clone(&group);
         let options = FollowOptions {
@@ -316,6 +344,12 @@ impl Running {
     pub(super) fn slow(&mut self, pace: Option<u64>) {
         self.pace = pace;
         self.group.slow(pace);
+    }
+
+    /// Keeps what it emits in its outbox, as long as this is true.
+    pub(super) fn hold(&mut self, holds: bool) {
+        self.holds = holds;
+        self.group.hold(holds);
     }
 
     /// Takes note of a task that has ended by itself.

@@ -91,6 +91,8 @@ pub struct Processor {
     pub members: usize,
     /// Whether it runs from the beginning.
     pub start: bool,
+    /// Whether its rows hold times that were measured, which are others at every run.
+    pub measured: bool,
     pub(super) at: Option<[u16; 2]>,
     pub(super) store: Drawn,
 }
@@ -251,22 +253,21 @@ impl Demo {
 
     /// Whether a check asks the log itself.
     pub(super) fn asks_log(&self) -> bool {
-        let waits = self
-            .steps
-            .iter()
-            .flat_map(|step| &step.actions)
-            .filter_map(|action| match action {
-                Action::Wait(question) => question.condition(),
-                _ => None,
-            });
+        let actions = || self.steps.iter().flat_map(|step| &step.actions);
+        let waits = actions().filter_map(|action| match action {
+            Action::Wait(question) => question.condition(),
+            _ => None,
+        });
         let checks = self
             .steps
             .iter()
             .flat_map(|step| &step.checks)
             .map(|check| check.condition.clone());
-        checks
-            .chain(waits)
-            .any(|condition| matches!(&condition, Condition::Sql { sql, .. } if asks_log(sql)))
+        let shown = actions().any(|action| matches!(action, Action::Show(show) if asks_log(&show.sql)));
+        shown
+            || checks
+                .chain(waits)
+                .any(|condition| matches!(&condition, Condition::Sql { sql, .. } if asks_log(sql)))
     }
 
     /// A topic's name on the cluster.

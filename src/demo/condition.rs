@@ -20,6 +20,8 @@ use super::steps::{LOG, LOG_FILE};
 
 /// How long a poll waits: a cancelled demo ends within this.
 const POLL: Duration = Duration::from_millis(100);
+/// The most rows of an answer that is only said.
+const SHOWN: usize = 20;
 
 /// What a condition came to: whether it holds, and what was seen, which a check says either way.
 pub(super) struct Seen {
@@ -75,6 +77,21 @@ impl Scene {
             found: rows(&shown),
             wanted: rows(&wanted),
         })
+    }
+
+    /// What a query returns: a single row with the names of its columns.
+    pub(super) fn answer(&self, sql: &str) -> Result<String, DemoError> {
+        if asks_log(sql) {
+            self.build_log()?;
+        }
+        let found = Session::open(&self.store)?.query(sql, SHOWN)?;
+        let shown: Vec<Vec<String>> = found.rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+        if let [row] = &shown[..] {
+            let named = found.columns.iter().zip(row);
+            let named: Vec<String> = named.map(|(name, value)| format!("{name} {value}")).collect();
+            return Ok(named.join(", "));
+        }
+        Ok(rows(&shown))
     }
 
     /// Folds every record of the demo's topics into a read model of its own, so that SQL can be asked of the log itself.
@@ -218,7 +235,8 @@ impl Scene {
     /// Whether groups are at the end of their topics. One that has failed or stands before a poison record never will be.
     fn caught_up(&self, parts: &[String]) -> Result<Seen, DemoError> {
         let parts = if parts.is_empty() {
-            self.board.active()
+            let failed = self.board.failed();
+            self.board.active().into_iter().chain(failed).collect()
         } else {
             parts.to_vec()
         };

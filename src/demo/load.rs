@@ -270,6 +270,7 @@ impl Loader<'_> {
                 group: group.clone(),
                 members: *processor.members.get_ref(),
                 start: processor.start,
+                measured: processor.measured,
                 at: processor.at,
                 store: (processor.store.title.clone(), processor.store.at),
             });

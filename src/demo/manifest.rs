@@ -73,6 +73,9 @@ pub(super) struct Processor {
     /// Whether it runs from the beginning.
     #[serde(default = "yes")]
     pub(super) start: bool,
+    /// Whether its rows hold times that were measured, which a second run need not repeat.
+    #[serde(default)]
+    pub(super) measured: bool,
     #[serde(default)]
     pub(super) title: Text,
     pub(super) at: Option<[u16; 2]>,

@@ -88,7 +88,11 @@ fn once(
     started(&run);
     let outcome = run.wait()?;
     let mut dumps = Vec::new();
-    for projection in demo.read_models() {
+    let measured = |name: &str| {
+        let mut measured = demo.processors.iter().filter(|processor| processor.measured);
+        measured.any(|processor| processor.projection.name == name)
+    };
+    for projection in demo.read_models().filter(|each| !measured(&each.name)) {
         if store.find(&projection.name)?.is_some() {
             dumps.push((
                 projection.name.clone(),

@@ -118,6 +118,17 @@ impl Scene {
                 self.board.with(part, |running| running.slow(None));
                 Ok(self.say(&format!("{part}: full speed"), &format!("{part}：全速")))
             }
+            Action::Hold(part) => {
+                self.board.with(part, |running| running.hold(true));
+                Ok(self.say(
+                    &format!("{part} commits and publishes nothing"),
+                    &format!("{part} 只提交，不发布"),
+                ))
+            }
+            Action::Release(part) => {
+                self.board.with(part, |running| running.hold(false));
+                Ok(self.say(&format!("{part} publishes"), &format!("{part} 恢复发布")))
+            }
             Action::Members(members) => self.members(members),
             Action::Poison(poison) => self.poison(poison),
             Action::Duplicate(twice) => {
@@ -175,6 +186,7 @@ impl Scene {
                 Ok(self.say("the broker is back", "broker 已恢复"))
             }
             Action::Wait(question) => self.wait(question, say),
+            Action::Show(show) => self.answer(&show.sql),
         }
     }
 
@@ -185,16 +197,40 @@ impl Scene {
     /// Writes events as they come due.
     fn produce(&mut self, produce: &Produce, say: &dyn Fn(String)) -> Result<String, DemoError> {
         let count = self.timeline.count(produce);
+        let mut took = Vec::new();
         for written in 0..count {
             let Some(due) = self.timeline.next(produce) else { break };
             self.keep_time(due.event.timestamp)?;
+            let began = Instant::now();
             self.write(&due)?;
+            if produce.one_by_one {
+                self.flush()?;
+                took.push(began.elapsed());
+            }
             if written.is_multiple_of(256) {
                 say(format!("{written} / {count}"));
             }
         }
         self.flush()?;
-        Ok(self.say(&format!("{count} records written"), &format!("写入 {count} 条记录")))
+        let (en, zh) = Self::acknowledged(took);
+        Ok(self.say(
+            &format!("{count} records written{en}"),
+            &format!("写入 {count} 条记录{zh}"),
+        ))
+    }
+
+    /// How long records took to be acknowledged that were written one by one.
+    fn acknowledged(mut took: Vec<Duration>) -> (String, String) {
+        took.sort_unstable();
+        let (Some(least), Some(most)) = (took.first(), took.last()) else {
+            return Default::default();
+        };
+        let ms = |time: &Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
+        let (least, half, most) = (ms(least), ms(&took[took.len() / 2]), ms(most));
+        (
+            format!(", each acknowledged after {least} to {most} ms, half of them within {half} ms"),
+            format!("，逐条确认，各用 {least} 到 {most} 毫秒，半数在 {half} 毫秒内"),
+        )
     }
 
     /// Waits as long as lies between the last event and this one. What is written by then is acknowledged first, so that
@@ -383,7 +419,11 @@ impl Scene {
     fn is_hopeless(&self, condition: &Condition) -> bool {
         use super::snapshot::PartState::{Failed, Killed, Poisoned, Stopped};
         let ended = |part: &String| matches!(self.board.state(part).0, Failed | Killed | Poisoned | Stopped);
-        matches!(condition, Condition::CaughtUp(parts) if parts.iter().any(ended))
+        match condition {
+            Condition::CaughtUp(parts) if parts.is_empty() => !self.board.failed().is_empty(),
+            Condition::CaughtUp(parts) => parts.iter().any(ended),
+            _ => false,
+        }
     }
 
     /// Stops every processor, in the order of the demo, and takes away what was only there for checks.

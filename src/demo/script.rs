@@ -43,6 +43,10 @@ pub(super) enum Action {
     Slow(Slow),
     /// Let a processor be as fast as it can again.
     Fast(String),
+    /// Keep what a processor emits in its outbox: rows are committed, nothing is published.
+    Hold(String),
+    /// Let a processor publish again.
+    Release(String),
     /// Start a processor that goes on past poison records and lists them.
     Skip(String),
     /// Let a processor have another number of members.
@@ -69,6 +73,8 @@ pub(super) enum Action {
     BringBack(Broker),
     /// Wait until something holds.
     Wait(Box<Question>),
+    /// Say what a query returns, where a run may come to another answer than the one before: what was measured.
+    Show(Show),
 }
 
 /// How much is written: all that is left unless something is said.
@@ -81,6 +87,9 @@ pub(super) struct Produce {
     pub(super) until: Option<Moment>,
     /// Events of this service alone.
     pub(super) service: Option<String>,
+    /// Each only when the broker has acknowledged the one before; how long that took is said.
+    #[serde(default, rename = "one-by-one")]
+    pub(super) one_by_one: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -138,6 +147,14 @@ pub(super) struct Reorder {
 pub(super) struct Partitions {
     pub(super) topic: String,
     pub(super) count: usize,
+}
+
+/// A query whose answer is said and not asserted.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Show {
+    pub(super) title: Text,
+    pub(super) sql: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -333,6 +350,8 @@ impl Action {
             | Self::Stop(part)
             | Self::Kill(part)
             | Self::Fast(part)
+            | Self::Hold(part)
+            | Self::Release(part)
             | Self::Skip(part)
             | Self::Slow(Slow { part, .. })
             | Self::Members(Members { part, .. }) => Some(part),
@@ -378,6 +397,11 @@ impl Action {
             Self::Kill(part) => (format!("kill {part}"), format!("杀掉 {part}")),
             Self::Slow(slow) => (format!("slow {} down", slow.part), format!("放慢 {}", slow.part)),
             Self::Fast(part) => (format!("let {part} be fast again"), format!("让 {part} 恢复速度")),
+            Self::Hold(part) => (
+                format!("hold back what {part} publishes"),
+                format!("扣住 {part} 要发布的记录"),
+            ),
+            Self::Release(part) => (format!("let {part} publish again"), format!("让 {part} 恢复发布")),
             Self::Skip(part) => (format!("let {part} go on past poison"), format!("让 {part} 跳过毒丸")),
             Self::Members(members) => {
                 let Members { part, count } = members;
@@ -415,6 +439,7 @@ impl Action {
             Self::Lose(_) => ("stop the broker".to_owned(), "停掉 broker".to_owned()),
             Self::BringBack(_) => ("start the broker again".to_owned(), "恢复 broker".to_owned()),
             Self::Wait(_) => ("wait".to_owned(), "等待".to_owned()),
+            Self::Show(show) => return show.title.get(language).to_owned(),
         };
         match language {
             Language::English => en,

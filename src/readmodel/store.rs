@@ -532,6 +532,15 @@ impl Store {
         self.root.join(format!("{}.preview.making.db", stem(name)))
     }
 
+    /// Whether somebody holds a read model for writing.
+    pub fn is_held(&self, name: &str) -> Result<bool, ReadModelError> {
+        match Lock::take(&self.lock_path(name), name, "looking whether it is free") {
+            Ok(_) => Ok(false),
+            Err(ReadModelError::Locked { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Deletes a read model with all its builds; one that is not there is no error. Refused while somebody writes it.
     pub fn delete(&self, name: &str) -> Result<(), ReadModelError> {
         let builds = self.builds()?;

@@ -404,7 +404,7 @@ impl Following<'_, '_> {
                 Err(TryRecvError::Empty) => {
                     // Nothing waits: what was applied becomes visible now.
                     self.commit()?;
-                    self.teller.step(&mut self.fold, self.meter)?;
+                    self.tell_others()?;
                     match from.recv_timeout(if self.teller.is_busy() { SOON } else { WAIT }) {
                         Ok(fed) => fed,
                         Err(RecvTimeoutError::Timeout) => continue,
@@ -484,7 +484,7 @@ impl Following<'_, '_> {
             if old || self.fold.uncommitted() >= COMMIT_RECORDS {
                 self.commit()?;
             }
-            self.teller.step(&mut self.fold, self.meter)?;
+            self.tell_others()?;
             if self.meter.is_due() {
                 self.say();
             }
@@ -496,6 +496,12 @@ impl Following<'_, '_> {
             return Ok(Some(Ended::Changed));
         }
         Ok(None)
+    }
+
+    /// Publishes what can be published and notifies, without waiting.
+    fn tell_others(&mut self) -> Result<(), ReadModelError> {
+        self.teller.hold(self.group.is_some_and(Group::holds));
+        self.teller.step(&mut self.fold, self.meter)
     }
 
     /// Says once that records cannot come, and once that they can again.

@@ -35,6 +35,7 @@ pub struct Group {
     /// Records a second at most; 0 is no limit.
     pace: AtomicU64,
     killed: AtomicBool,
+    holds: AtomicBool,
     committed: Mutex<Position>,
     /// How many partitions each member has.
     shares: Mutex<Vec<usize>>,
@@ -50,6 +51,7 @@ impl Group {
             members,
             pace: AtomicU64::new(0),
             killed: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
             committed: Mutex::default(),
             shares: Mutex::new(vec![0; members]),
         }
@@ -64,6 +66,16 @@ impl Group {
     /// The limit, if there is one.
     pub fn pace(&self) -> Option<u64> {
         Some(self.pace.load(Ordering::Relaxed)).filter(|pace| *pace > 0)
+    }
+
+    /// Keeps what is emitted from here on in the outbox, committed and unpublished, as long as this is true.
+    pub fn hold(&self, holds: bool) {
+        self.holds.store(holds, Ordering::Relaxed);
+    }
+
+    /// Whether what is emitted is held back.
+    pub fn holds(&self) -> bool {
+        self.holds.load(Ordering::Relaxed)
     }
 
     /// Ends the follow as `kill -9` would: what was not committed is lost, and the group is not told that its members are gone.

@@ -95,6 +95,8 @@ pub(super) struct Publisher {
     /// Whether a record that the broker does not take is gone on past.
     go_on: bool,
     doing: Doing,
+    /// Whether nothing new is sent for now.
+    held: bool,
     pause: Duration,
     /// Records that are sent one by one, to find the one that cannot be.
     alone: usize,
@@ -109,6 +111,7 @@ impl Publisher {
             topics,
             go_on,
             doing: Doing::Unsure,
+            held: false,
             pause: PAUSES.0,
             alone: 0,
             trouble: None,
@@ -118,6 +121,11 @@ impl Publisher {
     /// Whether an event whose emit fails, and a record that the broker does not take, are gone on past.
     pub(super) fn goes_on(&self) -> bool {
         self.go_on
+    }
+
+    /// Sends nothing new as long as this is true; what is on its way is still heard of.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
     }
 
     /// Whether an answer is awaited.
@@ -132,6 +140,7 @@ impl Publisher {
         }
         loop {
             match &self.doing {
+                Doing::Unsure | Doing::Ready if self.held => return Ok(()),
                 Doing::Resting(until) if Instant::now() < *until => return Ok(()),
                 Doing::Resting(_) => self.doing = Doing::Unsure,
                 Doing::Unsure => self.look(fold)?,

@@ -269,6 +269,43 @@ fn rebuilt(store: &Store, text: &str, log: &Memory, to: Option<i64>) {
 }
 
 #[test]
+fn what_is_held_back_is_committed_and_waits_until_it_is_let_go_or_somebody_else_publishes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());
+    first_build(&store, &text, &log_of(&[], 0), true);
+    let log = log_of(&inputs(&[1, 2, 3]), 0);
+    let definition = definition(&text);
+    let live = Live::open(&store, &definition).unwrap();
+    let mut records = log
+        .arrival(&ranges(&live, &definition, &log), &[1], &[0])
+        .rest()
+        .into_iter();
+    let mut fold = live.fold(OnPoison::Pause).unwrap();
+    let mut publisher = publisher(Fake::new(&topics, []), &definition, false);
+    fold.emit(false).unwrap();
+    let mut control = control();
+    let mut apply = |fold: &mut Fold<'_>, publisher: &mut Publisher, held: bool| {
+        let one: Vec<Record> = records.by_ref().take(1).collect();
+        fold.apply(one.iter().map(Record::view), &|| false).unwrap();
+        fold.commit().unwrap();
+        publisher.hold(held);
+        publisher.drain(fold, &mut control.meter, &|| false).unwrap();
+    };
+    apply(&mut fold, &mut publisher, true);
+    assert_eq!((ids(&topics).len(), emitted(&store).waiting), (0, 1));
+    apply(&mut fold, &mut publisher, false);
+    assert_eq!(ids(&topics), ["accounts/events/0/0/0", "accounts/events/0/1/0"]);
+    apply(&mut fold, &mut publisher, true);
+    assert_eq!(ids(&topics).len(), 2);
+    // It is killed: what waits is in the file.
+    drop((fold, publisher));
+    drop(live);
+    assert_eq!(emitted(&store).waiting, 1);
+    followed(&store, &text, &log, &topics, false);
+    assert_eq!(ids(&topics).len(), 3);
+}
+
+#[test]
 fn a_rebuild_publishes_nothing_and_a_new_version_only_what_comes_after() {
     let folder = tempfile::tempdir().unwrap();
     let (store, topics, text) = (store(folder.path()), Topics::default(), emitting());

@@ -76,6 +76,13 @@ impl Teller {
         self.publisher.as_ref().is_some_and(Publisher::is_busy)
     }
 
+    /// Holds back what is to be published, as long as this is true.
+    pub(super) fn hold(&mut self, held: bool) {
+        if let Some(publisher) = &mut self.publisher {
+            publisher.hold(held);
+        }
+    }
+
     /// Does what can be done now, without waiting.
     pub(super) fn step(&mut self, fold: &mut Fold<'_>, meter: &mut Meter) -> Result<(), ReadModelError> {
         if !fold.is_open() {
