@@ -13,6 +13,7 @@ use crate::broker::topics::TopicInfo;
 use crate::projection::Projection;
 use crate::readmodel::store::{Counts, ReadModelInfo, Store};
 use crate::record::{Position, Timestamp, TopicPartition};
+use crate::replay::error::ReplayError;
 use crate::replay::follow::{FollowOptions, follow, paused};
 use crate::replay::group::Group;
 use crate::replay::task::Task;
@@ -150,10 +151,14 @@ impl Board {
         });
         // Waited for outside of the lock: the scene goes on being seen.
         match task.flatten() {
-            Some((task, false)) => {
-                let info = task.wait()?;
-                self.with(name, |running| running.counts = info.counts);
-            }
+            Some((task, false)) => match task.wait() {
+                Ok(info) => self
+                    .with(name, |running| running.counts = info.counts)
+                    .unwrap_or_default(),
+                // It was still on its way in.
+                Err(ReplayError::Cancelled) => {}
+                Err(error) => return Err(error.into()),
+            },
             // It ends without having done its last work.
             Some((task, true)) => drop(task.wait()),
             None => return Ok(()),

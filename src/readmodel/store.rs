@@ -532,7 +532,7 @@ impl Store {
         self.root.join(format!("{}.preview.making.db", stem(name)))
     }
 
-    /// Whether somebody holds a read model for writing.
+    /// Whether somebody holds a read model for writing. It looks by taking it for a moment, in which others are refused.
     pub fn is_held(&self, name: &str) -> Result<bool, ReadModelError> {
         match Lock::take(&self.lock_path(name), name, "looking whether it is free") {
             Ok(_) => Ok(false),

@@ -17,6 +17,7 @@ use foldlog::demo::snapshot::PartState;
 use foldlog::demo::starter;
 use foldlog::readmodel::store::Store;
 use foldlog::replay::follow::{FollowOptions, follow};
+use foldlog::replay::progress::Phase;
 use tempfile::TempDir;
 
 use crate::common::cluster::{Cluster, scratch, unique};
@@ -422,9 +423,11 @@ fn a_processor_that_has_failed_is_not_taken_for_one_that_has_caught_up() {
         projection,
         FollowOptions::default(),
     );
+    let progress = other.progress();
     crate::common::eventually("the read model is held", || {
-        place.store.is_held("pages").unwrap().then_some(())
+        (progress.borrow().phase == Phase::Live).then_some(())
     });
+    assert!(place.store.is_held("pages").unwrap());
     player.next_step();
     let error = run.wait().unwrap_err().to_string();
     assert!(error.contains("counter failed: the read model `pages`"), "{error}");
