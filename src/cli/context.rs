@@ -169,6 +169,32 @@ impl Context {
         webhook.transpose().into_diagnostic().wrap_err("config.toml, [webhook]")
     }
 
+    /// The same for who only reads there: `--confirm` is about another cluster.
+    #[must_use]
+    pub fn reading_only(&self) -> Self {
+        Self {
+            confirm: None,
+            ..self.clone()
+        }
+    }
+
+    /// A client of another cluster than the one that the flags of every command name: at an address, or called so in
+    /// config.toml.
+    pub fn other(&self, address: Option<&str>, name: Option<&str>) -> miette::Result<Client> {
+        let profile = match (name, address) {
+            (Some(name), _) => {
+                let config = Config::read(&config_file()?).into_diagnostic()?;
+                config.cluster(name).into_diagnostic()?
+            }
+            (None, address) => unnamed(address.unwrap_or_default()),
+        };
+        let client = Client::new(profile).into_diagnostic()?;
+        match &self.confirm {
+            Some(name) => client.confirm(name).into_diagnostic(),
+            None => Ok(client),
+        }
+    }
+
     /// The read models of the cluster that the flags name, without connecting to it.
     pub fn store(&self) -> miette::Result<Store> {
         let name = match &self.target {

@@ -19,6 +19,7 @@ pub mod format;
 pub mod groups;
 mod interrupt;
 mod log;
+pub mod mirror;
 mod place;
 pub mod preview;
 pub mod produce;
@@ -144,6 +145,8 @@ pub enum Command {
     Alerts(alerts::Args),
     /// Show the records that a read model could not apply, each with the reason; retry, skip, edit or replay them
     DeadLetters(dead_letters::Args),
+    /// Write the records of topics to another cluster as they come, or compare the two
+    Mirror(mirror::Args),
     /// List and run demos
     Demo(demo::Args),
     /// Find the use case that fits, by a few questions
@@ -189,6 +192,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Projections(args)) => projections::run(&context, args),
         Some(Command::Alerts(args)) => alerts::run(&context, args),
         Some(Command::DeadLetters(args)) => dead_letters::run(&context, args),
+        Some(Command::Mirror(args)) => mirror::run(&context, args),
         Some(Command::Demo(args)) => demo::run(&context, args),
         Some(Command::Choose(args)) => choose::run(&context, args),
     }

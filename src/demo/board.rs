@@ -21,6 +21,7 @@ use crate::replay::task::Task;
 use super::catalog::Processor;
 use super::error::DemoError;
 use super::graph::{Graph, Kind};
+use super::mirrors::Mirrors;
 use super::snapshot::{EdgeView, PartState, PartView, Snapshot};
 
 /// How often the scene is looked at: often enough that records are seen to move.
@@ -56,6 +57,7 @@ pub(super) struct Board {
     graph: Arc<Graph>,
     topics: Vec<String>,
     running: Mutex<Vec<Running>>,
+    pub(super) mirrors: Mirrors,
     flow: Mutex<Flow>,
 }
 
@@ -74,7 +76,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Board {
-    pub(super) fn new(client: Client, store: Store, graph: Graph, processors: &[Processor]) -> Self {
+    pub(super) fn new(client: Client, store: Store, graph: Graph, processors: &[Processor], mirrors: Mirrors) -> Self {
         let running = processors.iter().map(|processor| Running {
             name: processor.name.clone(),
             projection: processor.projection.clone(),
@@ -91,6 +93,7 @@ impl Board {
         let topics = graph.parts.iter().filter(|part| part.kind == Kind::Topic);
         Self {
             running: Mutex::new(running.collect()),
+            mirrors,
             topics: topics.map(|part| part.name.clone()).collect(),
             client,
             store,
@@ -127,20 +130,26 @@ impl Board {
             running.reap();
             (running.state, running.reason.clone())
         })
+        .or_else(|| self.mirrors.state(name))
         .unwrap_or_default()
     }
 
-    /// Starts a processor unless it runs.
+    /// Starts a processor or a mirror unless it runs.
     pub(super) fn start(&self, name: &str, skip_poison: bool) {
+        self.mirrors.start(name);
         self.with(name, |running| running.start(&self.client, &self.store, skip_poison));
     }
 
-    /// Ends a processor, and waits for its end.
+    /// Ends a processor or a mirror, and waits for its end.
     pub(super) fn stop(&self, name: &str, kill: bool) -> Result<(), DemoError> {
+        let state = if kill { PartState::Killed } else { PartState::Stopped };
+        if self.mirrors.stop(name, state) {
+            return Ok(());
+        }
         let task = self.with(name, |running| {
             running.reap();
             let task = running.task.take()?;
-            running.state = if kill { PartState::Killed } else { PartState::Stopped };
+            running.state = state;
             running.reason.clear();
             if kill {
                 running.group.kill();
@@ -283,10 +292,16 @@ impl Board {
                 given: of_topic(&flow.ends, &part.name),
                 ..PartView::default()
             },
-            Kind::Processor => find(&part.name).map_or_else(PartView::default, |running| running.view(&flow.ends)),
+            Kind::Processor => match find(&part.name) {
+                Some(running) => running.view(&flow.ends),
+                None => self.mirrors.view(&part.name).unwrap_or_default(),
+            },
             Kind::Store => PartView {
                 state: PartState::Running,
-                taken: stored(&part.name).map_or(0, |running| running.counts().applied),
+                taken: match stored(&part.name) {
+                    Some(running) => running.counts().applied,
+                    None => self.mirrors.view(&part.name).map_or(0, |view| view.given),
+                },
                 ..PartView::default()
             },
         });
@@ -295,9 +310,9 @@ impl Board {
             let (from, to) = (&self.graph.parts[edge.from], &self.graph.parts[edge.to]);
             let records = match (from.kind, to.kind) {
                 (Kind::Service, _) => sum(&flow.sent, |service, topic| service == from.name && topic == to.name),
-                (Kind::Topic, Kind::Processor) => {
-                    find(&to.name).map_or(0, |running| of_topic(&running.group.committed(), &from.name))
-                }
+                (Kind::Topic, Kind::Processor) => find(&to.name).map_or(parts[edge.to].taken, |running| {
+                    of_topic(&running.group.committed(), &from.name)
+                }),
                 // What a processor emits goes to a topic that nobody else of the demo writes, or is counted with what they write.
                 _ => parts[edge.to].taken,
             };

@@ -44,6 +44,8 @@ pub struct Demo {
     pub services: Vec<Service>,
     /// Who reads them live.
     pub processors: Vec<Processor>,
+    /// Second clusters that hold some of its topics once more.
+    pub mirrors: Vec<Mirror>,
     /// What a run does and looks at.
     pub steps: Vec<LessonStep>,
     /// What it shows as charts.
@@ -93,6 +95,21 @@ pub struct Processor {
     pub start: bool,
     /// Whether its rows hold times that were measured, which are others at every run.
     pub measured: bool,
+    pub(super) at: Option<[u16; 2]>,
+    pub(super) store: Drawn,
+}
+
+/// A second cluster that holds the records of topics once more.
+#[derive(Debug, Clone)]
+pub struct Mirror {
+    /// Its name.
+    pub name: String,
+    /// What it is called.
+    pub title: Text,
+    /// The topics, as the demo calls them.
+    pub topics: Vec<String>,
+    /// Whether it runs from the beginning.
+    pub start: bool,
     pub(super) at: Option<[u16; 2]>,
     pub(super) store: Drawn,
 }

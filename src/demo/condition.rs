@@ -57,6 +57,8 @@ impl Scene {
             Condition::Part { part, state } => Ok(self.part(part, *state)),
             Condition::CaughtUp(parts) => self.caught_up(parts),
             Condition::Verified { read_model, rows } => self.verified(read_model, *rows),
+            Condition::Mirrored { mirror, differ } => self.mirrored(mirror, *differ),
+            Condition::Latency { part, under_ms } => Ok(self.latency(part, *under_ms)),
         }
     }
 
@@ -233,7 +235,7 @@ impl Scene {
     }
 
     /// Whether groups are at the end of their topics. One that has failed or stands before a poison record never will be.
-    fn caught_up(&self, parts: &[String]) -> Result<Seen, DemoError> {
+    pub(super) fn caught_up(&self, parts: &[String]) -> Result<Seen, DemoError> {
         let parts = if parts.is_empty() {
             let failed = self.board.failed();
             self.board.active().into_iter().chain(failed).collect()
@@ -323,6 +325,35 @@ impl Scene {
             }
         }
         Ok(Some(lag))
+    }
+
+    /// Whether a mirror is as its source is. A second cluster that cannot be reached differs in a way that nobody knows.
+    fn mirrored(&self, mirror: &str, wanted: u64) -> Result<Seen, DemoError> {
+        let word = |count: u64| self.say(&format!("{count} records differ"), &format!("{count} 条记录不同"));
+        let found = match self.board.mirrors.compare(mirror, &|| self.cancel.is_cancelled()) {
+            Ok(found) => found,
+            Err(DemoError::Replay(error)) if self.board.mirrors.state(mirror).is_some() => {
+                return Ok(Seen {
+                    holds: false,
+                    found: error.to_string(),
+                    wanted: word(wanted),
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let equal = found.equal;
+        let mut said = word(found.unequal());
+        said += &self.say(&format!(", {equal} are equal"), &format!("，{equal} 条相同"));
+        if let Some(first) = &found.first
+            && found.unequal() != wanted
+        {
+            said = format!("{said}: {first}");
+        }
+        Ok(Seen {
+            holds: found.unequal() == wanted,
+            found: said,
+            wanted: word(wanted),
+        })
     }
 
     fn verified(&self, read_model: &str, wanted: u64) -> Result<Seen, DemoError> {

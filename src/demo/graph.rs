@@ -68,12 +68,18 @@ impl Graph {
         for processor in &demo.processors {
             graph.add(Kind::Processor, &processor.name, &processor.title, processor.at);
         }
+        for mirror in &demo.mirrors {
+            graph.add(Kind::Processor, &mirror.name, &mirror.title, mirror.at);
+        }
         for (projection, drawn) in demo.projections.iter().zip(&demo.projections_drawn) {
             graph.add(Kind::Store, &projection.name, &drawn.0, drawn.1);
         }
         for processor in &demo.processors {
             let (title, at) = &processor.store;
             graph.add(Kind::Store, &processor.projection.name, title, *at);
+        }
+        for mirror in &demo.mirrors {
+            graph.add(Kind::Store, &mirror.name, &mirror.store.0, mirror.store.1);
         }
         for (service, topic) in demo.writes() {
             graph.join((Kind::Service, service), (Kind::Topic, topic));
@@ -94,6 +100,12 @@ impl Graph {
                 (Kind::Processor, &processor.name),
                 (Kind::Store, &processor.projection.name),
             );
+        }
+        for mirror in &demo.mirrors {
+            for topic in &mirror.topics {
+                graph.join((Kind::Topic, &demo.topic(topic)), (Kind::Processor, &mirror.name));
+            }
+            graph.join((Kind::Processor, &mirror.name), (Kind::Store, &mirror.name));
         }
         graph
     }

@@ -8,7 +8,7 @@ use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::{check_together, parse, parse_path};
 
-use super::catalog::{Demo, From, Processor, Service, Source};
+use super::catalog::{Demo, From, Mirror, Processor, Service, Source};
 use super::chart;
 use super::error::DemoError;
 use super::events::recorded;
@@ -43,6 +43,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
     let services = loader.services(&manifest, &sources)?;
     let projections = loader.projections(&manifest, &topics)?;
     let processors = loader.processors(&manifest, &topics, &projections)?;
+    let mirrors = loader.mirrors(&manifest, &topics)?;
     let mut demo = Demo {
         id: folder.id(),
         title: manifest.title.into_inner(),
@@ -63,6 +64,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         projections,
         services,
         processors,
+        mirrors,
         steps: Vec::new(),
         charts: Vec::new(),
         spares: Vec::new(),
@@ -278,6 +280,40 @@ impl Loader<'_> {
         let live = out.iter().map(|processor| processor.projection.clone());
         let all: Vec<Projection> = projections.iter().cloned().chain(live).collect();
         check_together(&all)?;
+        Ok(out)
+    }
+
+    fn mirrors(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Mirror>, DemoError> {
+        let mut out: Vec<Mirror> = Vec::new();
+        for mirror in &manifest.mirrors {
+            let (name, span) = (mirror.name.get_ref(), mirror.name.span());
+            let processors = manifest.processors.iter().map(|known| known.name.get_ref());
+            if processors
+                .chain(out.iter().map(|known| &known.name))
+                .any(|known| known == name)
+            {
+                let message = "a processor or a mirror of this name is there already";
+                return Err(self.wrong(span, message, "again", None));
+            }
+            if mirror.topics.is_empty() {
+                let help = "name the topics that it holds once more: `topics = [\"orders\"]`";
+                return Err(self.wrong(span, "this mirror has no topic", "nothing to mirror", Some(help)));
+            }
+            for topic in &mirror.topics {
+                if topics.iter().all(|known| known.name != *topic.get_ref()) {
+                    let help = "a mirror holds topics of the demo's own: add it as `[[topics]]`";
+                    return Err(self.wrong(topic.span(), "the demo has no such topic", "unknown", Some(help)));
+                }
+            }
+            out.push(Mirror {
+                name: name.clone(),
+                title: mirror.title.clone(),
+                topics: mirror.topics.iter().map(|topic| topic.get_ref().clone()).collect(),
+                start: mirror.start,
+                at: mirror.at,
+                store: (mirror.store.title.clone(), mirror.store.at),
+            });
+        }
         Ok(out)
     }
 

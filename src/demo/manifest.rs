@@ -28,6 +28,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) processors: Vec<Processor>,
     #[serde(default)]
+    pub(super) mirrors: Vec<Mirror>,
+    #[serde(default)]
     pub(super) steps: Vec<Step>,
     #[serde(default)]
     pub(super) charts: Vec<super::chart::Written>,
@@ -80,6 +82,23 @@ pub(super) struct Processor {
     pub(super) title: Text,
     pub(super) at: Option<[u16; 2]>,
     /// What its read model is called where it is drawn, and where that is.
+    #[serde(default)]
+    pub(super) store: Drawn,
+}
+
+/// A second cluster that holds the records of topics once more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mirror {
+    pub(super) name: Spanned<String>,
+    pub(super) topics: Vec<Spanned<String>>,
+    /// Whether it runs from the beginning.
+    #[serde(default = "yes")]
+    pub(super) start: bool,
+    #[serde(default)]
+    pub(super) title: Text,
+    pub(super) at: Option<[u16; 2]>,
+    /// What the second cluster is called where it is drawn, and where that is.
     #[serde(default)]
     pub(super) store: Drawn,
 }

@@ -18,6 +18,8 @@ pub mod graph;
 pub mod guide;
 mod load;
 mod manifest;
+mod measure;
+mod mirrors;
 pub mod player;
 mod produce;
 pub mod prove;

@@ -1,5 +1,6 @@
 //! The scene of a run: everything that a step acts on, and what each action does to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +47,8 @@ pub(super) struct Scene {
     last: Option<Timestamp>,
     /// The projections in use, those of processors apart.
     projections: Vec<Projection>,
+    /// How long processors took, each event that was measured.
+    pub(super) latencies: BTreeMap<String, Vec<Duration>>,
 }
 
 impl Scene {
@@ -71,6 +74,7 @@ impl Scene {
             timeline: Timeline::default(),
             producer: None,
             last: None,
+            latencies: BTreeMap::new(),
         }
     }
 
@@ -172,6 +176,15 @@ impl Scene {
                 self.store.delete(read_model)?;
                 Ok(self.say(&format!("{read_model} deleted"), &format!("{read_model} 已删除")))
             }
+            Action::Cut(mirror) => {
+                self.board.mirrors.cut(mirror);
+                Ok(self.say("the link is cut", "链路已切断"))
+            }
+            Action::Join(mirror) => {
+                self.board.mirrors.join(mirror)?;
+                Ok(self.say("the link is back", "链路已恢复"))
+            }
+            Action::Measure(measure) => self.measure(measure, say),
             Action::Lose(Broker::Broker) => {
                 self.flush()?;
                 if !self.ours()?.lose() {
@@ -235,14 +248,14 @@ impl Scene {
 
     /// Waits as long as lies between the last event and this one. What is written by then is acknowledged first, so that
     /// whoever watches one record at a time sees each arrive.
-    fn keep_time(&mut self, time: Timestamp) -> Result<(), DemoError> {
+    pub(super) fn keep_time(&mut self, time: Timestamp) -> Result<(), DemoError> {
         let gap = self.last.map_or(0, |last| time.0 - last.0);
         let gap = Duration::from_millis(u64::try_from(gap).unwrap_or(0));
         self.last = Some(self.last.map_or(time, |last| last.max(time)));
         self.player.wait(gap, &self.cancel)
     }
 
-    fn write(&mut self, due: &Due) -> Result<(), DemoError> {
+    pub(super) fn write(&mut self, due: &Due) -> Result<(), DemoError> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.client.producer()?,
@@ -263,7 +276,7 @@ impl Scene {
         Ok(())
     }
 
-    fn flush(&self) -> Result<(), DemoError> {
+    pub(super) fn flush(&self) -> Result<(), DemoError> {
         if let Some(producer) = &self.producer {
             producer.flush(ACKNOWLEDGED)?;
         }
@@ -432,6 +445,7 @@ impl Scene {
             self.store.delete(LOG)?;
         }
         let parts = self.board.active();
+        self.board.mirrors.close();
         let stopped: Vec<_> = parts.iter().map(|part| self.board.stop(part, false)).collect();
         stopped.into_iter().collect()
     }

@@ -67,6 +67,12 @@ pub(super) enum Action {
     Delete(String),
     /// Put another projection file in the place of one, and rebuild its read model from it.
     Use(Use),
+    /// Cut the link to a mirror's cluster.
+    Cut(String),
+    /// Mend the link to a mirror's cluster.
+    Join(String),
+    /// Write events one at a time and measure how long each takes to be in every read model.
+    Measure(Measure),
     /// Stop the broker, where it is ours.
     Lose(Broker),
     /// Start the broker again.
@@ -159,6 +165,15 @@ pub(super) struct Show {
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Measure {
+    /// The processor that stands at the end, for which it is noted.
+    pub(super) part: String,
+    /// How many events.
+    pub(super) records: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Use {
     pub(super) file: String,
 }
@@ -206,6 +221,10 @@ pub(super) struct Question {
     caught_up: Option<Vec<String>>,
     verify: Option<String>,
     rows: Option<u64>,
+    mirror: Option<String>,
+    differ: Option<u64>,
+    latency: Option<String>,
+    under_ms: Option<u64>,
     /// How long it is waited for, in seconds.
     within: Option<u64>,
 }
@@ -241,11 +260,16 @@ pub(super) enum Condition {
     CaughtUp(Vec<String>),
     /// A read model differs from a replay of its log in so many rows.
     Verified { read_model: String, rows: u64 },
+    /// A mirror differs from its source in so many records.
+    Mirrored { mirror: String, differ: u64 },
+    /// Half of the events that were measured took a processor less than so many milliseconds.
+    Latency { part: String, under_ms: u64 },
 }
 
 /// How a check or a wait is written.
 pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records` or `at-most`; `group` with `lag`, `members` or `split`; \
-     `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`";
+     `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`; `mirror` with `differ`; \
+     `latency` with `under-ms`";
 
 impl Question {
     /// Which of the forms it is; `None` where it is none of them.
@@ -258,6 +282,8 @@ impl Question {
             question.part.is_some(),
             question.caught_up.is_some(),
             question.verify.is_some(),
+            question.mirror.is_some(),
+            question.latency.is_some(),
         ];
         if forms.into_iter().filter(|form| *form).count() != 1 {
             return None;
@@ -312,6 +338,16 @@ impl Question {
                 rows: Some(rows),
                 ..
             } if strays == 1 => Some(Condition::Verified { read_model, rows }),
+            Question {
+                mirror: Some(mirror),
+                differ: Some(differ),
+                ..
+            } if strays == 1 => Some(Condition::Mirrored { mirror, differ }),
+            Question {
+                latency: Some(part),
+                under_ms: Some(under_ms),
+                ..
+            } if strays == 1 => Some(Condition::Latency { part, under_ms }),
             _ => None,
         }
     }
@@ -327,6 +363,8 @@ impl Question {
             self.split.is_some(),
             self.state.is_some(),
             self.rows.is_some(),
+            self.differ.is_some(),
+            self.under_ms.is_some(),
         ];
         said.into_iter().filter(|is| *is).count()
     }
@@ -354,6 +392,7 @@ impl Action {
             | Self::Release(part)
             | Self::Skip(part)
             | Self::Slow(Slow { part, .. })
+            | Self::Measure(Measure { part, .. })
             | Self::Members(Members { part, .. }) => Some(part),
             _ => None,
         }
@@ -436,6 +475,15 @@ impl Action {
                 format!("rebuild from {}", other.file),
                 format!("用 {} 重建", other.file),
             ),
+            Self::Cut(mirror) => (format!("cut the link to {mirror}"), format!("切断到 {mirror} 的链路")),
+            Self::Join(mirror) => (format!("mend the link to {mirror}"), format!("恢复到 {mirror} 的链路")),
+            Self::Measure(measure) => {
+                let Measure { part, records } = measure;
+                (
+                    format!("write {records} events and time {part}"),
+                    format!("写入 {records} 个事件，为 {part} 计时"),
+                )
+            }
             Self::Lose(_) => ("stop the broker".to_owned(), "停掉 broker".to_owned()),
             Self::BringBack(_) => ("start the broker again".to_owned(), "恢复 broker".to_owned()),
             Self::Wait(_) => ("wait".to_owned(), "等待".to_owned()),
@@ -451,7 +499,12 @@ impl Action {
     pub(super) fn writes(&self) -> bool {
         matches!(
             self,
-            Self::Produce(_) | Self::Poison(_) | Self::Duplicate(_) | Self::Delay(_) | Self::Reorder(_)
+            Self::Produce(_)
+                | Self::Measure(_)
+                | Self::Poison(_)
+                | Self::Duplicate(_)
+                | Self::Delay(_)
+                | Self::Reorder(_)
         )
     }
 }

@@ -17,6 +17,7 @@ use super::catalog::{Demo, LessonStep};
 use super::diary::{Diary, Done};
 use super::error::DemoError;
 use super::graph::Graph;
+use super::mirrors::Mirrors;
 use super::player::Player;
 use super::produce::Hands;
 use super::run::{Line, Options, Outcome, StepState, StepView};
@@ -92,7 +93,9 @@ impl Stage {
         self.check_read_models()?;
         let graph = Graph::of(&self.demo);
         let (client, store) = (self.client.clone(), self.store.clone());
-        let board = Arc::new(Board::new(client.clone(), store.clone(), graph, &self.demo.processors));
+        let mirrors = Mirrors::begin(&client, &self.demo)?;
+        let processors = &self.demo.processors;
+        let board = Arc::new(Board::new(client.clone(), store.clone(), graph, processors, mirrors));
         let mut scene = Scene::new(
             client,
             store,
@@ -207,6 +210,13 @@ impl Stage {
             .iter()
             .filter(|processor| processor.start)
             .map(|processor| processor.name.as_str())
+            .chain(
+                self.demo
+                    .mirrors
+                    .iter()
+                    .filter(|mirror| mirror.start)
+                    .map(|mirror| mirror.name.as_str()),
+            )
             .collect();
         started.iter().for_each(|name| scene.board.start(name, false));
         self.set(run.at, StepState::Passed, started.join(", "));

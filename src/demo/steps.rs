@@ -80,7 +80,9 @@ fn read_condition(
             let groups: Vec<&str> = demo.processors.iter().map(|known| known.group.as_str()).collect();
             names.known("group", group, &groups)?;
         }
-        Condition::Part { part, .. } => names.part(part)?,
+        Condition::Part { part, .. } => names.part_or_mirror(part)?,
+        Condition::Latency { part, .. } => names.part(part)?,
+        Condition::Mirrored { mirror, .. } => names.mirror(mirror)?,
         Condition::CaughtUp(parts) => parts.iter().try_for_each(|part| names.part(part))?,
         Condition::Verified { read_model, .. } => names.read_model(read_model)?,
     }
@@ -93,8 +95,13 @@ fn check_action(loader: &Loader<'_>, action: &Action, span: Range<usize>, demo: 
         span: span.clone(),
         demo,
     };
-    if let Some(part) = action.part() {
-        names.part(part)?;
+    match (action, action.part()) {
+        (Action::Start(part) | Action::Stop(part) | Action::Kill(part), _) => names.part_or_mirror(part)?,
+        (_, Some(part)) => names.part(part)?,
+        _ => {}
+    }
+    if let Action::Cut(mirror) | Action::Join(mirror) = action {
+        names.mirror(mirror)?;
     }
     if let Some(topic) = action.topic() {
         names.topic(topic)?;
@@ -135,6 +142,16 @@ impl Names<'_> {
     fn part(&self, name: &str) -> Result<(), DemoError> {
         let known: Vec<&str> = self.demo.processors.iter().map(|known| known.name.as_str()).collect();
         self.known("processor", name, &known)
+    }
+
+    fn mirror(&self, name: &str) -> Result<(), DemoError> {
+        let known: Vec<&str> = self.demo.mirrors.iter().map(|known| known.name.as_str()).collect();
+        self.known("mirror", name, &known)
+    }
+
+    /// What can be started and stopped.
+    fn part_or_mirror(&self, name: &str) -> Result<(), DemoError> {
+        self.mirror(name).or_else(|_| self.part(name))
     }
 
     fn topic(&self, name: &str) -> Result<(), DemoError> {

@@ -74,6 +74,15 @@ pub enum ReplayError {
         /// The first event after which each did not hold.
         broken: Vec<Broken>,
     },
+    /// A mirror that cannot go on without writing something twice, or into somebody's records.
+    #[error("{message}")]
+    Mirror {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
     /// `--until` names a place that the log does not have.
     #[error("{message}")]
     Until {

@@ -22,6 +22,7 @@ mod log;
 mod lookout;
 #[cfg(test)]
 mod memory;
+pub mod mirror;
 pub mod notify;
 mod pause;
 pub mod preview;

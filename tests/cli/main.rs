@@ -12,6 +12,7 @@ mod dead_letters;
 mod demo;
 mod emit;
 mod invariants;
+mod mirror;
 mod output;
 mod preview;
 mod produce;

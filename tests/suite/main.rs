@@ -18,6 +18,7 @@ mod lag;
 mod licences;
 mod living;
 mod memory;
+mod mirror;
 mod permits;
 mod reader;
 mod replay;

@@ -1,0 +1,182 @@
+//! What a mirror knows of itself: for each partition, which offsets of the source stand from which of its own on. It lies in a
+//! compacted topic of the target, where it goes with the records.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::broker::client::Client;
+use crate::broker::error::BrokerError;
+use crate::broker::producer::NewRecord;
+use crate::broker::reader::{Order, Poll, Range, ReadPlan};
+use crate::broker::topics::NewTopic;
+use crate::replay::error::ReplayError;
+
+/// The topic that holds it.
+pub(super) const TOPIC: &str = "foldlog-mirror";
+const WAIT: Duration = Duration::from_millis(50);
+/// How long the end of the ledger may stay out of reach.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// The last batch of a partition: what was written, or was about to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// The target's offset of its first record.
+    pub(super) target: i64,
+    /// The id of the source's topic, where it has one.
+    pub(super) topic: Option<String>,
+    /// Whether it came in one transaction with its records, so that all of them are there.
+    pub(super) whole: bool,
+    /// The source's offsets: where a run of them begins, and how many there are.
+    pub(super) ranges: Vec<(i64, i64)>,
+}
+
+impl Entry {
+    /// Adds the next record.
+    pub(super) fn add(&mut self, offset: i64) {
+        match self.ranges.last_mut() {
+            Some((from, count)) if *from + *count == offset => *count += 1,
+            _ => self.ranges.push((offset, 1)),
+        }
+    }
+
+    /// How many records.
+    pub(super) fn len(&self) -> i64 {
+        self.ranges.iter().map(|(_, count)| count).sum()
+    }
+
+    /// The source's offset after the last record that came, where the target's partition ends at `end`; `None` where that cannot
+    /// be.
+    pub(super) fn next(&self, end: i64) -> Option<i64> {
+        let mut came = if self.whole { self.len() } else { end - self.target };
+        if came < 0 || came > self.len() {
+            return None;
+        }
+        let mut next = self.ranges.first().map(|(from, _)| *from)?;
+        for (from, count) in &self.ranges {
+            if came == 0 {
+                break;
+            }
+            next = from + came.min(*count);
+            came -= came.min(*count);
+        }
+        Some(next)
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        // Numbers and texts always make JSON.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// An entry as a record.
+pub(super) fn record<'a>(key: &'a str, value: &'a [u8]) -> NewRecord<'a> {
+    NewRecord {
+        topic: TOPIC,
+        partition: Some(0),
+        key: Some(key.as_bytes()),
+        value: Some(value),
+        timestamp: None,
+        headers: &[],
+    }
+}
+
+/// The newest entry of each partition.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(BTreeMap<String, Entry>);
+
+impl Ledger {
+    /// Reads it, or makes its topic.
+    pub(super) fn open(target: &Client) -> Result<Self, ReplayError> {
+        let there = target.topics()?.into_iter().find(|topic| topic.name == TOPIC);
+        let Some(info) = there else {
+            target.create_topic(&NewTopic {
+                name: TOPIC.to_owned(),
+                partitions: Some(1),
+                replication: None,
+                config: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
+            })?;
+            return Ok(Self::default());
+        };
+        let ranges = target.watermarks(&info)?.into_iter().map(|marks| Range {
+            topic: TOPIC.into(),
+            partition: marks.partition,
+            start: marks.low,
+            end: Some(marks.high),
+        });
+        let plan = ReadPlan {
+            ranges: ranges.collect(),
+            order: Order::Arrival,
+        };
+        let mut ledger = Self::default();
+        let mut reader = target.reading(true).reader(plan)?;
+        let began = Instant::now();
+        loop {
+            match reader.poll(WAIT)? {
+                Poll::Batch(batch) => batch.iter().for_each(|record| ledger.note(record.key, record.value)),
+                Poll::End => return Ok(ledger),
+                Poll::Idle if began.elapsed() < LOOK => {}
+                Poll::Idle => {
+                    let message = format!(
+                        "the topic {TOPIC} of the target, where the mirror notes how far it is, gave no answer"
+                    );
+                    return Err(BrokerError::Other(message).into());
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else {
+            return;
+        };
+        match value.and_then(|value| serde_json::from_slice(value).ok()) {
+            Some(entry) => self.0.insert(key.to_owned(), entry),
+            None => self.0.remove(key),
+        };
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Entry> {
+        self.0.get(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(offsets: &[i64], whole: bool) -> Entry {
+        let mut entry = Entry {
+            target: 100,
+            whole,
+            ..Entry::default()
+        };
+        offsets.iter().for_each(|offset| entry.add(*offset));
+        entry
+    }
+
+    #[test]
+    fn the_end_of_the_target_says_which_record_is_next() {
+        let entry = entry(&[5, 6, 7, 20, 31, 32], false);
+        assert_eq!(entry.ranges, [(5, 3), (20, 1), (31, 2)]);
+        let next: Vec<_> = (99..=107).map(|end| entry.next(end)).collect();
+        let of = [
+            None,
+            Some(5),
+            Some(6),
+            Some(7),
+            Some(8),
+            Some(21),
+            Some(32),
+            Some(33),
+            None,
+        ];
+        assert_eq!(next, of);
+    }
+
+    #[test]
+    fn what_came_in_a_transaction_is_there_whatever_the_markers_took() {
+        assert_eq!(entry(&[5, 6, 20], true).next(777), Some(21));
+    }
+}

@@ -1,0 +1,237 @@
+//! A mirror holds what its source holds, once, whatever happens to the mirror or to the link.
+
+use foldlog::broker::client::Client;
+use foldlog::replay::error::ReplayError;
+use foldlog::replay::mirror::compare::{Comparison, compare};
+use foldlog::replay::mirror::{MirrorOptions, Mirrored, mirror};
+use foldlog::replay::task::Task;
+
+use crate::common::cluster::{Cluster, scratch};
+use crate::common::eventually;
+use crate::common::process::BrokerProcess;
+use crate::common::raw::{Admin, New, Writer, read_all, write_values};
+
+fn begin(source: &Client, target: &Client, topic: &str, once: bool) -> Task<Mirrored> {
+    let options = MirrorOptions {
+        topics: vec![topic.to_owned()],
+        once,
+    };
+    mirror(source.clone(), target.clone(), options)
+}
+
+fn once(source: &Client, target: &Client, topic: &str) -> Result<u64, ReplayError> {
+    begin(source, target, topic, true).wait().map(|done| done.records)
+}
+
+fn look(source: &Client, target: &Client, topic: &str) -> Comparison {
+    compare(source, target, &[topic.to_owned()], &|| false).unwrap()
+}
+
+/// Records of every kind, on every partition.
+fn write(writer: &mut Writer, topic: &str, from: i64, count: i64) {
+    for n in from..from + count {
+        let (key, value) = (format!("k{}", n % 7), format!("{{\"n\":{n}}}"));
+        let headers: &[(&str, Option<&[u8]>)] = &[("h", Some(b"1")), ("h", Some(b"2")), ("empty", None)];
+        writer.send(
+            topic,
+            New {
+                partition: Some((n % 3) as i32),
+                key: (n % 5 != 0).then_some(key.as_bytes()),
+                value: (n % 11 != 0).then_some(value.as_bytes()),
+                timestamp: Some(1_600_000_000_000 + n * 17),
+                headers: if n % 4 == 0 { headers } else { &[] },
+            },
+        );
+    }
+    writer.acknowledged();
+}
+
+/// Both ways round, so that a target with transactions is among them where the suite has one.
+fn both(test: impl Fn(&Cluster, &Cluster)) {
+    let (shared, own) = (Cluster::shared(), Cluster::embedded());
+    test(&shared, &own);
+    test(&own, &shared);
+}
+
+#[test]
+fn it_holds_the_same_records_in_the_same_partitions_and_goes_on_where_it_stopped() {
+    both(|source, target| {
+        let topic = source.topic(3);
+        let mut writer = Writer::new(source, &[]);
+        write(&mut writer, &topic, 0, 500);
+        let (source, target_client) = (source.client(), target.client());
+        assert_eq!(once(&source, &target_client, &topic).unwrap(), 500);
+        assert_eq!(once(&source, &target_client, &topic).unwrap(), 0);
+        write(&mut writer, &topic, 500, 100);
+        let found = look(&source, &target_client, &topic);
+        assert_eq!((found.equal, found.missing, found.unequal()), (500, 100, 100));
+        assert_eq!(once(&source, &target_client, &topic).unwrap(), 100);
+        let found = look(&source, &target_client, &topic);
+        assert_eq!((found.equal, found.unequal()), (600, 0), "{found:?}");
+        // As another client sees it.
+        let there = read_all(target, &topic, 1);
+        assert_eq!(there.len(), 200);
+        assert!(
+            there.iter().any(|record| record.value.is_none()) && there.iter().any(|record| record.headers.len() == 3)
+        );
+    });
+}
+
+#[test]
+fn whenever_it_is_stopped_each_record_is_there_once() {
+    both(|source, target| {
+        let topic = source.topic(3);
+        let mut writer = Writer::new(source, &[("batch.num.messages", "20")]);
+        let (from, to) = (source.client(), target.client());
+        let mut written = 0;
+        for round in 0..8u64 {
+            let task = begin(&from, &to, &topic, false);
+            write(&mut writer, &topic, written, 200);
+            written += 200;
+            // Somewhere on its way: at once, or after some records.
+            if round % 3 != 0 {
+                eventually("some records", || {
+                    let done = task.progress().borrow().counts.applied;
+                    (done > round * 10 || task.is_finished()).then_some(())
+                });
+            }
+            task.cancel();
+            task.wait().unwrap();
+        }
+        once(&from, &to, &topic).unwrap();
+        let found = look(&from, &to, &topic);
+        assert_eq!((found.equal, found.unequal()), (1600, 0), "{found:?}");
+    });
+}
+
+#[test]
+fn the_link_is_cut_and_mended() {
+    let source = Cluster::shared();
+    let data = scratch();
+    let mut broker = BrokerProcess::start(data.path(), "127.0.0.1:0");
+    let address = broker.address.clone();
+    let topic = source.topic(3);
+    let mut writer = Writer::new(&source, &[]);
+    let (from, to) = (source.client(), broker.cluster().client());
+    let task = begin(&from, &to, &topic, false);
+    let mut written = 0;
+    for _ in 0..3 {
+        write(&mut writer, &topic, written, 300);
+        written += 300;
+        eventually("some records", || {
+            (task.progress().borrow().counts.applied > 0).then_some(())
+        });
+        broker.kill();
+        write(&mut writer, &topic, written, 300);
+        written += 300;
+        broker = BrokerProcess::start(data.path(), &address);
+    }
+    let found = eventually("the rest", || {
+        assert!(!task.is_finished(), "the mirror ended by itself");
+        Some(look(&from, &to, &topic)).filter(|found| found.missing == 0)
+    });
+    assert_eq!((found.equal, found.unequal()), (1800, 0), "{found:?}");
+    task.cancel();
+    task.wait().unwrap();
+}
+
+/// The reason why it does not go on.
+fn refused(source: &Client, target: &Client, topic: &str) -> String {
+    match once(source, target, topic) {
+        Err(error @ ReplayError::Mirror { .. }) => error.to_string(),
+        other => panic!("it goes on: {other:?}"),
+    }
+}
+
+#[test]
+fn what_would_write_twice_or_into_somebodys_records_is_refused() {
+    let (source, target) = (Cluster::shared(), Cluster::embedded());
+    let (from, to) = (source.client(), target.client());
+    let topic = source.topic(2);
+    write_values(&source, &topic, 0, &["a", "b"]);
+    assert!(refused(&from, &from, &topic).contains("itself"));
+    // Somebody's topic of the same name.
+    let admin = Admin::new(&target);
+    admin.create_topic(&topic, 2, &[]).unwrap();
+    write_values(&target, &topic, 0, &["theirs"]);
+    assert!(refused(&from, &to, &topic).contains("holds records"));
+    to.delete_topic(&topic).unwrap();
+    assert_eq!(once(&from, &to, &topic).unwrap(), 2);
+    // Somebody writes to the mirror.
+    write_values(&target, &topic, 0, &["theirs"]);
+    let said = refused(&from, &to, &topic);
+    assert!(said.contains("somebody else has written"), "{said}");
+    // The source's topic is another one by now.
+    let other = source.topic(1);
+    write_values(&source, &other, 0, &["a"]);
+    once(&from, &to, &other).unwrap();
+    from.delete_topic(&other).unwrap();
+    Admin::new(&source).create_topic(&other, 1, &[]).unwrap();
+    let said = refused(&from, &to, &other);
+    assert!(said.contains("created again"), "{said}");
+}
+
+#[test]
+fn partitions_that_are_added_and_offsets_that_are_gone_are_mirrored_as_they_are() {
+    both(|source, target| {
+        let topic = source.topic(1);
+        let (from, to) = (source.client(), target.client());
+        write_values(source, &topic, 0, &["a", "b", "c"]);
+        let task = begin(&from, &to, &topic, false);
+        eventually("three records", || {
+            (task.progress().borrow().counts.applied == 3).then_some(())
+        });
+        Admin::new(source).grow(&topic, 3).unwrap();
+        write_values(source, &topic, 2, &["d", "e"]);
+        eventually("two more", || (look(&from, &to, &topic).equal == 5).then_some(()));
+        task.cancel();
+        task.wait().unwrap();
+        assert_eq!(to.topic(&topic).unwrap().partitions.len(), 3);
+        assert_eq!(look(&from, &to, &topic).unequal(), 0);
+    });
+}
+
+#[test]
+fn a_compacted_topic_is_mirrored_past_its_gaps() {
+    let (source, target) = (Cluster::shared(), Cluster::embedded());
+    let config = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "100"),
+        ("min.cleanable.dirty.ratio", "0.001"),
+    ];
+    let topic = source.topic_with(1, &config);
+    let mut writer = Writer::new(&source, &[("batch.num.messages", "5")]);
+    let mut write = |count: i64| {
+        for n in 0..count {
+            let (key, value) = (format!("k{}", n % 5), n.to_string());
+            writer.send(
+                &topic,
+                New {
+                    key: Some(key.as_bytes()),
+                    ..New::value(value.as_bytes())
+                },
+            );
+        }
+        writer.acknowledged();
+    };
+    write(100);
+    eventually("gaps", || {
+        write(5);
+        (read_all(&source, &topic, 0).len() < 50).then_some(())
+    });
+    let (from, to) = (source.client(), target.client());
+    let records = once(&from, &to, &topic).unwrap();
+    let high = |client: &Client| client.watermarks(&client.topic(&topic).unwrap()).unwrap()[0].high;
+    assert!(
+        records < 60 && high(&to) == i64::try_from(records).unwrap(),
+        "{records}"
+    );
+    write(5);
+    assert!(once(&from, &to, &topic).unwrap() <= 5);
+    let last = |cluster: &Cluster| read_all(cluster, &topic, 0).pop().unwrap();
+    let (here, there) = (last(&source), last(&target));
+    assert_eq!(
+        (here.key, here.value, here.timestamp),
+        (there.key, there.value, there.timestamp)
+    );
+}
