@@ -114,7 +114,8 @@ impl Mirrors {
             mirror.cut = false;
             mirror.second.bring_back()
         });
-        Ok(joined.transpose()?.unwrap_or_default())
+        joined.transpose()?;
+        Ok(())
     }
 
     /// How a mirror is, and why; `None` where there is none of this name.

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Demo};
 use super::error::DemoError;
 use super::events::Event;
-use super::graph::Graph;
+use super::graph::{Graph, Kind};
 use super::text::Language;
 
 fn event_sourcing() -> Vec<Event> {
@@ -378,22 +378,68 @@ fn a_processor_that_cannot_be_meant_is_refused_with_its_place() {
             "member",
         ),
     ] {
-        let dir = tempfile::tempdir().unwrap();
-        catalog.get("messaging").unwrap().export(dir.path()).unwrap();
-        let file = dir.path().join("demo.toml");
-        let base = fs::read_to_string(&file).unwrap();
-        let changed = base.replacen(from, to, 1);
-        assert!(changed != base, "{from}");
-        fs::write(file, &changed).unwrap();
-        match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
-            DemoError::Invalid(wrong) => {
-                let (said, span) = (wrong.message, wrong.span);
-                assert!(said.contains(message), "{said}");
-                let marked = &changed[span.offset()..span.offset() + span.len()];
-                assert!(marked.starts_with(place), "{said}: {marked}");
-            }
-            other => panic!("{to}: {other}"),
+        refuses(catalog.get("messaging").unwrap(), from, to, message, place);
+    }
+}
+
+/// What a demo's manifest is refused with where one thing is changed, and the place that is marked.
+fn refuses(demo: &Demo, from: &str, to: &str, message: &str, place: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    demo.export(dir.path()).unwrap();
+    let file = dir.path().join("demo.toml");
+    let base = fs::read_to_string(&file).unwrap();
+    let changed = base.replacen(from, to, 1);
+    assert!(changed != base, "{from}");
+    fs::write(file, &changed).unwrap();
+    match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
+        DemoError::Invalid(wrong) => {
+            let (said, span) = (wrong.message, wrong.span);
+            assert!(said.contains(message), "{said}");
+            let marked = &changed[span.offset()..span.offset() + span.len()];
+            assert!(marked.starts_with(place), "{said}: {marked}");
         }
+        other => panic!("{to}: {other}"),
+    }
+}
+
+#[test]
+fn a_mirror_that_cannot_be_meant_is_refused_with_its_place() {
+    let catalog = Catalog::load(&[]).unwrap();
+    for (from, to, message, place) in [
+        (
+            "topics = [\"sales\", ",
+            "topics = [\"sale\", ",
+            "no such topic",
+            "\"sale\"",
+        ),
+        (
+            "topics = [\"sales\", \"stock-rows\"]",
+            "topics = []",
+            "has no topic",
+            "\"mirror\"",
+        ),
+        (
+            "name = \"mirror\"",
+            "name = \"dashboard\"",
+            "there already",
+            "\"dashboard\"",
+        ),
+        (
+            "{ cut = \"mirror\" }",
+            "{ cut = \"dashboard\" }",
+            "no mirror `dashboard`",
+            "{ cut",
+        ),
+        (
+            "{ stop = \"mirror\" }",
+            "{ fast = \"mirror\" }",
+            "no processor `mirror`",
+            "{ fast",
+        ),
+        ("under-ms = 10000", "under = 10000", "unknown field `under`", "under"),
+        ("differ = 100", "rows = 100", "what must hold", "[[steps.checks]]"),
+    ] {
+        refuses(catalog.get("data-pipeline").unwrap(), from, to, message, place);
     }
 }
 
@@ -421,6 +467,18 @@ fn the_edges_follow_from_what_each_part_reads_and_writes() {
             ("windows", "windows"),
         ]
     );
+    let graph = Graph::of(&catalog.get("data-pipeline").unwrap().clone().with_prefix("x-").unwrap());
+    let kind = |at: usize, name: &str| (graph.parts[at].kind, graph.parts[at].name == name);
+    let into = graph
+        .edges
+        .iter()
+        .filter(|edge| kind(edge.to, "mirror") == (Kind::Processor, true));
+    assert_eq!(into.count(), 2);
+    let out = graph
+        .edges
+        .iter()
+        .filter(|edge| kind(edge.from, "mirror") == (Kind::Processor, true));
+    assert!(out.map(|edge| kind(edge.to, "mirror")).eq([(Kind::Store, true)]));
 }
 
 #[test]

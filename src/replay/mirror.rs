@@ -74,7 +74,7 @@ pub fn mirror(source: Client, target: Client, options: MirrorOptions) -> Task<Mi
 enum End {
     Cancelled,
     /// Everything that was there at the start is mirrored.
-    AtTheEnd,
+    Complete,
     /// A topic has more partitions than it had.
     Grown,
 }
@@ -114,7 +114,7 @@ impl Work {
         loop {
             match self.round(control) {
                 Ok(End::Grown) => {}
-                Ok(End::Cancelled | End::AtTheEnd) => return Ok(()),
+                Ok(End::Cancelled | End::Complete) => return Ok(()),
                 Err(ReplayError::Broker(error)) if is_outage(&error) && !self.options.once => {
                     // Once for each outage: it may last for days.
                     if !std::mem::replace(&mut self.waits, true) {
@@ -167,7 +167,7 @@ impl Work {
                 Poll::Idle => {}
                 Poll::End => {
                     self.say(control, &round, ends);
-                    return Ok(End::AtTheEnd);
+                    return Ok(End::Complete);
                 }
             }
         }

@@ -130,7 +130,7 @@ fn a_guide_of_ones_own_comes_first_and_names_what_is_missing() {
         text.replace("demo = \"messaging\"", "demo = \"no-such-demo\""),
     )
     .unwrap();
-    let catalog = Catalog::load(&[own.clone()]).unwrap();
+    let catalog = Catalog::load(std::slice::from_ref(&own)).unwrap();
     assert_eq!(catalog.guide().unwrap().id, "mine");
     assert_eq!(catalog.guide_of("choose").unwrap().origin(), "built in");
     assert!(catalog.guide_at(Path::new(&own)).is_some());
