@@ -29,7 +29,7 @@ fn refuse<T>(span: Range<usize>, message: impl Into<String>, label: &str, help: 
 const TRIGGER_HELP: &str =
     "what a trigger would do, write as a statement of each handler: there it is seen, counted and replayed";
 
-/// A statement before the first handler: CREATE TABLE or CREATE INDEX.
+/// A statement before the first handler: CREATE TABLE, CREATE INDEX or CREATE VIEW.
 pub(super) fn check_schema(source: &str, tokens: &[Token]) -> Result<(), Refusal> {
     let Some(first) = tokens.first() else {
         return Ok(());
@@ -80,13 +80,7 @@ pub(super) fn check_schema(source: &str, tokens: &[Token]) -> Result<(), Refusal
         );
     }
     if word(1, "VIEW") {
-        let help = "ask the view's SELECT of the read model: `foldlog query \"SELECT …\"`";
-        return refuse(
-            span_of(tokens, 1),
-            "a projection has no views",
-            "it holds nothing",
-            help,
-        );
+        return Ok(());
     }
     if word(1, "TABLE") {
         return check_table(source, tokens);
@@ -96,9 +90,9 @@ pub(super) fn check_schema(source: &str, tokens: &[Token]) -> Result<(), Refusal
     }
     refuse(
         span_of(tokens, 1),
-        "a projection creates tables and indexes only",
-        "neither TABLE nor INDEX",
-        "write CREATE TABLE, CREATE INDEX or CREATE UNIQUE INDEX",
+        "a projection creates tables, indexes and views only",
+        "none of them",
+        "write CREATE TABLE, CREATE INDEX, CREATE UNIQUE INDEX or CREATE VIEW",
     )
 }
 

@@ -17,6 +17,7 @@ use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 
 use super::cached::plan::Plan;
 use super::cached::recognise::recognise;
+use super::dump::quoted;
 use super::guard::{self, Guard, Stage};
 use super::words::words;
 
@@ -356,6 +357,24 @@ impl<'p> Compiler<'p> {
         }
     }
 
+    /// SQLite makes a view without a look at what it selects.
+    fn check_view(&self, name: &str, statement: &Statement) -> Result<(), Box<ProjectionError>> {
+        self.guard.enter(Stage::Schema);
+        let asked = self.connection.prepare(&format!("SELECT * FROM {}", quoted(name)));
+        let refusal = self.guard.refusal();
+        self.guard.enter(Stage::Own);
+        match (asked, refusal) {
+            (Ok(_), _) => Ok(()),
+            (Err(_), Some(refusal)) => self.fail(
+                statement.span.clone(),
+                refusal.message,
+                "refused",
+                refusal.help.to_owned(),
+            ),
+            (Err(error), None) => self.refused(statement, &error),
+        }
+    }
+
     fn schema(&self) -> Result<Vec<Made>, Box<ProjectionError>> {
         let mut known = BTreeSet::new();
         let mut all = Vec::new();
@@ -399,6 +418,7 @@ impl<'p> Compiler<'p> {
                     match kind.as_str() {
                         "table" => made.tables.push(name),
                         "index" => made.indexes.push(name),
+                        "view" => self.check_view(&name, statement)?,
                         _ => {}
                     }
                 }

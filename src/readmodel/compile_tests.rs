@@ -192,6 +192,26 @@ fn a_default_that_reads_the_clock_is_refused() {
 }
 
 #[test]
+fn a_view_is_held_against_its_tables() {
+    let compiled = |view: &str| {
+        let table = "CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER) STRICT;";
+        let handler = "-- on: X\nDELETE FROM a WHERE id IN (SELECT id FROM v);";
+        let text = format!("{HEAD}{table}\nCREATE VIEW v AS {view};\n{handler}");
+        parse(&text, "p.sql").and_then(|projection| compile(&projection).map(drop))
+    };
+    compiled("SELECT id, sum(n) OVER (ORDER BY id) FROM a").unwrap();
+    for (view, message) in [
+        ("SELECT id FROM b", "no such table"),
+        ("SELECT id, m FROM a", "no such column"),
+        ("SELECT id FROM a WHERE n > random()", "another value on every replay"),
+        ("SELECT id FROM sqlite_schema", "SQLite, not of the log"),
+    ] {
+        let said = compiled(view).expect_err(view).message.clone();
+        assert!(said.contains(message), "{view}: {said}");
+    }
+}
+
+#[test]
 fn only_indexes_that_no_handler_needs_are_built_late() {
     let definition = compiled(
         "CREATE TABLE a (id TEXT PRIMARY KEY, n INTEGER, m INTEGER, o INTEGER, p TEXT) STRICT;
