@@ -5,6 +5,7 @@ pub mod at;
 pub mod blame;
 pub mod broker;
 pub mod choose;
+pub mod capture;
 pub mod context;
 pub mod dead_letters;
 pub mod demo;
@@ -111,6 +112,8 @@ pub enum Command {
     Produce(produce::Args),
     /// Print records
     Read(read::Args),
+    /// Write the changes of a SQLite database to topics, as Debezium does
+    Capture(capture::Args),
     /// List consumer groups, or show one with its lag
     Groups(groups::Args),
     /// Build a read model from the whole log
@@ -175,6 +178,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Topics(args)) => topics::run(&context, args),
         Some(Command::Produce(args)) => produce::run(&context, args),
         Some(Command::Read(args)) => read::run(&context, args),
+        Some(Command::Capture(args)) => capture::run(&context, args),
         Some(Command::Groups(args)) => groups::run(&context, args),
         Some(Command::Rebuild(args)) => rebuild::run(&context, args),
         Some(Command::Preview(args)) => preview::run(&context, args),

@@ -52,6 +52,11 @@ impl Side {
         Self::open(scratch.path())
     }
 
+    /// A database that is no read model: the source of one.
+    pub fn database(path: &Path) -> Result<Self, ReadModelError> {
+        Self::open(path)
+    }
+
     fn open(path: &Path) -> Result<Self, ReadModelError> {
         Ok(Self {
             connection: store::open_read_only(path)?,

@@ -85,6 +85,17 @@ pub enum ReadModelError {
         /// The file.
         path: PathBuf,
     },
+    /// A database whose changes cannot be captured.
+    #[error("{}: {reason}", path.display())]
+    Capture {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
     /// A query that SQLite does not accept.
     #[error("{message}")]
     Query {

@@ -21,6 +21,7 @@
 //! | [`history`] | what each event did, kept beside the rows, and what wrote a row |
 //! | [`net`] | what an event did to the rows in all |
 //! | [`compare`] | two read models row by row |
+//! | [`capture`] | the changes of somebody's database, as triggers write them down |
 //! | `condition` | whether a SELECT holds after an event |
 //! | [`query`] | SQL over read models |
 //! | [`blank`] | what a query is checked against before anything is built |
@@ -31,6 +32,7 @@ pub mod apply;
 pub mod blank;
 mod bookkeeping;
 pub mod cached;
+pub mod capture;
 pub mod changes;
 pub mod compare;
 pub mod compile;

@@ -5,6 +5,7 @@
 
 pub mod at;
 pub mod blame;
+pub mod capture;
 #[cfg(test)]
 mod cases;
 mod changed;

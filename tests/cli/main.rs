@@ -5,6 +5,7 @@
 mod alerts;
 mod broker;
 mod choose;
+mod capture;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod benches;
+mod capture;
 #[path = "../common/mod.rs"]
 mod common;
 mod contract;

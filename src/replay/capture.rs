@@ -1,0 +1,279 @@
+//! Change capture: the rows of a SQLite database, and then every change of them, as records in the form in which Debezium writes them.
+//!
+//! First every row is read at one moment (`op` is `r`), then the changes after that moment: none is left out, none is there twice. What
+//! was handed on is written down once the broker has acknowledged it, so a capture that is killed in between hands on the last changes
+//! once more when it starts again: at least once, in order, as Debezium does.
+
+mod envelope;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::broker::client::Client;
+use crate::broker::error::BrokerError;
+use crate::broker::producer::{NewRecord, Producer};
+use crate::broker::topics::NewTopic;
+use crate::readmodel::capture::{Op, RowChange, Source, SourceTable};
+use crate::record::Timestamp;
+
+use super::error::ReplayError;
+use super::task::{Control, Task};
+use envelope::{Envelope, Part};
+
+/// How many changes are handed on at a time.
+const BATCH: usize = 1_000;
+/// How soon is looked again for changes: a database file tells nobody that it was written.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long the broker may take to acknowledge everything.
+const ACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// What is captured, and how it is written.
+#[derive(Debug, Clone)]
+pub struct CaptureOptions {
+    /// The name of the capture: topics are called `PREFIX.DATABASE.TABLE`, and every event says it.
+    pub prefix: String,
+    /// The database's name in topics and events; the file's where it is not given.
+    pub database: Option<String>,
+    /// One topic for all tables, instead of one for each.
+    pub topic: Option<String>,
+    /// The tables; all where none is named.
+    pub tables: Vec<String>,
+    /// Whether each key and value carries its schema.
+    pub schemas: bool,
+    /// How many partitions a topic gets that is not there yet; `None` for the cluster's default.
+    pub partitions: Option<i32>,
+    /// Whether it ends when nothing is left to hand on.
+    pub once: bool,
+    /// Times that do not depend on the clock: that of the first row, and a second more for each change.
+    pub clock: Option<Timestamp>,
+    /// What it has done so far, and what kills it.
+    pub watch: Arc<Watch>,
+}
+
+/// What a capture has done so far, for whoever looks on.
+#[derive(Debug, Default)]
+pub struct Watch {
+    records: AtomicU64,
+    killed: AtomicBool,
+}
+
+impl Watch {
+    /// How many records it wrote.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// Ends it before it writes down what it has handed on, as a killed process would.
+    pub fn kill(&self) {
+        self.killed.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What a capture did until it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// The tables.
+    pub tables: Vec<String>,
+    /// Rows that were there first.
+    pub rows: u64,
+    /// Changes since.
+    pub changes: u64,
+    /// Records that were written, tombstones among them.
+    pub records: u64,
+}
+
+/// Captures the database at `path` until it is cancelled.
+pub fn capture(client: Client, path: PathBuf, options: CaptureOptions) -> Task<Captured> {
+    Task::start("capture", move |control| {
+        client.check_write("capturing changes")?;
+        let source = Source::open(&path, &options.tables)?;
+        let mut capture = Capture {
+            envelope: Envelope {
+                prefix: options.prefix.clone(),
+                database: options.database.clone().unwrap_or_else(|| name_of(&path)),
+                together: options.topic.is_some(),
+                schemas: options.schemas,
+            },
+            producer: client.producer()?,
+            client,
+            options,
+            ready: BTreeSet::new(),
+            done: Captured::default(),
+        };
+        capture.run(source, control)?;
+        Ok(capture.done)
+    })
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+struct Capture {
+    client: Client,
+    producer: Producer,
+    options: CaptureOptions,
+    envelope: Envelope,
+    /// Topics that are there.
+    ready: BTreeSet<String>,
+    done: Captured,
+}
+
+impl Capture {
+    fn run(&mut self, mut source: Source, control: &mut Control) -> Result<(), ReplayError> {
+        self.make_topics(source.tables())?;
+        let mut position = match source.position()? {
+            Some(position) => position,
+            None => self.snapshot(&mut source, control)?,
+        };
+        loop {
+            if self.is_over(control) {
+                return Ok(());
+            }
+            if source.refresh()? {
+                self.make_topics(source.tables())?;
+            }
+            let changes = source.changes(position, BATCH)?;
+            let Some(last) = changes.last() else {
+                if self.options.once {
+                    return Ok(());
+                }
+                thread::sleep(AGAIN);
+                continue;
+            };
+            for change in &changes {
+                let part = if change.op == Op::Read {
+                    Part::Incremental
+                } else {
+                    Part::None
+                };
+                self.write(change, source.tables(), part)?;
+            }
+            self.producer.flush(ACKNOWLEDGED)?;
+            if self.options.watch.killed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            position = last.number;
+            source.handed_on(position)?;
+            self.done.changes += changes.len() as u64;
+        }
+    }
+
+    fn is_over(&self, control: &Control) -> bool {
+        control.cancel.is_cancelled() || self.options.watch.killed.load(Ordering::Relaxed)
+    }
+
+    /// Hands on every row as it is now. One that is ended in the middle begins anew.
+    fn snapshot(&mut self, source: &mut Source, control: &Control) -> Result<i64, ReplayError> {
+        let tables = source.tables().to_vec();
+        // What a row says of its place depends on the row after it.
+        let mut held: Option<(RowChange, bool)> = None;
+        let (mut rows, mut failed) = (0, None);
+        let position = source.rows(&mut |row| {
+            let begins = held.as_ref().is_none_or(|(before, _)| before.table != row.table);
+            rows += 1;
+            if let Some((before, began)) = held.replace((row, begins)) {
+                let part = match (rows == 2, began, begins) {
+                    (true, _, _) => Part::First,
+                    (_, true, _) => Part::FirstOfTable,
+                    (_, _, true) => Part::LastOfTable,
+                    _ => Part::Row,
+                };
+                failed = self.write(&before, &tables, part).err();
+            }
+            failed.is_none() && !self.is_over(control)
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if self.is_over(control) {
+            return Err(ReplayError::Cancelled);
+        }
+        if let Some((last, _)) = held {
+            self.write(&last, &tables, Part::Last)?;
+        }
+        self.producer.flush(ACKNOWLEDGED)?;
+        if !self.options.watch.killed.load(Ordering::Relaxed) {
+            source.handed_on(position)?;
+        }
+        self.done.rows = rows;
+        Ok(position)
+    }
+
+    fn write(&mut self, change: &RowChange, tables: &[SourceTable], part: Part) -> Result<(), ReplayError> {
+        // A table that is gone by now has nobody to tell its key.
+        let Some(table) = tables.iter().find(|table| table.name == change.table) else {
+            return Ok(());
+        };
+        let timed;
+        let change = match self.options.clock {
+            None => change,
+            Some(first) => {
+                timed = RowChange {
+                    at: Timestamp(first.0 + change.number * 1_000),
+                    ..change.clone()
+                };
+                &timed
+            }
+        };
+        let now = self.options.clock.map_or_else(now, |_| change.at);
+        let written = self.envelope.records(change, table, part, now);
+        let records = written.map_err(|error| ReplayError::Crashed(format!("a captured row is no JSON: {error}")))?;
+        let topic = self.topic_of(table);
+        for record in records {
+            self.producer.send(NewRecord {
+                topic: &topic,
+                partition: None,
+                key: Some(&record.key),
+                value: record.value.as_deref(),
+                timestamp: Some(now),
+                headers: &record.headers,
+            })?;
+            self.done.records += 1;
+            self.options.watch.records.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn topic_of(&self, table: &SourceTable) -> String {
+        // What a topic's name cannot have is an underscore there, as Debezium has it.
+        let fits = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        let own = || self.envelope.name_of(table).chars().map(fits).collect();
+        self.options.topic.clone().unwrap_or_else(own)
+    }
+
+    fn make_topics(&mut self, tables: &[SourceTable]) -> Result<(), ReplayError> {
+        self.done.tables = tables.iter().map(|table| table.name.clone()).collect();
+        for table in tables {
+            let name = self.topic_of(table);
+            if !self.ready.insert(name.clone()) {
+                continue;
+            }
+            let topic = NewTopic {
+                name,
+                partitions: self.options.partitions,
+                ..NewTopic::default()
+            };
+            match self.client.create_topic(&topic) {
+                Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,427 @@
+//! A change of a row as the records that Debezium writes for it: a key, and an envelope with the row before and after.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::readmodel::capture::{Op, RowChange, SourceColumn, SourceTable};
+use crate::record::{Header, Timestamp};
+
+/// The connector's name in every event.
+const CONNECTOR: &str = "sqlite";
+/// What a key says of its table where a topic has the changes of several, whose keys may be the same.
+const TABLE: &str = "__dbz__physicalTableIdentifier";
+/// The headers of the two events that a changed key makes.
+const NEW_KEY: &str = "__debezium.newkey";
+const OLD_KEY: &str = "__debezium.oldkey";
+
+/// How events are written.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    /// What names of topics, and the names of schemas, begin with.
+    pub(super) prefix: String,
+    /// The database's name.
+    pub(super) database: String,
+    /// Whether a topic has the changes of several tables.
+    pub(super) together: bool,
+    /// Whether each key and value carries its schema.
+    pub(super) schemas: bool,
+}
+
+/// What a record says of the snapshot that it is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    First,
+    FirstOfTable,
+    Row,
+    LastOfTable,
+    Last,
+    /// Of a table that is read once more.
+    Incremental,
+    /// It is a change and no part of a snapshot.
+    None,
+}
+
+impl Part {
+    fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::FirstOfTable => "first_in_data_collection",
+            Self::Row => "true",
+            Self::LastOfTable => "last_in_data_collection",
+            Self::Last => "last",
+            Self::Incremental => "incremental",
+            Self::None => "false",
+        }
+    }
+}
+
+/// A record to write.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Written {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) headers: Vec<Header>,
+}
+
+type Object = BTreeMap<String, Box<RawValue>>;
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    before: Option<&'a RawValue>,
+    after: Option<&'a RawValue>,
+    source: &'a Value,
+    transaction: Option<()>,
+    op: &'static str,
+    ts_ms: i64,
+    ts_us: i64,
+    ts_ns: i64,
+}
+
+/// A payload with its schema.
+#[derive(Serialize)]
+struct Wrapped<'a, T> {
+    schema: &'a Value,
+    payload: T,
+}
+
+impl Envelope {
+    /// The records of a change. A deletion is followed by a tombstone; a row whose key changes is deleted under the old one and
+    /// created under the new one. `now` is when it is written.
+    pub(super) fn records(
+        &self,
+        change: &RowChange,
+        table: &SourceTable,
+        part: Part,
+        now: Timestamp,
+    ) -> Result<Vec<Written>, serde_json::Error> {
+        let before = change
+            .before
+            .as_deref()
+            .map(serde_json::from_str::<&RawValue>)
+            .transpose()?;
+        let after = change
+            .after
+            .as_deref()
+            .map(serde_json::from_str::<&RawValue>)
+            .transpose()?;
+        let key = |row: Option<&RawValue>| row.map(|row| self.key(row, table)).transpose();
+        let (old, new) = (key(before)?, key(after)?);
+        let value = |before, after, op: Op| self.value(change, table, part, now, (before, after, op));
+        let event = |key: &[u8], value: Option<Vec<u8>>, headers: Vec<Header>| Written {
+            key: key.to_vec(),
+            value,
+            headers,
+        };
+        let header = |name: &str, value: &[u8]| Header {
+            key: name.into(),
+            value: Some(value.into()),
+        };
+        Ok(match (old, new) {
+            (Some(old), Some(new)) if old != new => vec![
+                event(
+                    &old,
+                    Some(value(before, None, Op::Delete)?),
+                    vec![header(NEW_KEY, &new)],
+                ),
+                event(&old, None, Vec::new()),
+                event(&new, Some(value(None, after, Op::Create)?), vec![header(OLD_KEY, &old)]),
+            ],
+            (_, Some(new)) => vec![event(&new, Some(value(before, after, change.op)?), Vec::new())],
+            (Some(old), None) => vec![
+                event(&old, Some(value(before, None, change.op)?), Vec::new()),
+                event(&old, None, Vec::new()),
+            ],
+            (None, None) => Vec::new(),
+        })
+    }
+
+    fn key(&self, row: &RawValue, table: &SourceTable) -> Result<Vec<u8>, serde_json::Error> {
+        let mut row: Object = serde_json::from_str(row.get())?;
+        let mut key = serde_json::Map::new();
+        let mut text = String::from("{");
+        for name in &table.key {
+            let value = row.remove(name).unwrap_or_else(|| RawValue::NULL.to_owned());
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text += &format!("{}:{}", Value::from(name.as_str()), value.get());
+        }
+        if self.together {
+            text += &format!(",{}:{}", Value::from(TABLE), Value::from(self.name_of(table)));
+        }
+        text.push('}');
+        let payload: Box<RawValue> = RawValue::from_string(text)?;
+        if !self.schemas {
+            return Ok(payload.get().as_bytes().to_vec());
+        }
+        let columns = table.columns.iter().filter(|column| table.key.contains(&column.name));
+        let mut fields: Vec<Value> = columns.map(field).collect();
+        if self.together {
+            fields.push(json!({"type": "string", "optional": false, "field": TABLE}));
+        }
+        key.insert("type".to_owned(), "struct".into());
+        key.insert("fields".to_owned(), fields.into());
+        key.insert("optional".to_owned(), false.into());
+        key.insert("name".to_owned(), format!("{}.Key", self.name_of(table)).into());
+        serde_json::to_vec(&Wrapped {
+            schema: &Value::Object(key),
+            payload,
+        })
+    }
+
+    fn value(
+        &self,
+        change: &RowChange,
+        table: &SourceTable,
+        part: Part,
+        now: Timestamp,
+        (before, after, op): (Option<&RawValue>, Option<&RawValue>, Op),
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let at = change.at.0;
+        let source = json!({
+            "version": env!("CARGO_PKG_VERSION"), "connector": CONNECTOR, "name": self.prefix, "ts_ms": at,
+            "snapshot": part.word(), "db": self.database, "sequence": null, "ts_us": at * 1_000, "ts_ns": at * 1_000_000,
+            "table": table.name, "pos": change.number,
+        });
+        let payload = Payload {
+            before,
+            after,
+            source: &source,
+            transaction: None,
+            op: op.letter(),
+            ts_ms: now.0,
+            ts_us: now.0 * 1_000,
+            ts_ns: now.0 * 1_000_000,
+        };
+        if self.schemas {
+            let schema = &self.schema(table);
+            serde_json::to_vec(&Wrapped { schema, payload })
+        } else {
+            serde_json::to_vec(&payload)
+        }
+    }
+
+    /// The table's full name: `PREFIX.DATABASE.TABLE`, which is also that of its own topic.
+    pub(super) fn name_of(&self, table: &SourceTable) -> String {
+        format!("{}.{}.{}", self.prefix, self.database, table.name)
+    }
+
+    fn schema(&self, table: &SourceTable) -> Value {
+        let row = |name: &str| {
+            let fields: Vec<Value> = table.columns.iter().map(field).collect();
+            json!({"type": "struct", "fields": fields, "optional": true, "name": format!("{}.Value", self.name_of(table)), "field": name})
+        };
+        let plain = |kind: &str, optional: bool, name: &str| json!({"type": kind, "optional": optional, "field": name});
+        let source = json!({
+            "type": "struct", "optional": false, "name": "io.debezium.connector.sqlite.Source", "field": "source", "fields": [
+                plain("string", false, "version"), plain("string", false, "connector"), plain("string", false, "name"),
+                plain("int64", false, "ts_ms"),
+                {"type": "string", "optional": true, "name": "io.debezium.data.Enum", "version": 1, "default": "false", "field": "snapshot",
+                 "parameters": {"allowed": "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"}},
+                plain("string", false, "db"), plain("string", true, "sequence"), plain("int64", true, "ts_us"),
+                plain("int64", true, "ts_ns"), plain("string", false, "table"), plain("int64", false, "pos"),
+            ],
+        });
+        let transaction = json!({
+            "type": "struct", "optional": true, "name": "event.block", "version": 1, "field": "transaction", "fields": [
+                plain("string", false, "id"), plain("int64", false, "total_order"), plain("int64", false, "data_collection_order"),
+            ],
+        });
+        json!({
+            "type": "struct", "optional": false, "name": format!("{}.Envelope", self.name_of(table)), "version": 2, "fields": [
+                row("before"), row("after"), source, transaction, plain("string", false, "op"), plain("int64", true, "ts_ms"),
+                plain("int64", true, "ts_us"), plain("int64", true, "ts_ns"),
+            ],
+        })
+    }
+}
+
+/// A column as a field of a schema. SQLite's types are those of its columns' affinities.
+fn field(column: &SourceColumn) -> Value {
+    let declared = column.declared.to_ascii_uppercase();
+    let is = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+    let kind = if is(&["INT"]) {
+        "int64"
+    } else if is(&["CHAR", "CLOB", "TEXT", "BLOB", "DATE", "TIME"]) || declared.is_empty() {
+        "string"
+    } else {
+        "double"
+    };
+    json!({"type": kind, "optional": column.optional, "field": column.name})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::schema::Schema;
+
+    fn envelope(together: bool, schemas: bool) -> Envelope {
+        Envelope {
+            prefix: "dbserver1".to_owned(),
+            database: "inventory".to_owned(),
+            together,
+            schemas,
+        }
+    }
+
+    fn table() -> SourceTable {
+        let column = |name: &str, declared: &str, optional| SourceColumn {
+            name: name.to_owned(),
+            declared: declared.to_owned(),
+            optional,
+        };
+        SourceTable {
+            name: "customers".to_owned(),
+            columns: vec![
+                column("id", "INTEGER", false),
+                column("email", "TEXT", true),
+                column("credit", "REAL", true),
+            ],
+            key: vec!["id".to_owned()],
+        }
+    }
+
+    fn change(op: Op, before: Option<&str>, after: Option<&str>) -> RowChange {
+        RowChange {
+            number: 7,
+            at: Timestamp(1_722_502_800_000),
+            table: "customers".to_owned(),
+            op,
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        }
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    const ADA: &str = r#"{"id":1,"email":"ada@example.com","credit":0.1}"#;
+    const NEW: &str = r#"{"id":1,"email":"countess@example.com","credit":12345678901234567890}"#;
+
+    #[test]
+    fn an_update_is_one_record_with_both_rows_as_they_are() {
+        let now = Timestamp(1_722_502_800_123);
+        let update = change(Op::Update, Some(ADA), Some(NEW));
+        let records = envelope(false, false)
+            .records(&update, &table(), Part::None, now)
+            .unwrap();
+        assert_eq!(records.len(), 1);
+        assert_eq!(text(&records[0].key), r#"{"id":1}"#);
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            text(records[0].value.as_ref().unwrap()),
+            format!(
+                r#"{{"before":{ADA},"after":{NEW},"source":{{"version":"{version}","connector":"sqlite","name":"dbserver1","ts_ms":1722502800000,"snapshot":"false","db":"inventory","sequence":null,"ts_us":1722502800000000,"ts_ns":1722502800000000000,"table":"customers","pos":7}},"transaction":null,"op":"u","ts_ms":1722502800123,"ts_us":1722502800123000,"ts_ns":1722502800123000000}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_deletion_is_followed_by_a_tombstone() {
+        let delete = change(Op::Delete, Some(ADA), None);
+        let records = envelope(true, false)
+            .records(&delete, &table(), Part::None, Timestamp(0))
+            .unwrap();
+        let [event, tombstone] = &records[..] else {
+            panic!("{records:?}")
+        };
+        let value: Value = serde_json::from_slice(event.value.as_ref().unwrap()).unwrap();
+        assert_eq!((value["op"].as_str(), &value["after"]), (Some("d"), &Value::Null));
+        assert_eq!((&tombstone.key, &tombstone.value), (&event.key, &None));
+        assert_eq!(
+            text(&event.key),
+            r#"{"id":1,"__dbz__physicalTableIdentifier":"dbserver1.inventory.customers"}"#
+        );
+    }
+
+    #[test]
+    fn another_key_deletes_the_row_and_creates_it() {
+        let moved = change(Op::Update, Some(ADA), Some(r#"{"id":2,"email":null,"credit":null}"#));
+        let records = envelope(false, false)
+            .records(&moved, &table(), Part::None, Timestamp(0))
+            .unwrap();
+        let keys: Vec<&str> = records.iter().map(|record| text(&record.key)).collect();
+        assert_eq!(keys, [r#"{"id":1}"#, r#"{"id":1}"#, r#"{"id":2}"#]);
+        let op =
+            |at: usize| serde_json::from_slice::<Value>(records[at].value.as_ref().unwrap()).unwrap()["op"].clone();
+        assert_eq!((op(0), op(2)), (json!("d"), json!("c")));
+        let headers: Vec<&str> = records
+            .iter()
+            .flat_map(|record| &record.headers)
+            .map(|header| &*header.key)
+            .collect();
+        assert_eq!(headers, [NEW_KEY, OLD_KEY]);
+    }
+
+    #[test]
+    fn a_schema_names_every_field_of_its_payload() {
+        let create = change(Op::Create, None, Some(ADA));
+        let records = envelope(true, true)
+            .records(&create, &table(), Part::First, Timestamp(0))
+            .unwrap();
+        for bytes in [&records[0].key, records[0].value.as_ref().unwrap()] {
+            let wrapped: Value = serde_json::from_slice(bytes).unwrap();
+            same_fields(&wrapped["schema"], &wrapped["payload"]);
+        }
+        let value: Value = serde_json::from_slice(records[0].value.as_ref().unwrap()).unwrap();
+        assert_eq!(value["schema"]["name"], "dbserver1.inventory.customers.Envelope");
+        assert_eq!(value["payload"]["source"]["snapshot"], "first");
+    }
+
+    #[test]
+    fn events_are_what_their_schemas_describe() {
+        let schema = |text: &str| Schema::new(text).unwrap();
+        for (op, before, after, schema) in [
+            (
+                Op::Read,
+                None,
+                Some(ADA),
+                schema(include_str!("../../../schemas/db-changes/r.json")),
+            ),
+            (
+                Op::Create,
+                None,
+                Some(ADA),
+                schema(include_str!("../../../schemas/db-changes/c.json")),
+            ),
+            (
+                Op::Update,
+                Some(ADA),
+                Some(NEW),
+                schema(include_str!("../../../schemas/db-changes/u.json")),
+            ),
+            (
+                Op::Delete,
+                Some(ADA),
+                None,
+                schema(include_str!("../../../schemas/db-changes/d.json")),
+            ),
+        ] {
+            let change = change(op, before, after);
+            let records = envelope(true, false)
+                .records(&change, &table(), Part::None, Timestamp(5))
+                .unwrap();
+            let value = records[0].value.as_ref().unwrap();
+            assert!(schema.check(value).is_ok(), "{}", text(value));
+            let other = text(value).replace("\"op\":", "\"opp\":");
+            assert!(schema.check(other.as_bytes()).is_err());
+        }
+    }
+
+    fn same_fields(schema: &Value, payload: &Value) {
+        let Some(object) = payload.as_object() else { return };
+        let mut names: Vec<&str> = object.keys().map(String::as_str).collect();
+        let fields = schema["fields"].as_array().unwrap();
+        let mut fields_of: Vec<&str> = fields.iter().map(|field| field["field"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        fields_of.sort_unstable();
+        assert_eq!(names, fields_of);
+        fields
+            .iter()
+            .for_each(|field| same_fields(field, &payload[field["field"].as_str().unwrap()]));
+    }
+}
