@@ -18,7 +18,8 @@ use crate::replay::follow::{FollowOptions, follow, paused};
 use crate::replay::group::Group;
 use crate::replay::task::Task;
 
-use super::catalog::Processor;
+use super::catalog::Demo;
+use super::connector::Capturing;
 use super::error::DemoError;
 use super::graph::{Graph, Kind};
 use super::mirrors::Mirrors;
@@ -58,6 +59,7 @@ pub(super) struct Board {
     topics: Vec<String>,
     running: Mutex<Vec<Running>>,
     pub(super) mirrors: Mirrors,
+    captures: Mutex<Vec<Capturing>>,
     flow: Mutex<Flow>,
 }
 
@@ -76,8 +78,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Board {
-    pub(super) fn new(client: Client, store: Store, graph: Graph, processors: &[Processor], mirrors: Mirrors) -> Self {
-        let running = processors.iter().map(|processor| Running {
+    pub(super) fn new(client: Client, store: Store, demo: &Demo, mirrors: Mirrors) -> Self {
+        let graph = Graph::of(demo);
+        let running = demo.processors.iter().map(|processor| Running {
             name: processor.name.clone(),
             projection: processor.projection.clone(),
             group_id: processor.group.clone(),
@@ -94,6 +97,7 @@ impl Board {
         Self {
             running: Mutex::new(running.collect()),
             mirrors,
+            captures: Mutex::new(Capturing::of(&store, demo)),
             topics: topics.map(|part| part.name.clone()).collect(),
             client,
             store,
@@ -108,6 +112,28 @@ impl Board {
             .iter_mut()
             .find(|running| running.name == name)
             .map(change)
+    }
+
+    /// Changes a capture, which runs or not.
+    pub(super) fn with_capture<T>(&self, name: &str, change: impl FnOnce(&mut Capturing) -> T) -> Option<T> {
+        let mut captures = locked(&self.captures);
+        captures.iter_mut().find(|known| known.name == name).map(change)
+    }
+
+    /// The capture that writes a topic.
+    pub(super) fn capture_of(&self, topic: &str) -> Option<String> {
+        let captures = locked(&self.captures);
+        let found = captures.iter().find(|known| known.topic == topic);
+        found.map(|known| known.name.clone())
+    }
+
+    /// Every capture that runs, with its database.
+    pub(super) fn capturing(&self) -> Vec<(String, std::path::PathBuf)> {
+        let mut captures = locked(&self.captures);
+        let running = captures.iter_mut().filter_map(|known| {
+            (known.state().0 == PartState::Running).then(|| (known.name.clone(), known.path.clone()))
+        });
+        running.collect()
     }
 
     /// The processor whose read model this is.
@@ -126,6 +152,9 @@ impl Board {
 
     /// How a processor is, and why.
     pub(super) fn state(&self, name: &str) -> (PartState, String) {
+        if let Some(state) = self.with_capture(name, Capturing::state) {
+            return state;
+        }
         self.with(name, |running| {
             running.reap();
             (running.state, running.reason.clone())
@@ -134,17 +163,24 @@ impl Board {
         .unwrap_or_default()
     }
 
-    /// Starts a processor or a mirror unless it runs.
+    /// Starts a processor, a mirror or a capture unless it runs.
     pub(super) fn start(&self, name: &str, skip_poison: bool) {
         self.mirrors.start(name);
+        self.with_capture(name, |capture| capture.start(&self.client));
         self.with(name, |running| running.start(&self.client, &self.store, skip_poison));
     }
 
-    /// Ends a processor or a mirror, and waits for its end.
+    /// Ends a processor, a mirror or a capture, and waits for its end.
     pub(super) fn stop(&self, name: &str, kill: bool) -> Result<(), DemoError> {
         let state = if kill { PartState::Killed } else { PartState::Stopped };
         if self.mirrors.stop(name, state) {
             return Ok(());
+        }
+        if let Some(task) = self.with_capture(name, |capture| capture.end(kill)).flatten() {
+            return match task.wait() {
+                Err(error) if !matches!(error, ReplayError::Cancelled) => Err(error.into()),
+                _ => Ok(()),
+            };
         }
         let task = self.with(name, |running| {
             running.reap();
@@ -270,9 +306,26 @@ impl Board {
         let flow = locked(&self.flow).clone();
         let mut running = locked(&self.running);
         running.iter_mut().for_each(Running::reap);
+        let mut captures = locked(&self.captures);
+        let captured: BTreeMap<String, (PartState, String, u64)> = captures
+            .iter_mut()
+            .map(|known| {
+                let (state, reason) = known.state();
+                (known.name.clone(), (state, reason, known.records()))
+            })
+            .collect();
         let find = |name: &str| running.iter().find(|running| running.name == name);
         let stored = |name: &str| running.iter().find(|running| running.projection.name == name);
         let parts = self.graph.parts.iter().map(|part| match part.kind {
+            Kind::Service if captured.contains_key(&part.name) => {
+                let (state, reason, records) = captured.get(&part.name).cloned().unwrap_or_default();
+                PartView {
+                    state,
+                    reason,
+                    given: records,
+                    ..PartView::default()
+                }
+            }
             Kind::Service => PartView {
                 state: if flow.upcoming > 0 {
                     PartState::Running
@@ -309,6 +362,7 @@ impl Board {
         let edges = self.graph.edges.iter().map(|edge| {
             let (from, to) = (&self.graph.parts[edge.from], &self.graph.parts[edge.to]);
             let records = match (from.kind, to.kind) {
+                (Kind::Service, _) if captured.contains_key(&from.name) => parts[edge.from].given,
                 (Kind::Service, _) => sum(&flow.sent, |service, topic| service == from.name && topic == to.name),
                 (Kind::Topic, Kind::Processor) => find(&to.name).map_or(parts[edge.to].taken, |running| {
                     of_topic(&running.group.committed(), &from.name)

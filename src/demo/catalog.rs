@@ -42,6 +42,8 @@ pub struct Demo {
     pub projections: Vec<Projection>,
     /// Who writes its events.
     pub services: Vec<Service>,
+    /// Databases whose changes are captured.
+    pub databases: Vec<Database>,
     /// Who reads them live.
     pub processors: Vec<Processor>,
     /// Second clusters that hold some of its topics once more.
@@ -76,6 +78,22 @@ pub struct Service {
     /// What it is called.
     pub title: Text,
     pub(super) at: Option<[u16; 2]>,
+}
+
+/// A source database that a run makes, whose changes are captured.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// The part that captures it.
+    pub capture: String,
+    /// The topic of its changes.
+    pub topic: String,
+    /// The SQL that makes it.
+    pub(super) sql: String,
+    pub(super) schemas: bool,
+    pub(super) clock: crate::record::Timestamp,
+    pub(super) start: bool,
 }
 
 /// A projection that is followed live in a consumer group.
@@ -254,6 +272,11 @@ impl Demo {
         self.sources
             .iter()
             .map(|source| (source.service.as_str(), source.topic.as_str()))
+            .chain(
+                self.databases
+                    .iter()
+                    .map(|database| (database.capture.as_str(), database.topic.as_str())),
+            )
     }
 
     /// Whether its steps decide what is written when: then nothing is written before the first, and a run begins with empty
@@ -298,6 +321,7 @@ impl Demo {
         self.topics.iter_mut().for_each(|topic| name(&mut topic.name));
         self.sources.iter_mut().for_each(|source| name(&mut source.topic));
         self.types.iter_mut().for_each(|(topic, _)| name(topic));
+        self.databases.iter_mut().for_each(|database| name(&mut database.topic));
         self.processors
             .iter_mut()
             .for_each(|processor| name(&mut processor.group));

@@ -4,6 +4,7 @@ use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
 use crate::readmodel::store::Store;
 
+use super::connector;
 use super::diary::Diary;
 use super::error::DemoError;
 
@@ -26,6 +27,9 @@ pub fn clean(client: &Client, store: &Store, id: &str) -> Result<Cleaned, DemoEr
             store.delete(name)?;
             cleaned.removed.push(format!("read model {name}"));
         }
+    }
+    if connector::delete(&connector::folder(store, id))? {
+        cleaned.removed.push("source databases".to_owned());
     }
     let there = client.topics()?;
     for (name, made) in &diary.topics {

@@ -8,10 +8,13 @@ use crate::broker::error::BrokerError;
 use crate::broker::groups::GroupDetail;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::projection::parse::parse;
+use crate::readmodel::capture::waiting;
+use crate::readmodel::compare::{Side, compare};
 use crate::readmodel::query::{Cell, Session};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::verify::{VerifyOptions, verify};
 
+use super::connector;
 use super::error::DemoError;
 use super::scene::Scene;
 use super::script::{Condition, Expected};
@@ -59,6 +62,11 @@ impl Scene {
             Condition::Verified { read_model, rows } => self.verified(read_model, *rows),
             Condition::Mirrored { mirror, differ } => self.mirrored(mirror, *differ),
             Condition::Latency { part, under_ms } => Ok(self.latency(part, *under_ms)),
+            Condition::Replica {
+                source,
+                read_model,
+                rows,
+            } => self.replica(source, read_model, *rows),
         }
     }
 
@@ -262,6 +270,15 @@ impl Scene {
     /// Which of these have something left to read or to publish, and how much.
     fn behind(&self, parts: &[String]) -> Result<Vec<String>, DemoError> {
         let mut behind = Vec::new();
+        // What is captured comes before all that is read.
+        for (capture, path) in self.board.capturing() {
+            let waiting = waiting(&path)?;
+            if waiting != Some(0) {
+                let waiting = waiting.map_or_else(|| "?".to_owned(), |waiting| waiting.to_string());
+                let said = self.say(&format!("{waiting} to capture"), &format!("待捕获 {waiting}"));
+                behind.push(format!("{capture} {said}"));
+            }
+        }
         for part in parts {
             let (state, reason) = self.board.state(part);
             if !matches!(state, PartState::Running | PartState::Slow) {
@@ -352,6 +369,30 @@ impl Scene {
         Ok(Seen {
             holds: found.unequal() == wanted,
             found: said,
+            wanted: word(wanted),
+        })
+    }
+
+    /// The rows in which a read model is not what its source database has.
+    fn replica(&self, source: &str, read_model: &str, wanted: u64) -> Result<Seen, DemoError> {
+        let source = Side::database(&connector::path(&self.store, &self.demo.id, source))?;
+        let tally = compare(&source, &Side::in_use(&self.store, read_model)?, &mut |_| true)?;
+        let word = |rows: u64| self.say(&format!("{rows} rows differ"), &format!("{rows} 行不同"));
+        let (same, shapes) = (tally.same, tally.shapes);
+        let found = match shapes {
+            0 => word(tally.rows()),
+            _ => {
+                let more = self.say(
+                    &format!("{shapes} tables or columns differ"),
+                    &format!("{shapes} 个表或列不同"),
+                );
+                format!("{}, {more}", word(tally.rows()))
+            }
+        };
+        let alike = self.say(&format!("{same} are alike"), &format!("{same} 行相同"));
+        Ok(Seen {
+            holds: shapes == 0 && tally.rows() == wanted,
+            found: format!("{found}, {alike}"),
             wanted: word(wanted),
         })
     }

@@ -60,7 +60,16 @@ enum Sort {
         step: i64,
         decimals: usize,
     },
-    Pick(Vec<String>),
+    Pick {
+        from: Vec<String>,
+        skew: u32,
+    },
+    /// A list for each group, and how many of a hundred are from any.
+    ByGroup {
+        lists: Vec<Vec<String>>,
+        astray: u64,
+        skew: u32,
+    },
 }
 
 /// Names that every template may use: the event's number, its time as text and in milliseconds.
@@ -142,7 +151,7 @@ impl Generator {
                 (Some(first), None) => (first, 0),
                 (_, known) => (self.kind(&mut chance, known.unwrap_or(0)), known.unwrap_or(0)),
             };
-            let (drawn, change) = kind.draw(&mut chance, holds);
+            let (drawn, change) = kind.draw(&mut chance, entity, holds);
             holdings.insert(entity, holds + change);
             let id = format!(
                 "{}{:0digits$}",
@@ -241,14 +250,19 @@ impl Kind {
     }
 
     /// What is drawn, by name, and by how much the entity's holdings change.
-    fn draw(&self, chance: &mut Chance, holds: i64) -> (BTreeMap<&str, String>, i64) {
+    fn draw(&self, chance: &mut Chance, entity: u64, holds: i64) -> (BTreeMap<&str, String>, i64) {
         let mut drawn = BTreeMap::new();
         let mut change = 0;
         for (name, sort) in &self.draws {
             let text = match sort {
-                Sort::Pick(from) => {
-                    let at = usize::try_from(chance.below(from.len() as u64)).unwrap_or(0);
-                    from.get(at).cloned().unwrap_or_default()
+                Sort::Pick { from, skew } => chance.pick(from, *skew),
+                Sort::ByGroup { lists, astray, skew } => {
+                    let group = match chance.below(100) < *astray {
+                        true => chance.below(lists.len() as u64),
+                        false => entity % lists.len() as u64,
+                    };
+                    let list = usize::try_from(group).ok().and_then(|group| lists.get(group));
+                    list.map_or_else(String::new, |list| chance.pick(list, *skew))
                 }
                 Sort::Number {
                     from,
@@ -295,7 +309,9 @@ fn check_names(template: &Template, span: Range<usize>, known: &[&str]) -> Resul
 }
 
 fn sort(draw: &Draw, span: Range<usize>) -> Result<Sort, BadSpec> {
-    let help = "a draw is `{ from = 1, to = 9 }`, with `step` and `decimals` where they are wanted, or `{ pick = [\"a\", \"b\"] }`";
+    let help = "a draw is `{ from = 1, to = 9 }`, with `step` and `decimals` where they are wanted; `{ pick = [\"a\", \"b\"] }`; or \
+                `{ by_group = [[\"a\"], [\"b\"]] }`, with `astray` of a hundred from any list; both with `skew`";
+    let skew = draw.skew.unwrap_or(1);
     match draw {
         Draw {
             from: None,
@@ -303,13 +319,42 @@ fn sort(draw: &Draw, span: Range<usize>) -> Result<Sort, BadSpec> {
             step: None,
             decimals: None,
             pick: Some(from),
-        } if !from.is_empty() => Ok(Sort::Pick(from.clone())),
+            by_group: None,
+            astray: None,
+            ..
+        } if !from.is_empty() && skew > 0 => Ok(Sort::Pick {
+            from: from.clone(),
+            skew,
+        }),
+        Draw {
+            from: None,
+            to: None,
+            step: None,
+            decimals: None,
+            pick: None,
+            by_group: Some(lists),
+            astray,
+            ..
+        } if !lists.is_empty()
+            && lists.iter().all(|list| !list.is_empty())
+            && astray.is_none_or(|astray| astray <= 100)
+            && skew > 0 =>
+        {
+            Ok(Sort::ByGroup {
+                lists: lists.clone(),
+                astray: u64::from(astray.unwrap_or(0)),
+                skew,
+            })
+        }
         Draw {
             from: Some(from),
             to: Some(to),
             step,
             decimals,
             pick: None,
+            by_group: None,
+            astray: None,
+            skew: None,
         } if from <= to && step.unwrap_or(1) > 0 => Ok(Sort::Number {
             from: *from,
             to: *to,
@@ -340,6 +385,12 @@ impl Chance {
     fn below(&mut self, n: u64) -> u64 {
         let product = u128::from(self.0.next_u64()) * u128::from(n);
         u64::try_from(product >> 64).unwrap_or(0)
+    }
+
+    /// One of a list, the first more often where `skew` is more than 1.
+    fn pick(&mut self, from: &[String], skew: u32) -> String {
+        let at = usize::try_from(self.skewed(from.len() as u64, skew)).unwrap_or(0);
+        from.get(at).cloned().unwrap_or_default()
     }
 
     /// The least of `skew` even draws: the first numbers come most.

@@ -8,7 +8,7 @@ use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::{check_together, parse, parse_path};
 
-use super::catalog::{Demo, From, Mirror, Processor, Service, Source};
+use super::catalog::{Database, Demo, From, Mirror, Processor, Service, Source};
 use super::chart;
 use super::error::DemoError;
 use super::events::recorded;
@@ -40,7 +40,8 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
     }
     let (topics, types) = loader.topics(&manifest)?;
     let sources = loader.sources(&manifest, &topics)?;
-    let services = loader.services(&manifest, &sources)?;
+    let mut services = loader.services(&manifest, &sources)?;
+    let databases = loader.databases(&manifest, &topics, &mut services)?;
     let projections = loader.projections(&manifest, &topics)?;
     let processors = loader.processors(&manifest, &topics, &projections)?;
     let mirrors = loader.mirrors(&manifest, &topics)?;
@@ -63,6 +64,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         topics,
         projections,
         services,
+        databases,
         processors,
         mirrors,
         steps: Vec::new(),
@@ -203,6 +205,60 @@ impl Loader<'_> {
                     at: None,
                 });
             }
+        }
+        Ok(out)
+    }
+
+    /// The source databases. Each one's capture is drawn as a service, since it writes.
+    fn databases(
+        &self,
+        manifest: &Manifest,
+        topics: &[NewTopic],
+        services: &mut Vec<Service>,
+    ) -> Result<Vec<Database>, DemoError> {
+        let mut out: Vec<Database> = Vec::new();
+        for database in &manifest.databases {
+            let (name, capture) = (database.name.get_ref(), database.capture.get_ref());
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(fits) || out.iter().any(|known| known.name == *name) {
+                let help = "a name of letters, digits, `-` and `_`, which no other database has";
+                return Err(self.wrong(
+                    database.name.span(),
+                    "this cannot be a database's name",
+                    "here",
+                    Some(help),
+                ));
+            }
+            let taken = services.iter().map(|service| &service.name);
+            let processors = manifest.processors.iter().map(|processor| processor.name.get_ref());
+            if taken.chain(processors).any(|known| known == capture) {
+                let message = "another part has this name";
+                return Err(self.wrong(database.capture.span(), message, "again", None));
+            }
+            let topic = database.topic.get_ref();
+            if !topics.iter().any(|known| known.name == *topic) {
+                let help = "changes go to a topic of the demo's own: add it as `[[topics]]`";
+                return Err(self.wrong(
+                    database.topic.span(),
+                    "the demo has no such topic",
+                    "unknown",
+                    Some(help),
+                ));
+            }
+            services.push(Service {
+                name: capture.clone(),
+                title: database.title.clone(),
+                at: database.at,
+            });
+            out.push(Database {
+                name: name.clone(),
+                capture: capture.clone(),
+                topic: topic.clone(),
+                sql: self.folder.read(database.file.get_ref())?,
+                schemas: database.schemas,
+                clock: database.clock.0,
+                start: database.start,
+            });
         }
         Ok(out)
     }

@@ -24,6 +24,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) events: Vec<Events>,
     #[serde(default)]
+    pub(super) databases: Vec<Database>,
+    #[serde(default)]
     pub(super) projections: Vec<Projection>,
     #[serde(default)]
     pub(super) processors: Vec<Processor>,
@@ -58,6 +60,29 @@ pub(super) struct Service {
     pub(super) name: Spanned<String>,
     #[serde(default)]
     pub(super) title: Text,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// A source database that the run makes, and the capture that writes its changes to a topic.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Database {
+    pub(super) name: Spanned<String>,
+    /// The SQL that makes its tables and its first rows.
+    pub(super) file: Spanned<String>,
+    /// The name of the part that captures its changes.
+    pub(super) capture: Spanned<String>,
+    #[serde(default)]
+    pub(super) title: Text,
+    pub(super) topic: Spanned<String>,
+    /// Whether each event carries its schema.
+    #[serde(default)]
+    pub(super) schemas: bool,
+    /// The time of its first rows; each change is a second later.
+    pub(super) clock: super::script::Moment,
+    /// Whether it is captured from the beginning.
+    #[serde(default = "yes")]
+    pub(super) start: bool,
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -204,6 +229,13 @@ pub(super) struct Draw {
     /// Digits after the point: 1250 with 2 is `12.50`.
     pub(super) decimals: Option<usize>,
     pub(super) pick: Option<Vec<String>>,
+    /// A list for each group of entities to pick from: the first entity is of the first group, the second of the second, and round
+    /// again.
+    pub(super) by_group: Option<Vec<Vec<String>>>,
+    /// How many of a hundred are picked from all lists, whatever the group.
+    pub(super) astray: Option<u32>,
+    /// How unevenly things are picked: 1 is evenly, with 2 and more the first get most.
+    pub(super) skew: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod chart;
 pub mod clean;
 mod condition;
+mod connector;
 pub mod diary;
 pub mod error;
 pub mod events;

@@ -11,6 +11,7 @@ use crate::broker::client::Client;
 use crate::broker::embedded::Embedded;
 use crate::broker::producer::{NewRecord, Producer};
 use crate::projection::Projection;
+use crate::readmodel::capture::execute;
 use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, rebuild};
@@ -18,6 +19,7 @@ use crate::replay::task::Task;
 
 use super::board::Board;
 use super::catalog::Demo;
+use super::connector;
 use super::error::DemoError;
 use super::player::Player;
 use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Use};
@@ -137,6 +139,9 @@ impl Scene {
             Action::Poison(poison) => self.poison(poison),
             Action::Duplicate(twice) => {
                 let topic = self.demo.topic(&twice.topic);
+                if let Some(capture) = self.board.capture_of(&topic) {
+                    return self.capture_again(&capture, twice.records);
+                }
                 let last = self.timeline.last(&topic, twice.records);
                 last.iter().try_for_each(|due| self.write(due))?;
                 self.flush()?;
@@ -198,9 +203,29 @@ impl Scene {
                 self.board.lost(false);
                 Ok(self.say("the broker is back", "broker 已恢复"))
             }
+            Action::Change(change) => {
+                execute(
+                    &connector::path(&self.store, &self.demo.id, &change.database),
+                    &change.sql,
+                )?;
+                let database = &change.database;
+                Ok(self.say(&format!("{database} changed"), &format!("{database} 已修改")))
+            }
             Action::Wait(question) => self.wait(question, say),
             Action::Show(show) => self.answer(&show.sql),
         }
+    }
+
+    /// Lets a capture hand on its last changes once more, as one does that was killed before it had written them down.
+    fn capture_again(&self, capture: &str, changes: usize) -> Result<String, DemoError> {
+        self.board.stop(capture, true)?;
+        let again = self.board.with_capture(capture, |known| known.forget(changes));
+        self.board.start(capture, false);
+        let again = again.transpose()?.unwrap_or(0);
+        Ok(self.say(
+            &format!("{capture} was killed, and hands on {again} changes once more"),
+            &format!("{capture} 被杀掉，{again} 个变更再写一遍"),
+        ))
     }
 
     fn ours(&self) -> Result<&Embedded, DemoError> {
@@ -444,7 +469,8 @@ impl Scene {
         if self.demo.asks_log() {
             self.store.delete(LOG)?;
         }
-        let parts = self.board.active();
+        let captures = self.board.capturing().into_iter().map(|(name, _)| name);
+        let parts: Vec<String> = captures.chain(self.board.active()).collect();
         self.board.mirrors.close();
         let stopped: Vec<_> = parts.iter().map(|part| self.board.stop(part, false)).collect();
         stopped.into_iter().collect()

@@ -77,6 +77,8 @@ pub(super) enum Action {
     Lose(Broker),
     /// Start the broker again.
     BringBack(Broker),
+    /// Change the rows or the tables of a source database.
+    Change(Change),
     /// Wait until something holds.
     Wait(Box<Question>),
     /// Say what a query returns, where a run may come to another answer than the one before: what was measured.
@@ -178,6 +180,14 @@ pub(super) struct Use {
     pub(super) file: String,
 }
 
+/// Statements, all or none of them.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    pub(super) database: String,
+    pub(super) sql: String,
+}
+
 /// The one thing that can be lost and brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -220,6 +230,8 @@ pub(super) struct Question {
     state: Option<PartState>,
     caught_up: Option<Vec<String>>,
     verify: Option<String>,
+    source: Option<String>,
+    replica: Option<String>,
     rows: Option<u64>,
     mirror: Option<String>,
     differ: Option<u64>,
@@ -264,12 +276,18 @@ pub(super) enum Condition {
     Mirrored { mirror: String, differ: u64 },
     /// Half of the events that were measured took a processor less than so many milliseconds.
     Latency { part: String, under_ms: u64 },
+    /// A read model differs from the source database of which it is the replica in so many rows.
+    Replica {
+        source: String,
+        read_model: String,
+        rows: u64,
+    },
 }
 
 /// How a check or a wait is written.
 pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records` or `at-most`; `group` with `lag`, `members` or `split`; \
      `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`; `mirror` with `differ`; \
-     `latency` with `under-ms`";
+     `latency` with `under-ms`; `source` with `replica` and `rows`";
 
 impl Question {
     /// Which of the forms it is; `None` where it is none of them.
@@ -284,6 +302,7 @@ impl Question {
             question.verify.is_some(),
             question.mirror.is_some(),
             question.latency.is_some(),
+            question.source.is_some(),
         ];
         if forms.into_iter().filter(|form| *form).count() != 1 {
             return None;
@@ -348,6 +367,16 @@ impl Question {
                 under_ms: Some(under_ms),
                 ..
             } if strays == 1 => Some(Condition::Latency { part, under_ms }),
+            Question {
+                source: Some(source),
+                replica: Some(read_model),
+                rows: Some(rows),
+                ..
+            } if strays == 2 => Some(Condition::Replica {
+                source,
+                read_model,
+                rows,
+            }),
             _ => None,
         }
     }
@@ -365,6 +394,7 @@ impl Question {
             self.rows.is_some(),
             self.differ.is_some(),
             self.under_ms.is_some(),
+            self.replica.is_some(),
         ];
         said.into_iter().filter(|is| *is).count()
     }
@@ -486,6 +516,10 @@ impl Action {
             }
             Self::Lose(_) => ("stop the broker".to_owned(), "停掉 broker".to_owned()),
             Self::BringBack(_) => ("start the broker again".to_owned(), "恢复 broker".to_owned()),
+            Self::Change(change) => (
+                format!("change rows of {}", change.database),
+                format!("修改 {} 的数据", change.database),
+            ),
             Self::Wait(_) => ("wait".to_owned(), "等待".to_owned()),
             Self::Show(show) => return show.title.get(language).to_owned(),
         };

@@ -14,9 +14,9 @@ use crate::replay::rebuild::RebuildReport;
 
 use super::board::Board;
 use super::catalog::{Demo, LessonStep};
+use super::connector;
 use super::diary::{Diary, Done};
 use super::error::DemoError;
-use super::graph::Graph;
 use super::mirrors::Mirrors;
 use super::player::Player;
 use super::produce::Hands;
@@ -91,11 +91,9 @@ impl Stage {
         }
         let mut diary = Diary::read(&self.store, &self.demo.id);
         self.check_read_models()?;
-        let graph = Graph::of(&self.demo);
         let (client, store) = (self.client.clone(), self.store.clone());
         let mirrors = Mirrors::begin(&client, &self.demo)?;
-        let processors = &self.demo.processors;
-        let board = Arc::new(Board::new(client.clone(), store.clone(), graph, processors, mirrors));
+        let board = Arc::new(Board::new(client.clone(), store.clone(), &self.demo, mirrors));
         let mut scene = Scene::new(
             client,
             store,
@@ -197,6 +195,7 @@ impl Stage {
         for projection in self.demo.read_models() {
             self.store.delete(&projection.name)?;
         }
+        connector::create(&self.store, &self.demo)?;
         self.set(run.at, StepState::Passed, self.topic_names());
         Ok(())
     }
@@ -204,19 +203,13 @@ impl Stage {
     fn start_parts(&self, run: &mut Run, scene: &Scene) {
         run.at += 1;
         self.set(run.at, StepState::Running, "");
-        let started: Vec<&str> = self
-            .demo
-            .processors
-            .iter()
-            .filter(|processor| processor.start)
-            .map(|processor| processor.name.as_str())
-            .chain(
-                self.demo
-                    .mirrors
-                    .iter()
-                    .filter(|mirror| mirror.start)
-                    .map(|mirror| mirror.name.as_str()),
-            )
+        let captures = self.demo.databases.iter().filter(|database| database.start);
+        let processors = self.demo.processors.iter().filter(|processor| processor.start);
+        let mirrors = self.demo.mirrors.iter().filter(|mirror| mirror.start);
+        let started: Vec<&str> = captures
+            .map(|database| database.capture.as_str())
+            .chain(processors.map(|processor| processor.name.as_str()))
+            .chain(mirrors.map(|mirror| mirror.name.as_str()))
             .collect();
         started.iter().for_each(|name| scene.board.start(name, false));
         self.set(run.at, StepState::Passed, started.join(", "));

@@ -80,11 +80,15 @@ fn read_condition(
             let groups: Vec<&str> = demo.processors.iter().map(|known| known.group.as_str()).collect();
             names.known("group", group, &groups)?;
         }
-        Condition::Part { part, .. } => names.part_or_mirror(part)?,
+        Condition::Part { part, .. } => names.whatever_runs(part)?,
         Condition::Latency { part, .. } => names.part(part)?,
         Condition::Mirrored { mirror, .. } => names.mirror(mirror)?,
         Condition::CaughtUp(parts) => parts.iter().try_for_each(|part| names.part(part))?,
         Condition::Verified { read_model, .. } => names.read_model(read_model)?,
+        Condition::Replica { source, read_model, .. } => {
+            names.database(source)?;
+            names.read_model(read_model)?;
+        }
     }
     Ok(condition)
 }
@@ -96,7 +100,7 @@ fn check_action(loader: &Loader<'_>, action: &Action, span: Range<usize>, demo: 
         demo,
     };
     match (action, action.part()) {
-        (Action::Start(part) | Action::Stop(part) | Action::Kill(part), _) => names.part_or_mirror(part)?,
+        (Action::Start(part) | Action::Stop(part) | Action::Kill(part), _) => names.whatever_runs(part)?,
         (_, Some(part)) => names.part(part)?,
         _ => {}
     }
@@ -126,6 +130,7 @@ fn check_action(loader: &Loader<'_>, action: &Action, span: Range<usize>, demo: 
             let projection = loader.projection(&other.file, span.clone(), &demo.topics)?;
             names.read_model(&projection.name)
         }
+        Action::Change(change) => names.database(&change.database),
         Action::Wait(question) => read_condition(loader, question, span, demo).map(|_| ()),
         _ => Ok(()),
     }
@@ -149,9 +154,18 @@ impl Names<'_> {
         self.known("mirror", name, &known)
     }
 
-    /// What can be started and stopped.
-    fn part_or_mirror(&self, name: &str) -> Result<(), DemoError> {
-        self.mirror(name).or_else(|_| self.part(name))
+    /// What can be started and stopped: a processor, a mirror, a capture.
+    fn whatever_runs(&self, name: &str) -> Result<(), DemoError> {
+        let captured = self.demo.databases.iter().any(|known| known.capture == name);
+        if captured || self.mirror(name).is_ok() {
+            return Ok(());
+        }
+        self.part(name)
+    }
+
+    fn database(&self, name: &str) -> Result<(), DemoError> {
+        let known: Vec<&str> = self.demo.databases.iter().map(|known| known.name.as_str()).collect();
+        self.known("database", name, &known)
     }
 
     fn topic(&self, name: &str) -> Result<(), DemoError> {

@@ -42,7 +42,7 @@ fn every_demo_loads_and_writes_what_its_schemas_describe() {
     assert!(!catalog.demos().is_empty());
     for demo in catalog.demos() {
         let events = demo.events().unwrap();
-        assert!(!events.is_empty(), "{}", demo.id);
+        assert!(!events.is_empty() || !demo.databases.is_empty(), "{}", demo.id);
         demo.check_events(&events).unwrap();
         for language in [Language::English, Language::Chinese] {
             assert!(demo.lesson(language).starts_with("# "), "{} {language:?}", demo.id);
@@ -117,6 +117,33 @@ fn accounts_are_opened_first_and_never_overdrawn() {
 }
 
 #[test]
+fn a_group_keeps_to_its_taste_and_sometimes_strays() {
+    let demos = Catalog::load(&[]).unwrap();
+    let events = demos.get("recommendations").unwrap().events().unwrap();
+    let (mut own, mut all) = (0, 0);
+    let number = |name: &serde_json::Value| {
+        name.as_str()
+            .unwrap()
+            .split_once('-')
+            .unwrap()
+            .1
+            .parse::<u32>()
+            .unwrap()
+    };
+    for event in events {
+        let value: serde_json::Value = serde_json::from_slice(event.value.as_ref().unwrap()).unwrap();
+        // The newcomer and the bot are of no group.
+        if value["type"] == "ItemClicked" && number(&value["userId"]) <= 60 {
+            all += 1;
+            own += u32::from((number(&value["userId"]) - 1) % 4 == (number(&value["itemId"]) - 1) / 10);
+        }
+    }
+    // 85 of a hundred, and a quarter of those that stray come home by chance.
+    assert_eq!(all, 900);
+    assert!((760..840).contains(&own), "{own}");
+}
+
+#[test]
 fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
     let base =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo-data/event-sourcing/demo.toml")).unwrap();
@@ -132,6 +159,30 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             "'{\"type\":\"StatementSent\"",
         ),
         ("to = 12", "to = 0", "nothing can be drawn", "{ from = 1, to = 0 }"),
+        (
+            "{ from = 1, to = 12 }",
+            "{ by_group = [[\"a\"], []] }",
+            "nothing can be drawn",
+            "{ by_group",
+        ),
+        (
+            "{ from = 1, to = 12 }",
+            "{ by_group = [[\"a\"]], astray = 101 }",
+            "nothing can be drawn",
+            "{ by_group",
+        ),
+        (
+            "{ delete = \"account_balance\" }",
+            "{ change = { database = \"bank\", sql = \"\" } }",
+            "no database `bank`",
+            "{ change",
+        ),
+        (
+            "topic = \"account-events\"\nrecords = 5004",
+            "source = \"bank\"\nreplica = \"account_balance\"\nrows = 0",
+            "no database `bank`",
+            "[[steps.checks]]",
+        ),
         (
             "spends = \"amount\"",
             "spends = \"channel\"",

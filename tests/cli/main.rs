@@ -4,8 +4,8 @@
 
 mod alerts;
 mod broker;
-mod choose;
 mod capture;
+mod choose;
 mod clusters;
 #[path = "../common/mod.rs"]
 mod common;
