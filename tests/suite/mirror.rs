@@ -19,6 +19,24 @@ fn begin(source: &Client, target: &Client, topic: &str, once: bool) -> Task<Mirr
     mirror(source.clone(), target.clone(), options)
 }
 
+/// Waits until it has written so many records since it was begun.
+fn wait_for(task: &Task<Mirrored>, records: u64) {
+    eventually("records", || {
+        let progress = task.progress().borrow().clone();
+        assert!(
+            !task.is_finished(),
+            "the mirror ended by itself after {:?}",
+            progress.notices
+        );
+        (progress.counts.applied >= records).then_some(())
+    });
+}
+
+/// Waits until a topic that was just made can be read: another client than the one that made it may not know it yet.
+fn known(client: &Client, topic: &str) {
+    eventually("the topic", || client.watermarks(&client.topic(topic).ok()?).ok());
+}
+
 fn once(source: &Client, target: &Client, topic: &str) -> Result<u64, ReplayError> {
     begin(source, target, topic, true).wait().map(|done| done.records)
 }
@@ -84,16 +102,14 @@ fn whenever_it_is_stopped_each_record_is_there_once() {
         let mut writer = Writer::new(source, &[("batch.num.messages", "20")]);
         let (from, to) = (source.client(), target.client());
         let mut written = 0;
+        known(&from, &topic);
         for round in 0..8u64 {
             let task = begin(&from, &to, &topic, false);
             write(&mut writer, &topic, written, 200);
             written += 200;
             // Somewhere on its way: at once, or after some records.
             if round % 3 != 0 {
-                eventually("some records", || {
-                    let done = task.progress().borrow().counts.applied;
-                    (done > round * 10 || task.is_finished()).then_some(())
-                });
+                wait_for(&task, round * 10);
             }
             task.cancel();
             task.wait().unwrap();
@@ -113,14 +129,13 @@ fn the_link_is_cut_and_mended() {
     let topic = source.topic(3);
     let mut writer = Writer::new(&source, &[]);
     let (from, to) = (source.client(), broker.cluster().client());
+    known(&from, &topic);
     let task = begin(&from, &to, &topic, false);
     let mut written = 0;
     for _ in 0..3 {
         write(&mut writer, &topic, written, 300);
         written += 300;
-        eventually("some records", || {
-            (task.progress().borrow().counts.applied > 0).then_some(())
-        });
+        wait_for(&task, 1);
         broker.kill();
         write(&mut writer, &topic, written, 300);
         written += 300;
@@ -178,9 +193,7 @@ fn partitions_that_are_added_and_offsets_that_are_gone_are_mirrored_as_they_are(
         let (from, to) = (source.client(), target.client());
         write_values(source, &topic, 0, &["a", "b", "c"]);
         let task = begin(&from, &to, &topic, false);
-        eventually("three records", || {
-            (task.progress().borrow().counts.applied == 3).then_some(())
-        });
+        wait_for(&task, 3);
         Admin::new(source).grow(&topic, 3).unwrap();
         write_values(source, &topic, 2, &["d", "e"]);
         eventually("two more", || (look(&from, &to, &topic).equal == 5).then_some(()));

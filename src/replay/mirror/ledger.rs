@@ -95,7 +95,10 @@ impl Ledger {
                 name: TOPIC.to_owned(),
                 partitions: Some(1),
                 replication: None,
-                config: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
+                // A segment is closed soon, so that there is never more than some minutes of it to read.
+                config: [("cleanup.policy", "compact"), ("segment.ms", "600000")]
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
             })?;
             return Ok(Self::default());
         };

@@ -72,6 +72,18 @@ fn sequences_are_watched_over() {
 }
 
 #[test]
+fn a_compacted_topic_names_the_records_without_a_key() {
+    let cluster = Cluster::shared();
+    let topic = cluster.topic_with(1, &[("cleanup.policy", "compact")]);
+    let mut wire = Wire::new(&cluster);
+    let response = produce(&mut wire, &topic, 0, batch(&["a", "b"], ANYBODY));
+    assert_eq!(error(response.error_code), Some(ResponseError::InvalidRecord));
+    let named: Vec<i32> = response.record_errors.iter().map(|named| named.batch_index).collect();
+    assert_eq!(named, [0, 1]);
+    assert!(read_all(&cluster, &topic, 0).is_empty());
+}
+
+#[test]
 fn broken_batches_are_refused_and_not_stored() {
     let cluster = Cluster::shared();
     let topic = cluster.topic(1);
