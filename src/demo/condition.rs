@@ -8,6 +8,7 @@ use crate::broker::error::BrokerError;
 use crate::broker::groups::GroupDetail;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::projection::parse::parse;
+use crate::readmodel::alert::Alert;
 use crate::readmodel::capture::waiting;
 use crate::readmodel::compare::{Side, compare};
 use crate::readmodel::query::{Cell, Session};
@@ -67,6 +68,12 @@ impl Scene {
                 read_model,
                 rows,
             } => self.replica(source, read_model, *rows),
+            Condition::Alerts {
+                read_model,
+                name,
+                open,
+                raised,
+            } => self.alerts(read_model, name.as_deref(), *open, *raised),
         }
     }
 
@@ -395,6 +402,29 @@ impl Scene {
             found: format!("{found}, {alike}"),
             wanted: word(wanted),
         })
+    }
+
+    fn alerts(
+        &self,
+        read_model: &str,
+        name: Option<&str>,
+        open: Option<u64>,
+        raised: Option<u64>,
+    ) -> Result<Seen, DemoError> {
+        let all = match self.store.find(read_model)? {
+            Some(_) => self.store.alerts(read_model, true, usize::MAX)?.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let of = |alert: &&Alert| name.is_none_or(|name| alert.name == name);
+        let ever = all.iter().filter(of).count();
+        let now = all.iter().filter(of).filter(|alert| alert.resolved.is_none()).count();
+        let words = |open: Option<u64>, raised: Option<u64>| {
+            let open = open.map(|open| self.say(&format!("{open} open"), &format!("未解除 {open}")));
+            let raised = raised.map(|raised| self.say(&format!("{raised} raised"), &format!("触发 {raised}")));
+            open.into_iter().chain(raised).collect::<Vec<_>>().join(", ")
+        };
+        let found = words(open.map(|_| now as u64), raised.map(|_| ever as u64));
+        Ok(Seen::compare(found, words(open, raised)))
     }
 
     fn verified(&self, read_model: &str, wanted: u64) -> Result<Seen, DemoError> {

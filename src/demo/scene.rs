@@ -358,7 +358,7 @@ impl Scene {
         let Some(projection) = projection else {
             return Ok(String::new());
         };
-        self.replace(live, &projection)
+        self.replace(live, &projection, false)
     }
 
     fn use_file(&mut self, other: &Use) -> Result<String, DemoError> {
@@ -371,11 +371,11 @@ impl Scene {
         if let Some(known) = self.projections.iter_mut().find(|known| known.name == projection.name) {
             *known = projection.clone();
         }
-        self.replace(live, &projection)
+        self.replace(live, &projection, other.skip)
     }
 
     /// Builds a read model anew; a processor that keeps it stands still for so long, and goes on from there.
-    fn replace(&mut self, live: Option<String>, projection: &Projection) -> Result<String, DemoError> {
+    fn replace(&mut self, live: Option<String>, projection: &Projection, skip: bool) -> Result<String, DemoError> {
         let runs = live.as_ref().filter(|part| self.board.active().contains(part));
         if let Some(part) = runs {
             self.board.stop(part, false)?;
@@ -383,7 +383,7 @@ impl Scene {
         if let Some(part) = &live {
             self.board.with(part, |running| running.projection = projection.clone());
         }
-        let report = self.rebuild(projection, &|_| {})?;
+        let report = self.rebuild(projection, skip, &|_| {})?;
         if let Some(part) = runs {
             self.board.start(part, false);
         }
@@ -394,13 +394,17 @@ impl Scene {
         ))
     }
 
-    /// Folds the whole log into a read model; a cancel ends it.
+    /// Folds the whole log into a read model; a cancel ends it, and so does a record that cannot be applied unless they are left out.
     pub(super) fn rebuild(
         &self,
         projection: &Projection,
+        skip_poison: bool,
         say: &dyn Fn(&crate::replay::progress::Progress),
     ) -> Result<RebuildReport, DemoError> {
-        let options = RebuildOptions::default();
+        let options = RebuildOptions {
+            skip_poison,
+            ..RebuildOptions::default()
+        };
         let task = rebuild(self.client.clone(), self.store.clone(), projection.clone(), options);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

@@ -178,6 +178,9 @@ pub(super) struct Measure {
 #[serde(deny_unknown_fields)]
 pub(super) struct Use {
     pub(super) file: String,
+    /// Whether records that cannot be applied are listed and left out; else they end it.
+    #[serde(default)]
+    pub(super) skip: bool,
 }
 
 /// Statements, all or none of them.
@@ -237,6 +240,10 @@ pub(super) struct Question {
     differ: Option<u64>,
     latency: Option<String>,
     under_ms: Option<u64>,
+    alerts: Option<String>,
+    alert: Option<String>,
+    open: Option<u64>,
+    raised: Option<u64>,
     /// How long it is waited for, in seconds.
     within: Option<u64>,
 }
@@ -282,12 +289,20 @@ pub(super) enum Condition {
         read_model: String,
         rows: u64,
     },
+    /// A read model's alerts, all or those of one name: how many are open, how many were ever raised.
+    Alerts {
+        read_model: String,
+        name: Option<String>,
+        open: Option<u64>,
+        raised: Option<u64>,
+    },
 }
 
 /// How a check or a wait is written.
 pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records` or `at-most`; `group` with `lag`, `members` or `split`; \
      `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`; `mirror` with `differ`; \
-     `latency` with `under-ms`; `source` with `replica` and `rows`";
+     `latency` with `under-ms`; `source` with `replica` and `rows`; \
+     `alerts` with `open` or `raised`, and `alert` for those of one name";
 
 impl Question {
     /// Which of the forms it is; `None` where it is none of them.
@@ -303,6 +318,7 @@ impl Question {
             question.mirror.is_some(),
             question.latency.is_some(),
             question.source.is_some(),
+            question.alerts.is_some(),
         ];
         if forms.into_iter().filter(|form| *form).count() != 1 {
             return None;
@@ -377,6 +393,26 @@ impl Question {
                 read_model,
                 rows,
             }),
+            Question {
+                alerts: Some(read_model),
+                alert: name,
+                open,
+                raised,
+                ..
+            } if (open.is_some() || raised.is_some())
+                && strays
+                    == [name.is_some(), open.is_some(), raised.is_some()]
+                        .iter()
+                        .filter(|is| **is)
+                        .count() =>
+            {
+                Some(Condition::Alerts {
+                    read_model,
+                    name,
+                    open,
+                    raised,
+                })
+            }
             _ => None,
         }
     }
@@ -395,6 +431,9 @@ impl Question {
             self.differ.is_some(),
             self.under_ms.is_some(),
             self.replica.is_some(),
+            self.alert.is_some(),
+            self.open.is_some(),
+            self.raised.is_some(),
         ];
         said.into_iter().filter(|is| *is).count()
     }

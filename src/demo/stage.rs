@@ -175,7 +175,7 @@ impl Stage {
             run.at += 1;
             self.set(run.at, StepState::Running, "");
             let say = |progress: &Progress| self.set(run.at, StepState::Running, under_way(progress));
-            let report = scene.rebuild(projection, &say)?;
+            let report = scene.rebuild(projection, false, &say)?;
             self.set(run.at, StepState::Passed, self.rebuilt(&report));
         }
         Ok(())

@@ -89,6 +89,17 @@ fn read_condition(
             names.database(source)?;
             names.read_model(read_model)?;
         }
+        Condition::Alerts { read_model, name, .. } => {
+            names.read_model(read_model)?;
+            if let Some(name) = name {
+                let of = demo.read_models().filter(|known| known.name == *read_model);
+                let alerts: Vec<&str> = of
+                    .flat_map(|known| &known.alerts)
+                    .map(|alert| alert.name.as_str())
+                    .collect();
+                names.known("alert", name, &alerts)?;
+            }
+        }
     }
     Ok(condition)
 }

@@ -250,6 +250,18 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             "[[steps.checks]]",
         ),
         (
+            "topic = \"account-events\"\nrecords = 5004",
+            "alerts = \"account_balance\"",
+            "not clear what must hold",
+            "[[steps.checks]]",
+        ),
+        (
+            "topic = \"account-events\"\nrecords = 5004",
+            "alerts = \"account_balance\"\nalert = \"overdrawn\"\nopen = 0",
+            "the demo has no alert `overdrawn`",
+            "[[steps.checks]]",
+        ),
+        (
             "records = 5004",
             "records = 5004\nwithin = 5",
             "a check does not wait",

@@ -1,5 +1,5 @@
 -- The traffic bulletin: a window is published once, two minutes after its end, and is never corrected.
--- projection: bulletin
+-- projection: traffic_bulletin
 -- topic: vehicle-positions
 -- type: $.type
 

@@ -1,5 +1,5 @@
 -- The control room: reports counted once each, in the window of the time when the vehicle was there.
--- projection: control
+-- projection: control_room
 -- topic: vehicle-positions
 -- type: $.type
 

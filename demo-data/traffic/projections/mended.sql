@@ -1,5 +1,5 @@
 -- The same tables, with the event's id and its time asked.
--- projection: naive
+-- projection: naive_counts
 -- topic: vehicle-positions
 -- type: $.type
 

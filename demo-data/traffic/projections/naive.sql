@@ -1,5 +1,5 @@
 -- Every record counts, and the last that came is where the vehicle is.
--- projection: naive
+-- projection: naive_counts
 -- topic: vehicle-positions
 -- type: $.type
 
