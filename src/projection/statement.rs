@@ -71,13 +71,7 @@ pub(super) fn check_schema(source: &str, tokens: &[Token]) -> Result<(), Refusal
         );
     }
     if word(1, "VIRTUAL") {
-        let help = "use an ordinary table; a full-text search can be made of it when you query";
-        return refuse(
-            span_of(tokens, 1),
-            "a projection has no virtual tables",
-            "not reproducible row by row",
-            help,
-        );
+        return check_full_text(source, tokens);
     }
     if word(1, "VIEW") {
         return Ok(());
@@ -98,6 +92,54 @@ pub(super) fn check_schema(source: &str, tokens: &[Token]) -> Result<(), Refusal
 
 fn span_of(tokens: &[Token], at: usize) -> Range<usize> {
     tokens.get(at).or(tokens.first()).map_or(0..0, |t| t.span.clone())
+}
+
+/// What FTS5 may be told of an index: how it takes words apart and how it keeps them, all of which a replay does alike.
+const FULL_TEXT_OPTIONS: &[&str] = &["tokenize", "prefix", "detail", "columnsize"];
+
+/// `CREATE VIRTUAL TABLE name USING fts5(…)`, the one virtual table whose rows can be told, compared and undone.
+fn check_full_text(source: &str, tokens: &[Token]) -> Result<(), Refusal> {
+    let Some(using) = tokens.iter().position(|token| token.is(source, "USING")) else {
+        // SQLite says what is missing.
+        return Ok(());
+    };
+    if let Some(dot) = tokens.iter().take(using).find(|token| token.text(source) == ".") {
+        return refuse(
+            dot.span.clone(),
+            "a table is named without its schema",
+            "the projection's name is its schema",
+            "write the table's name alone",
+        );
+    }
+    let module = tokens.get(using + 1);
+    if let Some(module) = module.filter(|module| !module.is(source, "fts5")) {
+        return refuse(
+            module.span.clone(),
+            format!("`{}` is not for a projection", module.text(source)),
+            "not reproducible row by row",
+            "of virtual tables a projection can have `fts5`, a full-text index; for all else use an ordinary table",
+        );
+    }
+    for pair in tokens.windows(2).skip(using) {
+        let [name, equals] = pair else { continue };
+        if equals.text(source) != "=" || FULL_TEXT_OPTIONS.iter().any(|option| name.is(source, option)) {
+            continue;
+        }
+        let own =
+            "an index holds its own texts, so that its rows can be dumped, compared and undone; leave the option out";
+        let (label, help) = match name.text(source).to_ascii_lowercase().as_str() {
+            "content" | "content_rowid" | "contentless_delete" | "contentless_unindexed" => {
+                ("the texts would lie elsewhere, or nowhere", own)
+            }
+            _ => ("not one of these", "there are tokenize, prefix, detail and columnsize"),
+        };
+        let message = format!(
+            "a full-text index of a projection has no option `{}`",
+            name.text(source)
+        );
+        return refuse(name.span.clone(), message, label, help);
+    }
+    Ok(())
 }
 
 fn check_table(source: &str, tokens: &[Token]) -> Result<(), Refusal> {

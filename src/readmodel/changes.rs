@@ -13,6 +13,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
 use super::dump::{quoted, tables};
+use super::fulltext;
 use ffi::{Deed, Touched};
 use mirror::{Affinity, Mirror};
 pub use row::{Row, key_text};
@@ -67,9 +68,16 @@ pub struct Watched {
     affinities: Vec<Affinity>,
     /// What the rowid is called, where there is one that is not a column.
     rowid: Option<&'static str>,
+    /// Of a full-text index the table that has its texts, by which is heard what happens to it.
+    content: Option<String>,
 }
 
 impl Watched {
+    /// The name under which SQLite tells of its rows.
+    fn heard_as(&self) -> &str {
+        self.content.as_deref().unwrap_or(&self.name)
+    }
+
     /// What an INSERT or UPDATE writes, the rowid first, as SQL writes it.
     pub(super) fn written(&self) -> Vec<String> {
         let stored = self.stored.iter().map(|at| quoted(&self.columns[*at]));
@@ -180,6 +188,15 @@ impl Recorder {
     }
 }
 
+/// Whether a row that is put into a full-text index is the one that was just taken out, with other texts: FTS5 updates a row so.
+fn is_rest_of(taken_out: &Change, put_in: &Change) -> bool {
+    let key = |row: &Option<Row>| row.as_ref().map(|row| row.cell(0));
+    taken_out.after.is_none()
+        && put_in.before.is_none()
+        && (taken_out.table, taken_out.line) == (put_in.table, put_in.line)
+        && key(&taken_out.before) == key(&put_in.after)
+}
+
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -190,7 +207,9 @@ impl Seen {
         if self.quiet || !touched.main {
             return;
         }
-        let table = tables.iter().position(|table| table.name.as_bytes() == touched.table);
+        let table = tables
+            .iter()
+            .position(|table| table.heard_as().as_bytes() == touched.table);
         let Some((number, table)) = table.and_then(|number| Some((number, tables.get(number)?))) else {
             return;
         };
@@ -212,14 +231,18 @@ impl Seen {
             self.unsettled.push(self.changes.len());
         }
         let rowid = table.rowid.is_some();
-        self.changes.push(Change {
+        let change = Change {
             table: number,
             line: self.line,
             old_rowid: (rowid && before.is_some()).then_some(touched.old_rowid),
             new_rowid: (rowid && after.is_some()).then_some(touched.new_rowid),
             before,
             after,
-        });
+        };
+        match self.changes.last_mut() {
+            Some(last) if table.content.is_some() && is_rest_of(last, &change) => last.after = change.after,
+            _ => self.changes.push(change),
+        }
     }
 
     fn settle(&mut self, connection: &Connection, tables: &[Watched]) -> rusqlite::Result<()> {
@@ -259,6 +282,13 @@ pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result
     let (mut stored, mut computed) = (Vec::new(), Vec::new());
     let mut key = Vec::new();
     let mut declared = Vec::new();
+    let index = fulltext::is_index(connection, "main", &name)?;
+    if index {
+        columns.push(fulltext::ROWID.to_owned());
+        declared.push("INTEGER".to_owned());
+        stored.push(0);
+        key.push((1, 0));
+    }
     let mut list = connection
         .prepare("SELECT name, hidden, pk, type FROM pragma_table_xinfo(?) WHERE hidden <> 1 ORDER BY cid")?;
     let mut rows = list.query([&name])?;
@@ -292,13 +322,14 @@ pub(super) fn watched(connection: &Connection, name: String) -> rusqlite::Result
     let free = |name: &&str| !columns.iter().any(|column| column.eq_ignore_ascii_case(name));
     let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(free);
     Ok(Watched {
-        name,
         key: key.into_iter().map(|(_, at)| at).collect(),
         stored,
         computed,
         affinities: declared.iter().map(|declared| Affinity::of(declared, strict)).collect(),
         rowid: rowid.filter(|_| !without_rowid && !alias),
+        content: index.then(|| fulltext::content_of(&name)),
         columns,
+        name,
     })
 }
 
@@ -316,10 +347,12 @@ fn undo(connection: &Connection, table: &Watched, change: &Change) -> rusqlite::
     let found = match table.rowid {
         Some(rowid) => format!("{rowid} = ?"),
         None => {
+            // An index of texts finds a rowid by `=` alone; no other key is without NULL for certain.
+            let is = if table.content.is_some() { "=" } else { "IS" };
             let key = table
                 .key
                 .iter()
-                .map(|at| format!("{} IS ?", quoted(&table.columns[*at])));
+                .map(|at| format!("{} {is} ?", quoted(&table.columns[*at])));
             key.collect::<Vec<_>>().join(" AND ")
         }
     };

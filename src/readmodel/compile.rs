@@ -18,8 +18,9 @@ use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 use super::cached::plan::Plan;
 use super::cached::recognise::recognise;
 use super::dump::quoted;
+use super::fulltext;
 use super::guard::{self, Guard, Stage};
-use super::words::words;
+use super::words::{self, words};
 
 pub(super) use emit::EmitStep;
 
@@ -410,7 +411,10 @@ impl<'p> Compiler<'p> {
             };
             let objects: Vec<(String, String)> = self.own(
                 self.connection
-                    .prepare("SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+                    .prepare(
+                        "SELECT type, name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+                         AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')",
+                    )
                     .and_then(|mut list| list.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()),
             )?;
             for (kind, name) in objects {
@@ -467,8 +471,38 @@ impl<'p> Compiler<'p> {
         Ok(())
     }
 
+    /// What FTS5 takes for a command when it is written into a column of the index's own name: it changes how the index is kept
+    /// and answers, and no row, so that nothing would tell of it when an event is undone.
+    fn check_commands(&self, statement: &Statement) -> Result<(), Box<ProjectionError>> {
+        let (list, indexes) = (words(&statement.sql), self.guard.indexes());
+        for (at, pair) in list.windows(2).enumerate() {
+            let Some(index) = indexes.iter().find(|index| pair[1].is(index)) else {
+                continue;
+            };
+            let written = pair[0].is("INTO") || (pair[0].is("main") && at > 0 && list[at - 1].is("INTO"));
+            let ends = |word: &words::Word<'_>| ["VALUES", "SELECT", "DEFAULT", "WITH"].iter().any(|end| word.is(end));
+            let mut columns = list[at + 2..].iter().take_while(|word| written && !ends(word));
+            if let Some(command) = columns.find(|word| word.is(index) || word.is("rank")) {
+                let span = statement.span.start + command.span.start..statement.span.start + command.span.end;
+                return self.fail(
+                    span,
+                    format!(
+                        "`{}` is no column of the full-text index `{index}`, but a command to it",
+                        command.text
+                    ),
+                    "changes how the index is kept, and no row",
+                    "leave it out: what is indexed is what is written into the index's own columns".to_owned(),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// A table needs a key by which each row is found again, is compared, and is dumped in one order.
     fn check_table(&self, table: &str, span: &Range<usize>) -> Result<(), Box<ProjectionError>> {
+        if self.own(fulltext::is_index(&self.connection, "main", table))? {
+            return Ok(());
+        }
         let columns = self.own(columns(&self.connection, "main", table))?;
         let key: Vec<_> = columns.iter().filter(|column| column.key > 0).collect();
         if key.is_empty() {
@@ -587,6 +621,7 @@ impl<'p> Compiler<'p> {
     /// A statement that binds an event, compiled.
     fn prepared(&self, statement: &Statement) -> Result<rusqlite::Statement<'_>, Box<ProjectionError>> {
         self.check_words(statement)?;
+        self.check_commands(statement)?;
         self.guard.enter(Stage::Handler);
         match self.connection.prepare(&statement.sql) {
             Ok(prepared) => Ok(prepared),
@@ -731,20 +766,32 @@ pub(super) struct Column {
     pub(super) key: i64,
 }
 
-/// The columns of a table in their order, generated ones included.
+/// The columns of a table in their order, generated ones included. A full-text index has its rowid before them, as its key.
 pub(super) fn columns(connection: &Connection, schema: &str, table: &str) -> rusqlite::Result<Vec<Column>> {
-    connection
-        .prepare("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid")?
-        .query_map([table, schema], |row| {
-            Ok(Column {
-                name: row.get(0)?,
-                declared: row.get(1)?,
-                not_null: row.get(2)?,
-                default: row.get(3)?,
-                key: row.get(4)?,
-            })
-        })?
-        .collect()
+    let key = Column {
+        name: fulltext::ROWID.to_owned(),
+        declared: "INTEGER".to_owned(),
+        not_null: true,
+        default: None,
+        key: 1,
+    };
+    let mut all = Vec::from_iter(fulltext::is_index(connection, schema, table)?.then_some(key));
+    let mut list = connection.prepare(
+        "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_xinfo(?, ?) WHERE hidden <> 1 ORDER BY cid",
+    )?;
+    let columns = list.query_map([table, schema], |row| {
+        Ok(Column {
+            name: row.get(0)?,
+            declared: row.get(1)?,
+            not_null: row.get(2)?,
+            default: row.get(3)?,
+            key: row.get(4)?,
+        })
+    })?;
+    for column in columns {
+        all.push(column?);
+    }
+    Ok(all)
 }
 
 /// Whether an index only speeds up reading: not unique, of plain columns, of a table without foreign keys, every row in it.

@@ -46,7 +46,7 @@ pub(super) fn of(connection: &Connection, path: &Path, out: &mut dyn Write) -> R
 /// The projection's own tables of a schema, by name.
 pub(super) fn tables(connection: &Connection, schema: &str) -> rusqlite::Result<Vec<String>> {
     let all: Vec<String> = connection
-        .prepare("SELECT name FROM pragma_table_list WHERE schema = ? AND type = 'table' ORDER BY name")?
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = ? AND type IN ('table', 'virtual') ORDER BY name")?
         .query_map([schema], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(all

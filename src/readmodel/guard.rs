@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-use super::dates;
+use super::{dates, fulltext};
 
 /// The prefix of the tables in which a read model remembers its position; no projection may touch them.
 pub(super) const RESERVED: &str = "_foldlog_";
@@ -51,6 +51,8 @@ struct Seen {
     stage: Stage,
     refused: Option<Refusal>,
     touched: Vec<String>,
+    /// The full-text indexes that were made.
+    indexes: Vec<String>,
 }
 
 /// Why a statement was refused, and what to write instead.
@@ -70,6 +72,7 @@ impl Guard {
             stage: Stage::Own,
             refused: None,
             touched: Vec::new(),
+            indexes: Vec::new(),
         })))
     }
 
@@ -91,6 +94,11 @@ impl Guard {
     /// The tables that the statements since then read or write.
     pub(super) fn touched(&self) -> Vec<String> {
         self.with(|seen| seen.touched.clone())
+    }
+
+    /// The full-text indexes that the projection has made so far.
+    pub(super) fn indexes(&self) -> Vec<String> {
+        self.with(|seen| seen.indexes.clone())
     }
 
     /// Why the last statement was refused, if it was.
@@ -115,9 +123,12 @@ impl Guard {
             let refusal = match seen.stage {
                 Stage::Own => None,
                 Stage::Query => judge_query(&context.action),
-                Stage::Schema => judge(&context.action, true),
-                Stage::Handler => judge(&context.action, false),
+                Stage::Schema => judge(&context.action, true, &seen.indexes),
+                Stage::Handler => judge(&context.action, false, &seen.indexes),
             };
+            if let (None, AuthAction::CreateVtable { table_name, .. }) = (&refusal, &context.action) {
+                seen.indexes.push((*table_name).to_owned());
+            }
             match refusal {
                 None => Authorization::Allow,
                 Some(refusal) => {
@@ -166,6 +177,8 @@ const DESCRIBING_PRAGMAS: &[&str] = &[
     "function_list",
     "collation_list",
     "compile_options",
+    // What a full-text index asks by itself before it answers.
+    "data_version",
 ];
 
 fn function(name: &str) -> Option<Refusal> {
@@ -178,8 +191,30 @@ fn function(name: &str) -> Option<Refusal> {
     None
 }
 
-fn judge(action: &AuthAction<'_>, schema: bool) -> Option<Refusal> {
+/// The table that an action reads or writes.
+fn table_of<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    match action {
+        AuthAction::Read { table_name, .. }
+        | AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name } => Some(table_name),
+        _ => None,
+    }
+}
+
+fn judge(action: &AuthAction<'_>, schema: bool, indexes: &[String]) -> Option<Refusal> {
     let help = if schema { HELP_SCHEMA } else { HELP_HANDLER };
+    if let Some((table, index)) = table_of(action).and_then(|table| Some((table, fulltext::owner(table, indexes)?))) {
+        // FTS5 fills them while it makes the index, and asks for leave to do so.
+        return if schema {
+            None
+        } else {
+            refuse(
+                format!("`{table}` is where SQLite keeps the full-text index `{index}`"),
+                "read and write the index itself",
+            )
+        };
+    }
     // SQLite writes its own catalogue while it creates a table, and asks for leave to do so.
     let own = |name: &str| schema && name.eq_ignore_ascii_case("sqlite_master");
     match action {
@@ -209,14 +244,20 @@ fn judge(action: &AuthAction<'_>, schema: bool) -> Option<Refusal> {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
             refuse("a projection reads and writes its own tables only", help)
         }
+        // A full-text index asks it by itself.
+        AuthAction::Pragma { pragma_name, .. } if pragma_name.eq_ignore_ascii_case("data_version") => None,
         AuthAction::Pragma { pragma_name, .. } => refuse(format!("PRAGMA {pragma_name} is refused"), help),
         AuthAction::Transaction { .. } | AuthAction::Savepoint { .. } => refuse(
             "transactions are the read model's: rows and position commit together",
             "leave out BEGIN, COMMIT, ROLLBACK and SAVEPOINT; all statements of an event succeed or fail together",
         ),
+        AuthAction::CreateVtable {
+            table_name,
+            module_name,
+        } if schema && module_name.eq_ignore_ascii_case("fts5") => reserved(table_name),
         AuthAction::CreateVtable { module_name, .. } => refuse(
-            format!("virtual tables ({module_name}) have no primary key and cannot be dumped or compared"),
-            "use an ordinary table",
+            format!("virtual tables of `{module_name}` cannot be dumped or compared"),
+            "use an ordinary table; a full-text index is `CREATE VIRTUAL TABLE name USING fts5(column, …)`",
         ),
         AuthAction::CreateTempTable { .. } | AuthAction::CreateTempIndex { .. } | AuthAction::CreateTempView { .. } => {
             refuse(

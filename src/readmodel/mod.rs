@@ -43,6 +43,7 @@ pub mod dump;
 pub mod error;
 mod explain;
 pub mod fold;
+mod fulltext;
 mod guard;
 pub mod history;
 pub mod invariant;

@@ -145,8 +145,11 @@ fn copy(from: &Connection, path: &Path) -> Result<(), ReadModelError> {
         )?;
         let mut tables = Vec::new();
         let mut rest = Vec::new();
-        let mut list =
-            from.prepare("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid")?;
+        // What a full-text index is kept in is made and filled with the index.
+        let mut list = from.prepare(
+            "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL
+             AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') ORDER BY rowid",
+        )?;
         let mut rows = list.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, name, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);

@@ -359,3 +359,7 @@ impl Goal {
 #[cfg(test)]
 #[path = "step_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "step/fulltext_tests.rs"]
+mod fulltext_tests;

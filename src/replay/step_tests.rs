@@ -44,6 +44,12 @@ fn moves() -> impl Strategy<Value = Vec<Go>> {
 }
 
 fn steps(folder: &std::path::Path, log: &Memory, kept: bool) -> Steps<MemorySource> {
+    steps_of(folder, ACCOUNTS, log, kept)
+}
+
+/// The same of any projection.
+pub(super) fn steps_of(folder: &std::path::Path, text: &str, log: &Memory, kept: bool) -> Steps<MemorySource> {
+    let definition = definition(text);
     let store = Store::open(folder, "lab").unwrap();
     let mut control = control();
     if kept {
@@ -53,7 +59,7 @@ fn steps(folder: &std::path::Path, log: &Memory, kept: bool) -> Steps<MemorySour
     let open = move |ranges: Vec<Range>| Ok(reading.merged(&ranges, &[3]));
     build(
         &store,
-        &definition(ACCOUNTS),
+        &definition,
         &log.log().origin(),
         &log.ranges(),
         &open,
@@ -62,8 +68,8 @@ fn steps(folder: &std::path::Path, log: &Memory, kept: bool) -> Steps<MemorySour
     )
     .unwrap();
     let past = Past {
-        definition: definition(ACCOUNTS),
-        snapshots: store.snapshots("accounts").unwrap(),
+        snapshots: store.snapshots(&definition.projection().name).unwrap(),
+        definition,
         store,
         log: log.log(),
         starts: log::starts(&log.ranges()),
@@ -72,14 +78,14 @@ fn steps(folder: &std::path::Path, log: &Memory, kept: bool) -> Steps<MemorySour
     Steps::new(past, Arc::new(open), &mut control).unwrap()
 }
 
-fn dumped<S: Source>(steps: &Steps<S>) -> String {
+pub(super) fn dumped<S: Source>(steps: &Steps<S>) -> String {
     let mut text = Vec::new();
     steps.scratch.dump(&mut text).unwrap();
     String::from_utf8(text).unwrap()
 }
 
 /// The position after so many records of the merged log.
-fn after(log: &Memory, count: usize) -> Position {
+pub(super) fn after(log: &Memory, count: usize) -> Position {
     let mut position = log::starts(&log.ranges());
     for record in log.all().iter().take(count) {
         let at = TopicPartition::new(record.topic.clone(), record.partition);

@@ -80,6 +80,20 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
+/// What a SELECT of a table's columns says: `*`, unless the key is a rowid, which `*` leaves out where it is no column.
+pub(super) fn all_of<'c>(columns: impl Iterator<Item = &'c str> + Clone) -> String {
+    match columns.clone().next() {
+        Some(first) if first.eq_ignore_ascii_case("rowid") => {
+            // A column may have a keyword's name.
+            let all: Vec<String> = columns
+                .map(|name| format!("\"{}\"", name.replace('"', "\"\"")))
+                .collect();
+            all.join(", ")
+        }
+        _ => "*".to_owned(),
+    }
+}
+
 /// Asks for the tables.
 pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
     if model.cluster.value.is_some() && model.readmodel.tables.task.is_none() {
@@ -134,7 +148,8 @@ fn show_page(model: &mut Model, item: usize, skip: u64, fx: &mut Vec<Effect>) {
         return;
     };
     let mut sql = format!(
-        "SELECT * FROM {}.{}",
+        "SELECT {} FROM {}.{}",
+        all_of(table.table.columns.iter().map(|(name, _)| name.as_str())),
         quoted(&table.read_model),
         quoted(&table.table.name)
     );
@@ -246,12 +261,22 @@ pub fn step(model: &mut Model, by: isize, fx: &mut Vec<Effect>) {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{all_of, quoted};
 
     #[test]
     fn names_are_quoted_where_they_must_be() {
         assert_eq!(quoted("account_balance"), "account_balance");
         assert_eq!(quoted("2nd"), "\"2nd\"");
         assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+
+    /// A full-text index's rows are found by a rowid that is no column.
+    #[test]
+    fn a_key_that_is_no_column_is_asked_for_by_name() {
+        assert_eq!(
+            all_of(["rowid", "text", "from"].into_iter()),
+            "\"rowid\", \"text\", \"from\""
+        );
+        assert_eq!(all_of(["id", "rowid"].into_iter()), "*");
     }
 }

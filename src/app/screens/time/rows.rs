@@ -6,7 +6,7 @@ use super::super::super::job::{Failure, Job};
 use super::super::super::message::Effect;
 use super::super::super::model::{Model, Pane};
 use super::super::super::moment::Shape;
-use super::super::readmodel::quoted;
+use super::super::readmodel::{all_of, quoted};
 
 /// How many rows a page of a table has.
 pub const PAGE_ROWS: u64 = 200;
@@ -120,7 +120,8 @@ pub(super) fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
     let Some(time) = &mut model.time else { return };
     fx.extend(time.rows.task.take().map(Effect::Cancel));
     let Some(shape) = time.shape() else { return };
-    let mut sql = format!("SELECT * FROM {}", quoted(&shape.name));
+    let all = all_of(shape.columns.iter().map(String::as_str));
+    let mut sql = format!("SELECT {all} FROM {}", quoted(&shape.name));
     if !shape.key.is_empty() {
         let key: Vec<String> = shape.key.iter().map(|at| quoted(&shape.columns[*at])).collect();
         sql = format!("{sql} ORDER BY {}", key.join(", "));

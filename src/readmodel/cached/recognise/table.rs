@@ -5,6 +5,7 @@ use sqlparser::ast::{ColumnOption, Statement, TableConstraint};
 use sqlparser::dialect::SQLiteDialect;
 use sqlparser::parser::Parser;
 
+use super::super::super::fulltext;
 use super::super::super::words::words;
 use super::super::plan::{Affinity, Column, Constant, Expression, Table};
 use super::Recognised;
@@ -20,6 +21,9 @@ const BEYOND: &[(&str, &str)] = &[
 
 /// Describes a table, or says why its rows cannot be kept in memory.
 pub(super) fn describe(connection: &Connection, name: &str) -> rusqlite::Result<Recognised<Table>> {
+    if fulltext::is_index(connection, "main", name)? {
+        return Ok(Err(format!("`{name}` is a full-text index")));
+    }
     let sql: String = connection.query_row(
         "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?",
         [name],
