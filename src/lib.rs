@@ -12,6 +12,7 @@
 //! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
 //! | [`chart`] | rows of a query as a chart, as data |
 //! | [`replay`] | the fold: log through projection into read model |
+//! | [`agent`] | log files to lines, through rotation and restarts |
 //! | [`demo`] | use cases as data: manifest, generator, runner |
 //! | [`app`] | the studio's state and what every key does; pure |
 //! | [`ui`] | draws that state |
@@ -20,6 +21,7 @@
 //!
 //! How a record becomes a row and a key becomes an action is told in `ARCHITECTURE.md`.
 
+pub mod agent;
 pub mod app;
 pub mod broker;
 pub mod chart;

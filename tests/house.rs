@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("readmodel", &["record", "decode", "projection"]),
     ("chart", &["record", "decode", "readmodel"]),
     ("replay", &["record", "broker", "decode", "projection", "readmodel"]),
+    ("agent", &["record"]),
     (
         "demo",
         &[
@@ -79,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "readmodel",
             "chart",
             "replay",
+            "agent",
             "demo",
             "runtime",
         ],

@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand. Tables for people, JSON for programs, errors on stderr with what to do.
 
+pub mod agent;
 pub mod alerts;
 pub mod at;
 pub mod blame;
@@ -110,6 +111,8 @@ pub enum Command {
     Topics(topics::Args),
     /// Write records from NDJSON
     Produce(produce::Args),
+    /// Follow log files and write their lines to a topic
+    Agent(agent::Args),
     /// Print records
     Read(read::Args),
     /// Write the changes of a SQLite database to topics, as Debezium does
@@ -177,6 +180,7 @@ pub fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Broker(args)) => broker::run(&context, args),
         Some(Command::Topics(args)) => topics::run(&context, args),
         Some(Command::Produce(args)) => produce::run(&context, args),
+        Some(Command::Agent(args)) => agent::run(&context, args),
         Some(Command::Read(args)) => read::run(&context, args),
         Some(Command::Capture(args)) => capture::run(&context, args),
         Some(Command::Groups(args)) => groups::run(&context, args),

@@ -2,6 +2,7 @@
 // Helpers outside a #[test] fail the test by unwrapping, which the lints cannot see.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agent;
 mod alerts;
 mod broker;
 mod capture;

@@ -5,6 +5,7 @@
 // Helpers outside a #[test] fail the test by unwrapping, which the lints cannot see.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod agent;
 mod benches;
 mod capture;
 #[path = "../common/mod.rs"]

@@ -1,0 +1,231 @@
+//! A line as the JSON that Filebeat makes of it, so that what reads Filebeat's topics reads these.
+
+use serde_json::{Map, Value, json};
+
+use crate::record::Timestamp;
+
+use super::combined;
+use super::tail::Line;
+
+/// What is made of a line's text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Parse {
+    /// Nothing: it is the message.
+    #[default]
+    Text,
+    /// It is a JSON object whose fields become the event's.
+    Json,
+    /// It is a line of an access log.
+    Combined,
+}
+
+/// A line ready to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The event as JSON.
+    pub json: String,
+    /// When it happened where the line says so, else when it was read.
+    pub time: Timestamp,
+    /// Whether it could not be parsed; `error.message` says why.
+    pub failed: bool,
+}
+
+/// The fields that say where a line comes from, which no line can say otherwise.
+const OURS: &[&str] = &["log", "host", "agent", "input", "error"];
+
+/// Makes the event of a line that was read at `now` on the host of this name.
+pub fn event(line: &Line, parse: Parse, host: &str, now: Timestamp) -> Event {
+    let text = String::from_utf8_lossy(&line.bytes);
+    let mut fields = Map::new();
+    let mut time = None;
+    let mut error = None;
+    match parse {
+        Parse::Text => {}
+        // A part of an object is none.
+        _ if line.cut => error = Some("the line is longer than it may be, and was cut".to_owned()),
+        Parse::Json => match serde_json::from_str::<Map<String, Value>>(&text) {
+            Ok(object) => {
+                time = ["@timestamp", "timestamp", "time", "ts"]
+                    .iter()
+                    .find_map(|name| time_of(object.get(*name)?));
+                fields = object;
+            }
+            Err(reason) => error = Some(format!("Error decoding JSON: {reason}")),
+        },
+        Parse::Combined => match combined::parse(&text) {
+            Ok(access) => {
+                time = Some(access.time);
+                fields = access.fields;
+            }
+            Err(reason) => error = Some(format!("not an access log line: {reason}")),
+        },
+    }
+    fields.retain(|name, _| !OURS.contains(&name.as_str()));
+    let time = time.unwrap_or(now);
+    let failed = error.is_some();
+    let json = whole(line, &text, fields, time, host, error);
+    Event { json, time, failed }
+}
+
+fn whole(
+    line: &Line,
+    text: &str,
+    fields: Map<String, Value>,
+    time: Timestamp,
+    host: &str,
+    error: Option<String>,
+) -> String {
+    let mut all = Map::new();
+    all.insert("@timestamp".to_owned(), rfc3339(time).into());
+    if !fields.contains_key("message") {
+        all.insert("message".to_owned(), text.into());
+    }
+    for (name, value) in fields {
+        // The time as the agent writes all of them; the line's own spelling is in its message where it has another name.
+        if name != "@timestamp" {
+            all.insert(name, value);
+        }
+    }
+    let mut log = json!({ "offset": line.offset, "file": { "path": line.path.to_string_lossy() } });
+    if line.cut {
+        log["flags"] = json!(["truncated"]);
+    }
+    all.insert("log".to_owned(), log);
+    all.insert("host".to_owned(), json!({ "name": host }));
+    all.insert("agent".to_owned(), json!({ "type": "foldlog" }));
+    all.insert("input".to_owned(), json!({ "type": "log" }));
+    if let Some(error) = error {
+        all.insert("error".to_owned(), json!({ "message": error }));
+    }
+    Value::Object(all).to_string()
+}
+
+fn rfc3339(time: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(time.0).unwrap_or_default();
+    format!("{time:.3}")
+}
+
+/// A time as logs write it: RFC 3339, or a number of seconds or milliseconds since 1970.
+fn time_of(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => Some(Timestamp(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())),
+        Value::Number(number) => {
+            // Seconds stay under this until the year 5138; milliseconds were over it in 1973.
+            const MILLISECONDS: f64 = 1e11;
+            let number = number.as_f64().filter(|number| *number >= 0.0)?;
+            let milliseconds = if number < MILLISECONDS { number * 1000.0 } else { number };
+            (milliseconds < 253_402_300_800_000.0).then_some(Timestamp(milliseconds as i64))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        Line {
+            path: PathBuf::from("/var/log/app.log"),
+            key: PathBuf::from("/var/log/app.log"),
+            offset: 42,
+            bytes: text.as_bytes().to_vec(),
+            cut: false,
+            id: String::new(),
+        }
+    }
+
+    fn made(line: &Line, parse: Parse) -> (Value, i64, bool) {
+        let event = event(line, parse, "web-1", Timestamp(1_730_707_201_500));
+        (serde_json::from_str(&event.json).unwrap(), event.time.0, event.failed)
+    }
+
+    fn with(more: Value) -> Value {
+        let mut all = json!({
+            "@timestamp": "2024-11-04T08:00:01.500Z",
+            "log": {"offset": 42, "file": {"path": "/var/log/app.log"}},
+            "host": {"name": "web-1"},
+            "agent": {"type": "foldlog"},
+            "input": {"type": "log"},
+        });
+        for (name, value) in more.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        all
+    }
+
+    #[test]
+    fn text_is_the_message() {
+        let (event, time, failed) = made(&line("it \"works\"\t\u{1b}[0m"), Parse::Text);
+        assert_eq!(event, with(json!({"message": "it \"works\"\t\u{1b}[0m"})));
+        assert_eq!((time, failed), (1_730_707_201_500, false));
+        let mut long = line("aaa");
+        long.cut = true;
+        let (event, _, failed) = made(&long, Parse::Text);
+        assert_eq!((event["log"]["flags"].clone(), failed), (json!(["truncated"]), false));
+    }
+
+    #[test]
+    fn the_fields_of_json_are_the_events() {
+        let (event, time, failed) = made(
+            &line(r#"{"level":"ERROR","msg":"paid","timestamp":1730000000123,"log":{"offset":1},"host":"forged"}"#),
+            Parse::Json,
+        );
+        assert_eq!(
+            event,
+            with(json!({
+                "@timestamp": "2024-10-27T03:33:20.123Z",
+                "message": r#"{"level":"ERROR","msg":"paid","timestamp":1730000000123,"log":{"offset":1},"host":"forged"}"#,
+                "level": "ERROR", "msg": "paid", "timestamp": 1_730_000_000_123_i64,
+            }))
+        );
+        assert_eq!((time, failed), (1_730_000_000_123, false));
+        let (event, time, _) = made(
+            &line(r#"{"@timestamp":"2024-01-01T00:00:00Z","message":"hi"}"#),
+            Parse::Json,
+        );
+        assert_eq!(
+            (event["message"].as_str(), event["@timestamp"].as_str()),
+            (Some("hi"), Some("2024-01-01T00:00:00.000Z"))
+        );
+        assert_eq!(time, 1_704_067_200_000);
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_is_sent_with_the_reason() {
+        let (event, time, failed) = made(&line("no json"), Parse::Json);
+        assert!(
+            event["error"]["message"]
+                .as_str()
+                .unwrap()
+                .starts_with("Error decoding JSON: ")
+        );
+        assert_eq!(
+            (event["message"].as_str(), time, failed),
+            (Some("no json"), 1_730_707_201_500, true)
+        );
+        let (event, _, failed) = made(&line("[1]"), Parse::Combined);
+        assert_eq!(
+            event["error"]["message"],
+            "not an access log line: the identity is missing"
+        );
+        assert!(failed);
+        let mut long = line("{\"a\":1}");
+        long.cut = true;
+        assert!(made(&long, Parse::Json).2);
+    }
+
+    #[test]
+    fn an_access_log_line_has_its_own_time() {
+        let (event, time, failed) = made(
+            &line(r#"::1 - - [04/Nov/2024:08:00:09 +0000] "GET / HTTP/1.1" 200 5 "-" "curl" 0.1"#),
+            Parse::Combined,
+        );
+        assert_eq!((time, failed), (1_730_707_209_000, false));
+        assert_eq!(event["http"]["response"]["status_code"], 200);
+        assert_eq!(event["@timestamp"], "2024-11-04T08:00:09.000Z");
+        assert!(event["message"].as_str().unwrap().contains("curl"));
+    }
+}
