@@ -138,14 +138,21 @@ impl Scene {
     }
 
     fn records(&self, topic: &str, records: u64) -> Result<Seen, DemoError> {
-        let info = self.client.topic(&self.demo.topic(topic))?;
-        let marks = self.client.watermarks(&info)?;
-        let found: i64 = marks.iter().map(|mark| mark.high - mark.low).sum();
-        Ok(Seen::compare(found.to_string(), records.to_string()))
+        Ok(Seen::compare(self.count(topic)?.to_string(), records.to_string()))
     }
 
-    /// How many records a topic really holds: they are read, because offsets say nothing of what compaction removed.
     fn kept(&self, topic: &str, at_most: u64) -> Result<Seen, DemoError> {
+        let kept = self.count(topic)?;
+        Ok(Seen {
+            holds: kept <= at_most,
+            found: self.say(&format!("{kept} records"), &format!("{kept} 条记录")),
+            wanted: self.say(&format!("at most {at_most}"), &format!("最多 {at_most} 条")),
+        })
+    }
+
+    /// How many records a topic really holds: they are read, because offsets count the markers of transactions, too, and say
+    /// nothing of what compaction removed.
+    fn count(&self, topic: &str) -> Result<u64, DemoError> {
         let info = self.client.topic(&self.demo.topic(topic))?;
         let name: Arc<str> = info.name.as_str().into();
         let marks = self
@@ -175,11 +182,7 @@ impl Scene {
                 }
             }
         }
-        Ok(Seen {
-            holds: kept <= at_most,
-            found: self.say(&format!("{kept} records"), &format!("{kept} 条记录")),
-            wanted: self.say(&format!("at most {at_most}"), &format!("最多 {at_most} 条")),
-        })
+        Ok(kept)
     }
 
     fn group(
