@@ -28,6 +28,13 @@ pub struct Diary {
     pub done: Option<Done>,
 }
 
+/// What a demo is about to make.
+pub(super) struct Names<'a> {
+    pub(super) topics: Vec<&'a str>,
+    pub(super) groups: Vec<&'a str>,
+    pub(super) read_models: Vec<&'a str>,
+}
+
 /// A run that came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -47,6 +54,45 @@ impl Diary {
         // One that cannot be read is as good as none: what it would tell apart is then left alone.
         let text = fs::read_to_string(path(store.root(), id)).unwrap_or_default();
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// What is known of every other demo.
+    pub(super) fn others(store: &Store, id: &str) -> Vec<(String, Self)> {
+        // Where there is no folder there is no diary in it.
+        let entries = fs::read_dir(store.root().join("demos")).into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()));
+        let mut ids: Vec<String> = ids.filter(|other| other != id).collect();
+        ids.sort();
+        ids.into_iter()
+            .map(|id| {
+                let diary = Self::read(store, &id);
+                (id, diary)
+            })
+            .collect()
+    }
+
+    /// Hands over to `heir` what has one of these names; topics only while they are those that were made.
+    pub(super) fn hand_over(&mut self, heir: &mut Self, names: &Names<'_>, there: &BTreeMap<String, String>) {
+        for name in &names.topics {
+            if let Some(made) = self.topics.remove(*name)
+                && there.get(*name) == Some(&made)
+            {
+                heir.topics.insert((*name).to_owned(), made);
+            }
+        }
+        for (ours, theirs, names) in [
+            (&mut self.groups, &mut heir.groups, &names.groups),
+            (&mut self.read_models, &mut heir.read_models, &names.read_models),
+        ] {
+            theirs.extend(names.iter().filter_map(|name| ours.take(*name)));
+        }
+    }
+
+    /// Whether it has anything of one of these names.
+    pub(super) fn shares(&self, names: &Names<'_>) -> bool {
+        names.topics.iter().any(|name| self.topics.contains_key(*name))
+            || names.groups.iter().any(|name| self.groups.contains(*name))
+            || names.read_models.iter().any(|name| self.read_models.contains(*name))
     }
 
     /// Writes it down, in one step.

@@ -10,6 +10,9 @@ use super::error::DemoError;
 static DEMOS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/demo-data");
 static SCHEMAS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
 
+/// What the names of files begin with that are compiled in.
+pub(super) const BUILT_IN: &str = "demo:";
+
 /// Where a demo's files are.
 #[derive(Debug, Clone)]
 pub(super) enum Folder {
@@ -81,7 +84,7 @@ impl Folder {
     /// How a file of it is called in messages.
     pub(super) fn name_of(&self, file: &str) -> String {
         match self {
-            Self::BuiltIn(dir) => format!("demo:{}/{file}", dir.path().display()),
+            Self::BuiltIn(dir) => format!("{BUILT_IN}{}/{file}", dir.path().display()),
             Self::Disk(path) => path.join(file).display().to_string(),
         }
     }

@@ -120,6 +120,21 @@ impl Hands<'_> {
         Ok(self.client.create_topic(topic)?)
     }
 
+    /// Whether nobody is in a group; members that were killed are missed first.
+    pub(super) fn is_idle(&self, group: &str) -> Result<bool, DemoError> {
+        let began = Instant::now();
+        loop {
+            self.check_cancelled()?;
+            match self.client.group(group) {
+                Err(BrokerError::UnknownGroup { .. }) => return Ok(true),
+                Err(error) => return Err(error.into()),
+                Ok(detail) if detail.members.is_empty() => return Ok(true),
+                Ok(_) if began.elapsed() >= MISSED => return Ok(false),
+                Ok(_) => std::thread::sleep(WAIT),
+            }
+        }
+    }
+
     /// Deletes a group, which must be an earlier run's. Members that were killed are missed first.
     pub(super) fn clear_group(&self, group: &str, diary: &Diary) -> Result<(), DemoError> {
         let began = Instant::now();

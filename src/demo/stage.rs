@@ -15,8 +15,9 @@ use crate::replay::rebuild::RebuildReport;
 use super::board::Board;
 use super::catalog::{Demo, LessonStep};
 use super::connector;
-use super::diary::{Diary, Done};
+use super::diary::{Diary, Done, Names};
 use super::error::DemoError;
+use super::folder::BUILT_IN;
 use super::mirrors::Mirrors;
 use super::player::Player;
 use super::produce::Hands;
@@ -90,6 +91,7 @@ impl Stage {
             self.demo = self.demo.clone().with_prefix(prefix)?;
         }
         let mut diary = Diary::read(&self.store, &self.demo.id);
+        let before = self.take_over(&mut diary)?;
         self.check_read_models()?;
         let (client, store) = (self.client.clone(), self.store.clone());
         let mirrors = Mirrors::begin(&client, &self.demo)?;
@@ -105,7 +107,7 @@ impl Stage {
         );
         scene.embedded = self.options.embedded.clone();
         if self.demo.is_live() {
-            self.begin_live(run, &mut scene, &diary)?;
+            self.begin_live(run, &mut scene, &diary, &before)?;
         } else {
             self.begin_still(run, &scene)?;
         }
@@ -182,7 +184,7 @@ impl Stage {
     }
 
     /// Empty topics, no groups and no read models: every run of a live demo begins where the first did.
-    fn begin_live(&self, run: &mut Run, scene: &mut Scene, diary: &Diary) -> Result<(), DemoError> {
+    fn begin_live(&self, run: &mut Run, scene: &mut Scene, diary: &Diary, before: &[String]) -> Result<(), DemoError> {
         scene.timeline = Timeline::of(&self.demo)?;
         scene.board.upcoming(scene.timeline.left());
         let hands = self.hands();
@@ -196,8 +198,54 @@ impl Stage {
             self.store.delete(&projection.name)?;
         }
         connector::create(&self.store, &self.demo)?;
-        self.set(run.at, StepState::Passed, self.topic_names());
+        let names = self.topic_names();
+        let note = match before {
+            [] => names,
+            before => {
+                let before = before.join(", ");
+                self.say(
+                    format!("{names}; what {before} had left under these names is gone"),
+                    format!("{names}；{before} 留下的同名内容已清除"),
+                )
+            }
+        };
+        self.set(run.at, StepState::Passed, note);
         Ok(())
+    }
+
+    /// What other demos left under the names of this one is this one's from now on; nobody may be at work on it. Returns whose it
+    /// was.
+    fn take_over(&self, diary: &mut Diary) -> Result<Vec<String>, DemoError> {
+        if !self.demo.is_live() {
+            return Ok(Vec::new());
+        }
+        let names = Names {
+            topics: self.demo.topics.iter().map(|topic| topic.name.as_str()).collect(),
+            groups: self.demo.processors.iter().map(|known| known.group.as_str()).collect(),
+            read_models: self.demo.read_models().map(|known| known.name.as_str()).collect(),
+        };
+        let hands = self.hands();
+        let mut whose = Vec::new();
+        for (id, mut other) in Diary::others(&self.store, &self.demo.id) {
+            if !other.shares(&names) {
+                continue;
+            }
+            for group in &other.groups {
+                if !hands.is_idle(group)? {
+                    return Err(DemoError::NotOurs {
+                        reason: format!("the demo {id} uses the same names, and somebody is in its group {group}"),
+                        help: "end its run first, or run this one with another --data DIR".to_owned(),
+                    });
+                }
+            }
+            let there = self.client.topic_ids(&names.topics)?;
+            other.hand_over(diary, &names, &there);
+            // In this order: what is nobody's would stop the next run.
+            diary.write(&self.store, &self.demo.id)?;
+            other.write(&self.store, &id)?;
+            whose.push(id);
+        }
+        Ok(whose)
     }
 
     fn start_parts(&self, run: &mut Run, scene: &Scene) {
@@ -241,7 +289,7 @@ impl Stage {
         diary.write(&self.store, &self.demo.id)
     }
 
-    /// A read model of the same name that was built from another file is somebody's own.
+    /// A read model of the same name that was built from another file, and not from a demo's that is built in, is somebody's own.
     fn check_read_models(&self) -> Result<(), DemoError> {
         if self.options.reset {
             return Ok(());
@@ -256,7 +304,7 @@ impl Stage {
                 .iter()
                 .filter(|(name, _)| info.name.eq_ignore_ascii_case(name))
                 .peekable();
-            if same.peek().is_some() && !same.any(|(_, file)| info.file == *file) {
+            if same.peek().is_some() && !info.file.starts_with(BUILT_IN) && !same.any(|(_, file)| info.file == *file) {
                 return Err(DemoError::NotOurs {
                     reason: format!("the read model {} was built from {}", info.name, info.file),
                     help:

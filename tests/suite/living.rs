@@ -163,6 +163,43 @@ fn a_second_run_begins_anew_and_a_topic_of_somebody_else_stops_it() {
 }
 
 #[test]
+fn what_another_demo_left_under_the_same_names_is_taken_over_and_cleaned_up_once() {
+    let place = Place::new();
+    let dir = place.folder.path().join("again");
+    starter::begin("views", &dir).unwrap();
+    let again = Catalog::load(&[dir]).unwrap().get("again").unwrap().clone();
+    let go = |demo: &Demo| {
+        let demo = demo.clone().with_prefix(&place.prefix).unwrap();
+        run(place.client.clone(), place.store.clone(), demo, Options::default()).wait()
+    };
+    let steps = "[[steps]]\ntitle.en = \"all\"\nactions = [{ produce = {} }, { wait = { caught-up = [] } }]\n";
+    let first = place.demo(steps);
+    go(&first).unwrap();
+    // The read model is of another file now, which is no demo's that is built in.
+    let error = go(&again).unwrap_err();
+    assert!(matches!(error, DemoError::NotOurs { .. }), "{error}");
+    place.store.delete("pages").unwrap();
+    for _ in 0..2 {
+        let outcome = go(&again).unwrap();
+        assert!(outcome.passed, "{:?}", failures(&outcome));
+        place.store.delete("pages").unwrap();
+        let outcome = go(&first).unwrap();
+        assert!(outcome.passed);
+        assert!(
+            outcome.steps[0].note.contains("what again had left"),
+            "{:?}",
+            outcome.steps[0]
+        );
+        place.store.delete("pages").unwrap();
+    }
+    for id in ["again", "views"] {
+        let cleaned = clean(&place.client, &place.store, id).unwrap();
+        assert!(cleaned.left.is_empty(), "{id}: {cleaned:?}");
+    }
+    assert!(place.topics().is_empty());
+}
+
+#[test]
 fn faults_of_records_do_what_they_say_and_have_their_way_back() {
     let place = Place::new();
     let demo = place.demo(
