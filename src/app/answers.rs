@@ -6,7 +6,7 @@ use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
 use super::screens::{
-    alerts, blame, differences, groups, previews, projections, readmodel, records, tail, time, topics,
+    alerts, blame, charts, demos, differences, groups, previews, projections, readmodel, records, tail, time, topics,
 };
 use super::update::ask_demo;
 use super::work::Kind;
@@ -38,6 +38,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Group(group) if model.groups.group.expects(id) => model.groups.group.answer(group),
         Event::Projections(rows) if model.projections.remote.expects(id) => projections::answer(model, rows, fx),
         Event::Alerts(found) if alerts_asked(model, id) => alerts::answer(model, *found),
+        Event::Charts(rows) if charts_asked(model, id) => charts::answer(model, rows),
         Event::Moment(moment) if walks(model, id) => time::arrive(model, *moment, fx),
         Event::Underway(underway) if walks(model, id) => {
             if let Some(time) = &mut model.time {
@@ -98,6 +99,10 @@ fn alerts_asked(model: &Model, id: TaskId) -> bool {
     model.alerts.as_ref().is_some_and(|alerts| alerts.remote.expects(id))
 }
 
+fn charts_asked(model: &Model, id: TaskId) -> bool {
+    model.charts.as_ref().is_some_and(|charts| charts.remote.expects(id))
+}
+
 fn walks(model: &Model, id: TaskId) -> bool {
     model.time.as_ref().is_some_and(|time| time.moment.expects(id))
 }
@@ -146,6 +151,9 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
         topics::ask(model, fx);
         return;
     }
+    if demos::reported(model, id, &outcome) {
+        return;
+    }
     match outcome {
         Err(failure) => failed(model, id, failure),
         Ok(_) if tails(model, id) => {
@@ -176,6 +184,8 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         let news = alerts.remote.value.is_some() && alerts.remote.error.is_none();
         told = news.then_some("alerts");
         alerts.remote.fail(failure.clone());
+    } else if charts_asked(model, id) {
+        charts::failed(model, failure.clone());
     } else if model.groups.remote.expects(id) {
         told = model.groups.remote.error.is_none().then_some("groups");
         model.groups.remote.fail(failure.clone());

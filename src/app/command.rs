@@ -74,6 +74,11 @@ pub enum Action {
     NextTable,
     Sql,
     RunDemo,
+    Charts,
+    Board,
+    OpenStore,
+    Chart,
+    Report,
     RunFirstDemo,
     Cancel,
     Copy,
@@ -128,6 +133,8 @@ pub enum Context {
     Blame,
     /// What differs between two read models.
     Differences,
+    /// The charts of a demo.
+    Charts,
     /// The demos screen.
     Demos,
     /// The groups screen.
@@ -155,6 +162,7 @@ impl Context {
             Self::Time => "Time",
             Self::Blame => "Blame",
             Self::Differences => "Differences",
+            Self::Charts => "Charts",
             Self::Demos => "Demos",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
@@ -198,8 +206,8 @@ const fn command(
 }
 
 use Context::{
-    Alerts, Always, Blame, Browse, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel, Records,
-    Rows, Time, Topics, Welcome,
+    Alerts, Always, Blame, Browse, Charts, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel,
+    Records, Rows, Time, Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -254,9 +262,14 @@ pub static COMMANDS: &[Command] = &[
     command(Action::OnlyCell, "cell or row", &[Key::ch('c')], &[Blame], "only what changed the cell, or all that wrote its row", "cell or row"),
     command(Action::Sql, "sql", &[Key::ch('s')], &[ReadModel], "edit the query above the rows; every read model is a schema", "sql"),
     command(Action::RunFirstDemo, "run the first demo", &[Key::ch('r')], &[Welcome], "fill the broker with the first demo", "run the demo"),
+    command(Action::Chart, "chart", &[Key::ch('c')], &[ReadModel], "draw the rows as a chart, whichever their columns make; again for the rows", "chart"),
+    command(Action::OpenStore, "read model", &[Key::of(Code::Enter)], &[Charts], "open the read model that the chart is of", "read model"),
+    command(Action::Board, "all at once", &[Key::ch('b')], &[Charts], "every chart at once; again for one beside the list", "all at once"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
+    command(Action::Charts, "charts", &[Key::ch('c')], &[Demos], "look at the demo's charts, live", "charts"),
+    command(Action::Report, "write report", &[Key::ch('w')], &[Demos, Charts], "write the run that has ended into a file: steps, checks, flow, charts, lesson", "report"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
-    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Alerts, Blame, Differences], "show only what contains a text", "filter"),
+    command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Alerts, Blame, Differences, Charts], "show only what contains a text", "filter"),
     command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),

@@ -19,6 +19,7 @@ use super::lang::Speaks;
 use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
+use super::screens::charts::ChartRow;
 use super::screens::letters::Deciding;
 use super::screens::previews::Previewed;
 
@@ -317,6 +318,15 @@ pub enum Job {
     Differences(Question),
     /// Find every event that wrote a row.
     Blame(Asked),
+    /// The charts of a demo, or those of one of its stores.
+    Charts {
+        /// The demo's id.
+        demo: String,
+        /// The store.
+        store: Option<String>,
+    },
+    /// Write the report of a demo's last run.
+    Report(String),
     /// Every demo.
     Demos,
     /// Run a demo.
@@ -366,6 +376,8 @@ pub enum Event {
     Differences(Box<Found>),
     /// Events that wrote a row.
     Wrote(Wrote),
+    /// Charts as they are now.
+    Charts(Vec<ChartRow>),
     /// The demos.
     Demos(Vec<DemoRow>),
     /// The steps of a running demo as they stand.

@@ -17,7 +17,7 @@ use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
 use super::screens::{
-    alerts, blame, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
+    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
 };
 use super::work::Work;
 
@@ -47,6 +47,8 @@ pub enum Screen {
     Blame,
     /// What differs, and since when?
     Differences,
+    /// What does it look like?
+    Charts,
     /// What can I learn from?
     Demos,
     /// Who reads, and how far behind?
@@ -65,6 +67,7 @@ impl Screen {
         Self::Time,
         Self::Blame,
         Self::Differences,
+        Self::Charts,
         Self::Demos,
         Self::Groups,
     ];
@@ -81,6 +84,7 @@ impl Screen {
             Self::Time => "time",
             Self::Blame => "blame",
             Self::Differences => "differences",
+            Self::Charts => "charts",
             Self::Demos => "demos",
             Self::Groups => "groups",
         }
@@ -176,6 +180,8 @@ pub struct Model {
     pub conditions: Vec<time::conditions::Condition>,
     /// The events that wrote a row, while they are looked at.
     pub blame: Option<blame::Blame>,
+    /// The charts of one, while they are looked at.
+    pub charts: Option<charts::Charts>,
     /// The demos.
     pub demos: demos::Demos,
     /// The groups.
@@ -221,6 +227,7 @@ impl Model {
             conditions: Vec::new(),
             blame: None,
             differences: None,
+            charts: None,
             demos: demos::Demos::default(),
             groups: groups::Groups::default(),
             works: Vec::new(),
@@ -408,6 +415,11 @@ impl Model {
                 projection.is_some_and(|p| p.alerts.is_some()),
                 "it has no alerts: an `-- alert:` in its file makes some, once it is rebuilt",
             ),
+            Action::Charts => no(self.demos.selected().is_some(), "there is no demo under the cursor"),
+            Action::OpenStore => charts::refusal(self),
+            Action::Board => no(self.list().is_some_and(|l| l.total() > 0), "there is no chart here"),
+            Action::Chart => readmodel::chart_refusal(self),
+            Action::Report => demos::report_refusal(self),
             Action::RunFirstDemo | Action::RunDemo if read_only => {
                 Some("this cluster is read-only here, and a demo writes")
             }
@@ -479,6 +491,7 @@ impl Model {
             Screen::Time => return None,
             Screen::Blame => &self.blame.as_ref()?.list,
             Screen::Differences => &self.differences.as_ref()?.list,
+            Screen::Charts => &self.charts.as_ref()?.list,
             Screen::Demos => &self.demos.list,
             Screen::Groups => &self.groups.list,
         })
@@ -490,7 +503,9 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences => false,
+            Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences | Screen::Charts => {
+                false
+            }
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -528,13 +543,14 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Time => Context::Time,
         Screen::Blame => Context::Blame,
         Screen::Differences => Context::Differences,
+        Screen::Charts => Context::Charts,
         Screen::Demos => Context::Demos,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
     if matches!(
         screen,
-        Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences
+        Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences | Screen::Charts
     ) {
         // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {

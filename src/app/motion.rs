@@ -170,6 +170,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Blame => &mut model.blame.as_mut()?.list,
         Screen::Differences => &mut model.differences.as_mut()?.list,
         Screen::Demos => &mut model.demos.list,
+        Screen::Charts => &mut model.charts.as_mut()?.list,
         Screen::Groups => &mut model.groups.list,
     })
 }
@@ -185,6 +186,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Projections
         | Screen::Letters
         | Screen::Alerts
+        | Screen::Charts
         | Screen::Time
         | Screen::Blame
         | Screen::Differences

@@ -5,7 +5,9 @@ use super::model::{Level, Model, Pane, Screen};
 use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
-use super::screens::{alerts, blame, demos, differences, groups, projections, readmodel, records, time, topics};
+use super::screens::{
+    alerts, blame, charts, demos, differences, groups, projections, readmodel, records, time, topics,
+};
 use super::typing;
 
 pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
@@ -14,7 +16,13 @@ pub(super) fn go(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
     }
     // Screens one has jumped between are no path; only what Enter opened is gone back through.
     model.back.clear();
-    for left in [Screen::Records, Screen::Time, Screen::Blame, Screen::Differences] {
+    for left in [
+        Screen::Records,
+        Screen::Time,
+        Screen::Blame,
+        Screen::Differences,
+        Screen::Charts,
+    ] {
         leave(model, left, fx);
     }
     if screen != Screen::Topics {
@@ -51,6 +59,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::Projections | Screen::Letters => projections::ask(model, fx),
         Screen::Alerts => alerts::ask(model, fx),
         Screen::ReadModel => readmodel::ask(model, fx),
+        Screen::Charts => charts::ask(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
         Screen::Time => time::resume(model, fx),
@@ -64,6 +73,10 @@ pub(super) fn back(model: &mut Model, fx: &mut Vec<Effect>) {
     }
     if model.screen == Screen::ReadModel && model.pane == Pane::Detail && model.readmodel.whole {
         model.readmodel.whole = false;
+    } else if model.screen == Screen::ReadModel && model.readmodel.chart.take().is_some() {
+        // The rows are there again.
+    } else if charts::leave_board(model) {
+        // The list is there again.
     } else if model.zoom {
         model.zoom = false;
     } else if model.pane != Pane::List {
@@ -92,6 +105,7 @@ pub(super) fn up(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Time => model.time.is_none(),
         Screen::Blame => model.blame.is_none(),
         Screen::Differences => model.differences.is_none(),
+        Screen::Charts => model.charts.is_none(),
         _ => false,
     };
     if gone {
@@ -108,6 +122,7 @@ fn leave(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::Time => time::close(model, fx),
         Screen::Blame => blame::close(model, fx),
         Screen::Differences => differences::close(model, fx),
+        Screen::Charts => charts::close(model, fx),
         _ => {}
     }
 }
@@ -134,6 +149,7 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
         | Screen::Time
         | Screen::Blame
         | Screen::Differences
+        | Screen::Charts
         | Screen::Demos
         | Screen::Groups => model.pane = Pane::Detail,
     }

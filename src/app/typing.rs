@@ -167,6 +167,11 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
             }
         }
         Screen::Demos => model.demos.refresh(),
+        Screen::Charts => {
+            if let Some(charts) = &mut model.charts {
+                charts.refresh();
+            }
+        }
         Screen::Groups => model.groups.refresh(),
     }
     motion::selected(model, fx);

@@ -18,7 +18,8 @@ use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
-    alerts, blame, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time, topics,
+    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time,
+    topics,
 };
 use super::typing;
 use super::work::Kind;
@@ -38,6 +39,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             topics::tick(model, &mut fx);
             projections::tick(model, &mut fx);
             alerts::tick(model, &mut fx);
+            charts::tick(model, &mut fx);
             groups::tick(model, &mut fx);
             time::play::tick(model, &mut fx);
         }
@@ -242,6 +244,21 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         | Action::PreviousOfType
         | Action::NextOfRow
         | Action::PreviousOfRow => time::steps::step(model, action, fx),
+        Action::Charts => {
+            if let Some(id) = model.demos.selected().map(|demo| demo.id.clone()) {
+                charts::open(model, &id, None, fx);
+            }
+        }
+        Action::Board => {
+            if let Some(charts) = &mut model.charts {
+                charts.board = !charts.board;
+            }
+            model.zoom = false;
+            model.pane = Pane::List;
+        }
+        Action::OpenStore => charts::open_store(model, fx),
+        Action::Chart => readmodel::toggle_chart(model),
+        Action::Report => demos::report(model, fx),
         Action::RunDemo => ask_selected_demo(model, fx),
         Action::RunFirstDemo => {
             go(model, Screen::Demos, fx);
@@ -296,6 +313,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Time => time::again(model, fx),
         Screen::Blame => blame::again(model, fx),
         Screen::Differences => differences::again(model, fx),
+        Screen::Charts => charts::ask(model, fx),
         Screen::Demos => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
@@ -328,6 +346,11 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
             .as_ref()
             .and_then(|blame| blame.selected())
             .map(|event| String::from_utf8_lossy(event.record.value.as_deref().unwrap_or_default()).into_owned()),
+        Screen::Charts => model
+            .charts
+            .as_ref()
+            .and_then(|charts| charts.selected())
+            .map(|row| row.title.clone()),
         Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
@@ -353,6 +376,7 @@ fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
     let chosen = match model.screen {
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
         Screen::Demos => model.demos.selected().map(|d| d.id.clone()),
+        Screen::Charts => model.charts.as_ref().map(|charts| charts.demo.clone()),
         _ => None,
     };
     let works = &mut model.works;

@@ -297,22 +297,58 @@ fn heat(rows: &[Vec<Cell>], left: &mut Left) -> Data {
         Some(names.len() - 1)
     };
     for row in rows {
-        let Some(value) = number(&row[2]) else {
-            left.numberless += 1;
-            continue;
-        };
+        // Where nothing stands, the place is there all the same, and empty.
+        let value = number(&row[2]);
+        left.numberless += usize::from(value.is_none() && row[2] != Cell::Null);
         let (at, column) = (
             find(&mut shape.rows, &row[0], left),
             find(&mut shape.columns, &row[1], left),
         );
-        if let (Some(at), Some(column)) = (at, column) {
+        if let (Some(at), Some(column), Some(value)) = (at, column, value) {
             // A place that comes twice is the sum of both: nothing is dropped unseen.
             *places.entry((at, column)).or_default() += value;
         }
     }
+    let order = order(&shape.columns, rows);
     shape.cells = vec![vec![None; shape.columns.len()]; shape.rows.len()];
     for ((row, column), value) in places {
-        shape.cells[row][column] = Some(value);
+        shape.cells[row][order[column]] = Some(value);
     }
+    let mut columns = vec![String::new(); shape.columns.len()];
+    for (name, at) in shape.columns.into_iter().zip(order) {
+        columns[at] = name;
+    }
+    shape.columns = columns;
     Data::Heat(shape)
+}
+
+/// The place of each column: in the order of their names where the query has them so within each row, for then a row may lack some
+/// that another has; else as they come.
+fn order(columns: &[String], rows: &[Vec<Cell>]) -> Vec<usize> {
+    let mut sorted = rows.windows(2).filter(|two| label(&two[0][0]) == label(&two[1][0]));
+    if !sorted.all(|two| before(&label(&two[0][1]), &label(&two[1][1]))) {
+        return (0..columns.len()).collect();
+    }
+    let mut by_name: Vec<usize> = (0..columns.len()).collect();
+    by_name.sort_by(|a, b| compare(&columns[*a], &columns[*b]));
+    let mut places = vec![0; columns.len()];
+    for (place, column) in by_name.into_iter().enumerate() {
+        places[column] = place;
+    }
+    places
+}
+
+fn before(a: &str, b: &str) -> bool {
+    compare(a, b) != std::cmp::Ordering::Greater
+}
+
+/// Numbers as numbers, before all else; else as text.
+fn compare(a: &str, b: &str) -> std::cmp::Ordering {
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (Some(_), None) => std::cmp::Ordering::Less,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
 }

@@ -1,8 +1,10 @@
 //! Charts as data: rows of a query in, what there is to draw out. Pure; the terminal, the reports and the metrics share it.
 
+pub mod cells;
 mod data;
 mod guess;
 pub mod scale;
+pub mod svg;
 
 use serde::Deserialize;
 

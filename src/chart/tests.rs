@@ -160,6 +160,37 @@ fn cells_of_a_heat_map_stand_where_their_names_do() {
 }
 
 #[test]
+fn a_column_that_the_first_row_lacks_stands_where_it_belongs() {
+    let cell = |row: &str, column: &str| vec![text(row), text(column), Cell::Integer(1)];
+    let columns = |all: Vec<Vec<Cell>>| {
+        let Data::Heat(shape) = of(Kind::Heat, all).data else {
+            panic!()
+        };
+        (shape.columns, shape.cells)
+    };
+    let (names, cells) = columns(vec![cell("a", "8"), cell("a", "10"), cell("b", "8"), cell("b", "9")]);
+    assert_eq!(names, ["8", "9", "10"]);
+    assert_eq!(cells, [[Some(1.0), None, Some(1.0)], [Some(1.0), Some(1.0), None]]);
+    // Days of the week are in no order of their names, but in the query's.
+    let (names, _) = columns(vec![
+        cell("a", "Mon"),
+        cell("a", "Wed"),
+        cell("a", "Thu"),
+        cell("b", "Tue"),
+    ]);
+    assert_eq!(names, ["Mon", "Wed", "Thu", "Tue"]);
+    // Nothing in a place is no row without a number.
+    let empty = of(
+        Kind::Heat,
+        vec![
+            vec![text("a"), text("x"), Cell::Null],
+            vec![text("a"), text("y"), text("?")],
+        ],
+    );
+    assert_eq!(empty.left.numberless, 1);
+}
+
+#[test]
 fn nothing_is_nothing_to_draw() {
     for kind in Kind::ALL {
         let chart = Chart::of(kind, "t", "", &rows(kind.needs(), Vec::new())).unwrap();

@@ -1,5 +1,6 @@
 //! `foldlog demo`.
 
+mod report;
 mod run;
 
 use std::path::PathBuf;
@@ -20,8 +21,11 @@ use crate::readmodel::store::Store;
 use crate::runtime::Demos;
 
 use super::context::Context;
+use super::metrics::Address;
 use super::studio;
 use super::table::table;
+
+use report::ReportFile;
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -29,6 +33,7 @@ use super::table::table;
   foldlog demo list
   foldlog demo show event-sourcing
   foldlog demo run event-sourcing --headless
+  foldlog demo run messaging --headless --report messaging.html
   foldlog demo clean messaging
   foldlog demo export event-sourcing my-lesson
   foldlog demo new page-views
@@ -116,6 +121,12 @@ struct How {
     /// What the names of topics and groups begin with [default on a cluster: foldlog-demo-ID-]
     #[arg(long, requires = "headless")]
     prefix: Option<String>,
+    /// Write the run into a file: a page that needs nothing else (.html), or Markdown (.md)
+    #[arg(long, requires = "headless", value_name = "FILE")]
+    report: Option<ReportFile>,
+    /// Serve the numbers of the demo's charts for Prometheus at this port or address of this machine, while it runs
+    #[arg(long, requires = "headless", value_name = "ADDR")]
+    metrics: Option<Address>,
 }
 
 /// A speed as people write it.
@@ -176,7 +187,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 prefix: how.prefix,
                 ..Options::default()
             };
-            run::headless(context, catalog.get(&id)?, options, how.yes)
+            let told = run::Told {
+                report: how.report,
+                metrics: how.metrics,
+            };
+            run::headless(context, catalog.get(&id)?, options, how.yes, told)
         }
         Command::Clean { id, .. } if catalog.guide_of(&id).is_some() => {
             eprintln!("{id} makes nothing on a cluster");

@@ -19,6 +19,7 @@ use crate::replay::progress::{Phase, Progress};
 use crate::replay::task::Task;
 
 use super::context::{Context, WEBHOOK, WEBHOOK_HEADER};
+use super::metrics::{self, Address, Server};
 use super::rebuild::{load, status};
 use super::show;
 
@@ -38,6 +39,8 @@ the webhook. It gets a POST of {id, projection, alert, state, key, row, position
 five minutes, for a day; the id is also the header Idempotency-Key. An answer of 2xx is taken as success; any other 3xx or 4xx than 408, \
 409, 425 and 429 gives it up.
 
+With --metrics it answers Prometheus: records by what became of them, lag, rate, position and what it is doing, for each projection.
+
 Ends with Ctrl-C; started again, it goes on where it stopped.
 
 Examples:
@@ -45,6 +48,7 @@ Examples:
   foldlog follow projections/*.sql
   foldlog follow account_balance.sql --skip-poison
   foldlog follow account_balance.sql --no-emit
+  foldlog follow projections/*.sql --metrics 9464
   export FOLDLOG_WEBHOOK=https://hooks.example.com/T0
   foldlog follow account_balance.sql")]
 pub struct Args {
@@ -68,6 +72,9 @@ pub struct Args {
     /// A header that the webhook wants, as `Name: value`
     #[arg(long, value_name = "HEADER", env = WEBHOOK_HEADER, hide_env_values = true)]
     webhook_header: Option<String>,
+    /// Serve metrics for Prometheus at this port or address of this machine, under /metrics
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<Address>,
 }
 
 /// Runs it.
@@ -81,6 +88,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     if !args.no_emit {
         warn_of_circle(&projections);
     }
+    let server = args.metrics.map(|address| Server::bind(address.0)).transpose()?;
     let connection = context.connect()?;
     let webhook = context.webhook(args.webhook.as_deref(), args.webhook_header.as_deref())?;
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
@@ -102,7 +110,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             (name, follow(client, store, projection, options))
         })
         .collect();
-    watch_all(&tasks, context.json())?;
+    watch_all(&tasks, context.json(), server)?;
     let mut stopped = Vec::new();
     let all = tasks.len();
     for (name, task) in tasks {
@@ -155,7 +163,7 @@ fn paused_report(name: &str, reason: &str) -> Report {
 }
 
 /// Shows how far each is, until all have ended or somebody interrupts.
-fn watch_all(tasks: &[(String, Task<ReadModelInfo>)], json: bool) -> miette::Result<()> {
+fn watch_all(tasks: &[(String, Task<ReadModelInfo>)], json: bool, server: Option<Server>) -> miette::Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let bars = MultiProgress::with_draw_target(if terminal {
         ProgressDrawTarget::stderr_with_hz(10)
@@ -168,6 +176,14 @@ fn watch_all(tasks: &[(String, Task<ReadModelInfo>)], json: bool) -> miette::Res
         .into_diagnostic()
         .wrap_err("cannot start the runtime")?;
     runtime.block_on(async {
+        if let Some(server) = server {
+            eprintln!("metrics at {}", server.address());
+            let all: Vec<_> = tasks
+                .iter()
+                .map(|(name, task)| (name.clone(), task.progress()))
+                .collect();
+            tokio::spawn(server.serve(Arc::new(move || metrics::replays(&all))));
+        }
         let mut watched = JoinSet::new();
         for (name, task) in tasks {
             let view = View {
@@ -273,18 +289,9 @@ impl View {
     }
 
     fn json_line(&self, progress: &Progress) -> serde_json::Value {
-        let phase = match progress.phase {
-            Phase::Starting => "starting",
-            Phase::Rebuilding => "rebuilding",
-            Phase::Finishing => "finishing",
-            Phase::Live => "live",
-            Phase::Paused => "paused",
-            Phase::Done => "done",
-            Phase::Failed => "failed",
-        };
         serde_json::json!({
             "projection": self.name,
-            "phase": phase,
+            "phase": metrics::phase(progress.phase),
             "done": progress.done,
             "total": progress.total,
             "applied": progress.counts.applied,

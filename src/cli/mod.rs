@@ -21,6 +21,7 @@ pub mod format;
 pub mod groups;
 mod interrupt;
 mod log;
+mod metrics;
 pub mod mirror;
 mod place;
 pub mod preview;

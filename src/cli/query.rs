@@ -1,5 +1,7 @@
 //! `foldlog query`.
 
+mod chart;
+
 use std::io::{BufWriter, IsTerminal, Read, Write};
 
 use comfy_table::Table;
@@ -24,6 +26,11 @@ const SHOWN: usize = 1_000;
   foldlog query 'SELECT state, count(*)
                  FROM order_view.orders GROUP BY state'
   foldlog query -o csv - < report.sql > report.csv
+  foldlog query 'SELECT state, count(*)
+                 FROM order_view.orders GROUP BY state' --chart bar
+
+A chart takes its columns by their place: bar and top a label and a value; line x and y (x a number, or milliseconds since 1970) and \
+the series; histogram a value; gauge a value, the most that it can be and a label; heat a row, a column and a value. `auto` chooses.
 
 Every read model is a schema of its projection's name. Queries only read; no broker is needed.")]
 pub struct Args {
@@ -35,6 +42,9 @@ pub struct Args {
     /// Print at most this many rows [default: all; 1000 in a table]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Draw the rows instead of printing them
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["output", "limit"], value_parser = chart::kinds())]
+    chart: Option<chart::Wanted>,
 }
 
 /// Runs it.
@@ -48,6 +58,9 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             .wrap_err("cannot read the query from standard input")?;
     }
     let session = Session::open(&context.store()?)?;
+    if let Some(wanted) = args.chart {
+        return chart::print(&session, &sql, wanted);
+    }
     print(&session, &sql, args.output, args.limit, context.json())
 }
 

@@ -24,6 +24,7 @@ mod mirrors;
 pub mod player;
 mod produce;
 pub mod prove;
+pub mod report;
 pub mod run;
 mod scene;
 mod schema;

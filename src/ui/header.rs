@@ -81,6 +81,13 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.alerts.as_ref().map(|alerts| alerts.read_model.clone());
             name.into_iter().chain([title(Screen::Alerts)]).collect()
         }
+        (Screen::Charts, _) => {
+            let of = model
+                .charts
+                .as_ref()
+                .map(|charts| charts.store.as_ref().unwrap_or(&charts.demo).clone());
+            of.into_iter().chain([Screen::Charts.title().to_owned()]).collect()
+        }
         (Screen::Blame, _) => {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
             name.into_iter().chain([title(Screen::Blame)]).collect()
@@ -126,6 +133,7 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
         Screen::Letters | Screen::Alerts => Screen::Projections.title(),
+        Screen::Charts => Screen::Demos.title(),
         Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
         screen => screen.title(),
     };

@@ -76,6 +76,10 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
     if model.screen == Screen::Time {
         return (screens::time::draw(canvas, body, model), None);
     }
+    if model.screen == Screen::Charts && !model.zoom && model.charts.as_ref().is_some_and(|charts| charts.board) {
+        screens::charts::board(canvas, body, model);
+        return (layout, None);
+    }
     let (list, detail) = panes(model, body);
     if let Some(rect) = list {
         layout.list = match model.screen {
@@ -88,6 +92,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Alerts => screens::alerts::list(canvas, rect, model),
             Screen::Blame => screens::blame::list(canvas, rect, model),
             Screen::Differences => screens::differences::list(canvas, rect, model),
+            Screen::Charts => screens::charts::list(canvas, rect, model),
             Screen::Demos => screens::demos::list(canvas, rect, model),
             Screen::Groups => screens::groups::list(canvas, rect, model),
         };
@@ -103,6 +108,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Alerts => screens::alerts::detail(canvas, rect, model),
             Screen::Blame => screens::blame::detail(canvas, rect, model),
             Screen::Differences => screens::differences::detail(canvas, rect, model),
+            Screen::Charts => screens::charts::detail(canvas, rect, model),
             Screen::Demos => screens::demos::detail(canvas, rect, model),
             Screen::Groups => screens::groups::detail(canvas, rect, model),
         };
@@ -128,6 +134,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
         Screen::ReadModel if body.width < ROOMY => (36, 64),
         Screen::ReadModel => (32, 64),
         Screen::Time | Screen::Demos => (40, 64),
+        Screen::Charts => (38, 60),
         Screen::Blame => (58, 110),
         Screen::Differences => (50, 100),
         Screen::Letters => (46, 100),

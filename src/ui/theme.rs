@@ -40,7 +40,19 @@ pub enum Role {
     Changed,
     /// A production cluster.
     Production,
+    /// What a chart draws of its series of this number.
+    Series(u8),
 }
+
+/// What tells series apart where there is colour; their marks do so everywhere.
+const SERIES: [Color; 6] = [
+    Color::Blue,
+    Color::Magenta,
+    Color::Cyan,
+    Color::Green,
+    Color::Yellow,
+    Color::Red,
+];
 
 /// How roles look.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +90,7 @@ impl Theme {
             Role::Bad => (Some(Color::Red), Modifier::BOLD),
             Role::Changed => (Some(Color::Yellow), Modifier::UNDERLINED),
             Role::Production => (Some(Color::Red), Modifier::BOLD.union(Modifier::REVERSED)),
+            Role::Series(at) => (Some(SERIES[usize::from(at) % SERIES.len()]), Modifier::empty()),
         };
         let style = Style::new().add_modifier(modifier);
         match (self.color, color) {

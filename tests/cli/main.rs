@@ -6,6 +6,7 @@ mod agent;
 mod alerts;
 mod broker;
 mod capture;
+mod charts;
 mod choose;
 mod clusters;
 #[path = "../common/mod.rs"]

@@ -13,6 +13,7 @@ use foldlog::app::moment::{
     Applied, EventAt, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
 };
 use foldlog::app::screens::blame::Asked;
+use foldlog::app::screens::charts::ChartRow;
 use foldlog::app::screens::letters::Choices;
 use foldlog::app::screens::previews::Previewed;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
@@ -45,6 +46,7 @@ pub struct Fake {
     pub timeline: Option<Timeline>,
     pub found: Result<Found, Failure>,
     pub alerts: Result<Alerts, Failure>,
+    pub charts: Result<Vec<ChartRow>, Failure>,
 }
 
 impl Default for Fake {
@@ -68,6 +70,7 @@ impl Default for Fake {
             timeline: None,
             found: Ok(found()),
             alerts: Ok(alerts()),
+            charts: Ok(super::charts::charts()),
         }
     }
 }
@@ -698,6 +701,8 @@ impl World for Fake {
             Job::Timeline(_) => Ok(Event::Timeline(self.timeline.clone())),
             Job::Differences(_) => self.found.clone().map(|found| Event::Differences(Box::new(found))),
             Job::Blame(row) => self.blame(&row),
+            Job::Charts { .. } => self.charts.clone().map(Event::Charts),
+            Job::Report(_) => Ok(Event::Done("the report is /tmp/foldlog.html".into())),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo(_) => {
                 out.send(Event::Steps(steps()));

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod blame;
+mod charts;
 #[path = "../common/mod.rs"]
 mod common;
 mod differences;

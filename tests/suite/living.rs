@@ -5,17 +5,23 @@ use std::sync::Arc;
 
 use foldlog::broker::client::Client;
 use foldlog::broker::embedded::Embedded;
+use foldlog::chart::Chart;
 use foldlog::demo::catalog::{Catalog, Demo};
+use foldlog::demo::chart::DemoChart;
 use foldlog::demo::clean::clean;
 use foldlog::demo::diary::Diary;
 use foldlog::demo::error::DemoError;
 use foldlog::demo::graph::Kind;
 use foldlog::demo::player::Speed;
 use foldlog::demo::prove::prove;
+use foldlog::demo::report::Report;
 use foldlog::demo::run::{Options, Outcome, StepState, StepView, run};
-use foldlog::demo::snapshot::PartState;
+use foldlog::demo::snapshot::{PartState, Snapshot};
 use foldlog::demo::starter;
+use foldlog::demo::text::Language;
+use foldlog::readmodel::query::Session;
 use foldlog::readmodel::store::Store;
+use foldlog::record::Timestamp;
 use foldlog::replay::follow::{FollowOptions, follow};
 use foldlog::replay::progress::Phase;
 use tempfile::TempDir;
@@ -100,6 +106,7 @@ fn every_demo_runs_with_its_faults_and_is_cleaned_up() {
         let done = Diary::read(&place.store, &demo.id).done.unwrap();
         assert!(done.checks > 5 && done.held == done.checks, "{}: {done:?}", demo.id);
         assert_eq!(place.topics().len(), demo.topics.len());
+        looks_right(&place, demo, &outcome);
 
         let cleaned = clean(&place.client, &place.store, &demo.id).unwrap();
         assert!(cleaned.left.is_empty(), "{cleaned:?}");
@@ -115,6 +122,21 @@ fn every_demo_runs_with_its_faults_and_is_cleaned_up() {
         }
         assert_eq!(clean(&place.client, &place.store, &demo.id).unwrap().removed, [""; 0]);
     }
+}
+
+/// What the demo has to be looked at after a run: its charts, and the report with them.
+fn looks_right(place: &Place, demo: &Demo, outcome: &Outcome) {
+    let session = Session::open(&place.store).unwrap();
+    let shown = |chart: &DemoChart| chart.ask(&session, Language::Chinese).chart.unwrap();
+    let charts: Vec<Chart> = demo.charts.iter().map(shown).collect();
+    let some = charts.iter().any(|chart| !chart.is_empty());
+    assert!(some || charts.is_empty(), "{}: no chart shows anything", demo.id);
+    let at = (place.cluster.bootstrap.as_str(), Timestamp(0), Language::English);
+    let report = Report::of(demo, outcome, Snapshot::default(), &place.store, at).unwrap();
+    let (page, text) = (report.html(), report.markdown());
+    assert_eq!(page.matches("<figure>").count(), demo.charts.len(), "{}", demo.id);
+    assert!(!page.contains("<script") && page.contains(demo.steps[0].title.get(Language::English)));
+    assert!(text.contains("checks hold") && !page.contains("NaN"));
 }
 
 #[test]

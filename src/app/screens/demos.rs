@@ -2,10 +2,10 @@
 
 use crate::demo::run::StepView;
 
-use super::super::job::{DemoRow, Job};
+use super::super::job::{DemoRow, Failure, Job, TaskId};
 use super::super::list::List;
 use super::super::message::Effect;
-use super::super::model::Model;
+use super::super::model::{Level, Model, Screen};
 use super::super::remote::Remote;
 use super::super::work::{Kind, Work};
 
@@ -18,6 +18,8 @@ pub struct Demos {
     pub remote: Remote<Vec<DemoRow>>,
     /// The steps of the demo that ran last, with its id.
     pub last_run: Option<(String, Vec<StepView>)>,
+    /// The job that writes a report, while it does.
+    pub report: Option<TaskId>,
     /// The demo that the studio was opened for; it runs as soon as the cluster answers.
     pub first: Option<String>,
 }
@@ -74,4 +76,51 @@ pub fn steps(model: &Model, demo: &DemoRow) -> Vec<StepView> {
             ..StepView::default()
         })
         .collect()
+}
+
+/// The demo that a report would be of: the one in view.
+fn in_view(model: &Model) -> Option<&str> {
+    match model.screen {
+        Screen::Charts => model.charts.as_ref().map(|charts| charts.demo.as_str()),
+        _ => model.demos.selected().map(|demo| demo.id.as_str()),
+    }
+}
+
+/// Why no report can be written now.
+pub fn report_refusal(model: &Model) -> Option<&'static str> {
+    let id = in_view(model);
+    let ran = model
+        .demos
+        .last_run
+        .as_ref()
+        .is_some_and(|(ran, _)| Some(ran.as_str()) == id);
+    match () {
+        () if id.is_none() => Some("there is no demo under the cursor"),
+        () if model.works.iter().any(|work| Some(work.name.as_str()) == id) => {
+            Some("it is running: the report comes after its end")
+        }
+        () if !ran => Some("it has not run since the studio was opened: r runs it"),
+        () if model.demos.report.is_some() => Some("a report is being written"),
+        () => None,
+    }
+}
+
+/// Writes the report of the run that has ended.
+pub fn report(model: &mut Model, fx: &mut Vec<Effect>) {
+    if let Some(id) = in_view(model).map(str::to_owned) {
+        model.demos.report = Some(model.start(Job::Report(id), fx));
+    }
+}
+
+/// Says where the report is, or why there is none; false if the job was another.
+pub fn reported(model: &mut Model, id: TaskId, outcome: &Result<String, Failure>) -> bool {
+    if model.demos.report != Some(id) {
+        return false;
+    }
+    model.demos.report = None;
+    match outcome {
+        Ok(line) => model.tell(Level::Done, line.clone()),
+        Err(failure) => model.tell_failure("report", failure),
+    }
+    true
 }

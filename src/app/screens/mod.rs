@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod blame;
+pub mod charts;
 pub mod demos;
 pub mod differences;
 pub mod groups;

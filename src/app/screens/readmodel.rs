@@ -1,5 +1,6 @@
 //! The read models: their tables, their rows, and SQL over all of them.
 
+use crate::chart::{Chart, guess};
 use crate::readmodel::query::Rows;
 
 use super::super::job::{Failure, Job, TableRow};
@@ -30,6 +31,8 @@ pub struct ReadModel {
     pub page: Option<(usize, u64)>,
     /// The row under the cursor.
     pub row: usize,
+    /// The chart that the rows make, where that is shown instead of them.
+    pub chart: Option<Chart>,
     /// Whether the row under the cursor is shown whole instead of all rows in columns.
     pub whole: bool,
     /// The column under the cursor.
@@ -223,6 +226,9 @@ pub fn failed(model: &mut Model, failure: Failure) {
 /// Takes the rows.
 pub fn rows(model: &mut Model, rows: Rows) {
     let state = &mut model.readmodel;
+    if state.chart.is_some() {
+        state.chart = drawn(&rows);
+    }
     state.rows.answer(rows);
     state.row = state.row.min(state.len().saturating_sub(1));
     let last = state
@@ -231,6 +237,33 @@ pub fn rows(model: &mut Model, rows: Rows) {
         .as_ref()
         .map_or(0, |rows| rows.columns.len().saturating_sub(1));
     state.column = state.column.min(last);
+}
+
+/// The chart that rows make.
+fn drawn(rows: &Rows) -> Option<Chart> {
+    let (kind, taken) = guess(rows)?;
+    Chart::of(kind, "", "", &taken).ok()
+}
+
+/// Why the rows in view are no chart.
+pub fn chart_refusal(model: &Model) -> Option<&'static str> {
+    let state = &model.readmodel;
+    match &state.rows.value {
+        _ if state.chart.is_some() => None,
+        None => Some("there are no rows"),
+        Some(rows) if guess(rows).is_none() => Some("no column of these rows has numbers, which a chart is made of"),
+        Some(_) => None,
+    }
+}
+
+/// Shows the rows as a chart, or again as rows.
+pub fn toggle_chart(model: &mut Model) {
+    let state = &mut model.readmodel;
+    state.chart = match state.chart {
+        Some(_) => None,
+        None => state.rows.value.as_ref().and_then(drawn),
+    };
+    state.whole = false;
 }
 
 /// Moves the row's cursor; past the end of a page the next one is read, and before its begin the one before.

@@ -9,13 +9,20 @@ use miette::{Context as _, IntoDiagnostic, miette};
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::metrics::{self, Address, Server, Tell};
 use crate::decode::printable::printable;
 use crate::demo::catalog::{Catalog, Demo};
 use crate::demo::clean;
 use crate::demo::guide::Guide;
 use crate::demo::prove;
+use crate::demo::report::Report;
 use crate::demo::run::{Options, Outcome, Run, StepState, StepView, run as start};
 use crate::demo::text::Language;
+use crate::readmodel::query::Session;
+use crate::readmodel::store::Store;
+use crate::record::Timestamp;
+
+use super::report::ReportFile;
 
 /// What a demo's topics and groups begin with on a cluster that is somebody's.
 fn prefix(demo: &Demo) -> String {
@@ -72,7 +79,7 @@ pub(super) fn prove(context: &Context, dir: &Path, language: Language) -> miette
     let mut failed = None;
     let proof = prove::prove(dir, &options, &mut |run| {
         runs += 1;
-        if let Err(error) = watch(run, !context.json() && runs == 1) {
+        if let Err(error) = watch(run, !context.json() && runs == 1, None) {
             failed = Some(error);
         }
     })?;
@@ -142,8 +149,20 @@ pub(super) fn guide(context: &Context, catalog: &Catalog, guide: &Guide, languag
     Ok(())
 }
 
+/// What is told of a run beside what is printed.
+pub(super) struct Told {
+    pub(super) report: Option<ReportFile>,
+    pub(super) metrics: Option<Address>,
+}
+
 /// Runs a demo here.
-pub(super) fn headless(context: &Context, demo: &Demo, mut options: Options, yes: bool) -> miette::Result<()> {
+pub(super) fn headless(
+    context: &Context,
+    demo: &Demo,
+    mut options: Options,
+    yes: bool,
+    told: Told,
+) -> miette::Result<()> {
     if !context.is_embedded() {
         let prefix = options.prefix.get_or_insert_with(|| prefix(demo));
         let names: Vec<String> = demo
@@ -154,13 +173,24 @@ pub(super) fn headless(context: &Context, demo: &Demo, mut options: Options, yes
         let what = format!("create the topics {} on {}", names.join(", "), context.cluster());
         allowed(&what, yes)?;
     }
+    let server = told.metrics.map(|address| Server::bind(address.0)).transpose()?;
     let connection = context.connect()?;
     options.embedded = connection.embedded.map(Arc::new);
+    let (store, language) = (connection.store.clone(), options.language);
+    let served = server.map(|server| (server, numbers(demo, &store, language)));
     let run = start(connection.client, connection.store, demo.clone(), options);
-    watch(&run, !context.json())?;
+    watch(&run, !context.json(), served)?;
+    let scene = run.scene();
     let outcome = run.wait()?;
     if context.json() {
         println!("{}", report(&demo.id, &outcome));
+    }
+    if let Some(file) = told.report {
+        let at = Timestamp(jiff::Timestamp::now().as_millisecond());
+        let scene = scene.borrow().clone();
+        let place = (context.cluster(), at, language);
+        let report = Report::of(demo, &outcome, scene, &store, (&place.0, place.1, place.2))?;
+        file.write(&report)?;
     }
     // With `--step` those of later steps were not asked.
     let asked = |step: &&StepView| step.check && step.state != StepState::Waiting;
@@ -179,6 +209,22 @@ pub(super) fn headless(context: &Context, demo: &Demo, mut options: Options, yes
         println!("{}: {held} of {} checks hold, {took:.1} s", demo.id, checks.len());
     }
     Ok(())
+}
+
+/// What the demo's charts say whenever somebody asks; one that cannot be asked yet says nothing.
+fn numbers(demo: &Demo, store: &Store, language: Language) -> Tell {
+    let (demo, store) = (demo.clone(), store.clone());
+    Arc::new(move || {
+        let charts = match Session::open(&store) {
+            Ok(session) => demo
+                .charts
+                .iter()
+                .filter_map(|chart| chart.ask(&session, language).chart.ok())
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        metrics::charts(&demo.id, &charts)
+    })
 }
 
 fn report(id: &str, outcome: &Outcome) -> Value {
@@ -209,7 +255,7 @@ fn word(state: StepState) -> &'static str {
 }
 
 /// Prints each step when it is over, draws the one under way on a terminal, and cancels the run when interrupted.
-fn watch(run: &Run, print: bool) -> miette::Result<()> {
+fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Result<()> {
     let bar = bar(print);
     let mut steps = run.steps();
     let mut printed = 0;
@@ -219,6 +265,10 @@ fn watch(run: &Run, print: bool) -> miette::Result<()> {
         .into_diagnostic()
         .wrap_err("cannot start the runtime")?;
     runtime.block_on(async {
+        if let Some((server, tell)) = served {
+            eprintln!("metrics at {}", server.address());
+            tokio::spawn(server.serve(tell));
+        }
         let mut interrupted = false;
         loop {
             tokio::select! {
@@ -245,6 +295,8 @@ fn watch(run: &Run, print: bool) -> miette::Result<()> {
         }
     });
     bar.finish_and_clear();
+    // A query that somebody's scrape still waits for keeps nobody here.
+    runtime.shutdown_background();
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Demos, run on the studio's cluster.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -9,6 +10,7 @@ use crate::app::lang::say;
 use crate::demo::run::{self, Options};
 use crate::demo::text::Language;
 
+use super::charts::Ended;
 use super::{Studio, advised, failure};
 
 /// How soon a cancellation is seen.
@@ -60,7 +62,16 @@ impl Studio {
                 out.send(Event::Steps(steps.borrow_and_update().clone()));
             }
         }
+        let scene = run.scene();
         let outcome = run.wait().map_err(advised)?;
+        let ended = Ended {
+            outcome: outcome.clone(),
+            scene: scene.borrow().clone(),
+        };
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.to_owned(), ended);
         let checks = outcome.steps.iter().filter(|step| step.check);
         let held = checks
             .clone()

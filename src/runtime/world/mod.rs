@@ -1,6 +1,7 @@
 //! The world as it is: Kafka through the client, read models through the store, files through the file system.
 
 mod blame;
+mod charts;
 mod decisions;
 mod demos;
 mod differences;
@@ -40,6 +41,8 @@ pub(super) struct Studio {
     past: Mutex<Option<past::Walking>>,
     /// Previews that were built, by the projection's name.
     previews: Mutex<BTreeMap<String, previews::Built>>,
+    /// What runs of demos left for their reports, by the demo's id.
+    ended: Mutex<BTreeMap<String, charts::Ended>>,
     /// Where a job waits for a replay's progress.
     handle: Handle,
 }
@@ -76,6 +79,7 @@ impl Studio {
             link: Mutex::new(None),
             past: Mutex::new(None),
             previews: Mutex::new(BTreeMap::new()),
+            ended: Mutex::new(BTreeMap::new()),
             handle,
         })
     }
@@ -155,6 +159,13 @@ impl Studio {
 
 /// Runs a query until it ends or nobody waits for it any more.
 fn query(session: &Session, sql: &str, limit: usize, out: &dyn Outlet) -> Result<Event, Failure> {
+    watched(session, out, || {
+        session.query(sql, limit).map(Event::Rows).map_err(advised)
+    })
+}
+
+/// Asks a session; what it runs is interrupted when nobody waits for it any more.
+fn watched<T>(session: &Session, out: &dyn Outlet, ask: impl FnOnce() -> T) -> T {
     let interrupt = session.interrupt_handle();
     let (done, over) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -166,9 +177,9 @@ fn query(session: &Session, sql: &str, limit: usize, out: &dyn Outlet) -> Result
                 }
             }
         });
-        let rows = session.query(sql, limit).map(Event::Rows).map_err(advised);
+        let answer = ask();
         drop(done);
-        rows
+        answer
     })
 }
 
@@ -217,6 +228,8 @@ impl World for Studio {
             Job::Timeline(read_model) => self.timeline(&read_model, out),
             Job::Differences(question) => self.differences(&question, out),
             Job::Blame(row) => self.blame(&row, out),
+            Job::Charts { demo, store } => self.charts(&demo, store.as_deref(), out),
+            Job::Report(id) => self.report(&id, out),
             Job::Demos => Ok(Event::Demos(self.demos(out.language()))),
             Job::RunDemo(id) => self.run_demo(&id, out),
         }

@@ -3,6 +3,7 @@
 pub(super) mod alerts;
 pub(super) mod blame;
 mod changes;
+pub(super) mod charts;
 pub(super) mod demos;
 pub(super) mod differences;
 pub(super) mod groups;

@@ -7,6 +7,7 @@ use crate::app::layout::Viewport;
 use crate::app::model::{Model, Pane};
 use crate::app::overlay::{Overlay, Prompt, PromptKind};
 use crate::app::screens::readmodel::{MAX_ROWS, ReadModel};
+use crate::demo::chart::left_out;
 use crate::readmodel::query::{Cell as Value, Rows};
 
 use super::super::canvas::{Canvas, width};
@@ -17,6 +18,7 @@ use super::super::printable::printable;
 use super::super::table::{Cell, Column, GAP, GUTTER, Table, cell, keep_in_view};
 use super::super::text::{self, Lines, wrap_words};
 use super::super::theme::Role;
+use super::charts;
 
 /// The widest that a column of values gets.
 const WIDEST: u16 = 40;
@@ -113,6 +115,10 @@ pub(in crate::ui) fn detail(
             lines.text(line, Role::Bad);
         }
         return text::draw(canvas, body, &lines.lines, model.detail);
+    }
+    if let (Some(chart), None) = (&state.chart, typed) {
+        charts::plot(canvas, body, model, chart, &left_out(chart.left, model.language));
+        return Viewport::default();
     }
     match &state.rows.value {
         Some(rows) if state.whole => {

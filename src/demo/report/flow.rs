@@ -1,0 +1,127 @@
+//! The flow of a run as SVG: parts in columns from left to right, and how many records went along each edge.
+
+use crate::chart::svg::Drawing;
+use crate::decode::printable::{grouped, one_line};
+
+use super::super::graph::{Graph, Kind};
+use super::super::snapshot::{PartView, Snapshot};
+use super::super::text::Language;
+
+const WIDE: f64 = 150.0;
+const TALL: f64 = 46.0;
+const ACROSS: f64 = 230.0;
+const DOWN: f64 = 66.0;
+/// The most characters of a part's name.
+const NAME: usize = 22;
+
+/// Draws it; empty where the run did not come as far as a scene.
+pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
+    let graph = &scene.graph;
+    if graph.parts.is_empty() {
+        return String::new();
+    }
+    let columns = columns(graph);
+    let places = places(&columns);
+    let mut drawing = Drawing::new();
+    for (at, edge) in graph.edges.iter().enumerate() {
+        let (from, to) = (places[edge.from], places[edge.to]);
+        let (x1, y1) = (from.0 + WIDE, from.1 + TALL / 2.0);
+        let (x2, y2) = (to.0, to.1 + TALL / 2.0);
+        let middle = (x1 + x2) / 2.0;
+        drawing.shape(format_args!(
+            "path class=\"rule\" d=\"M{x1:.0} {y1:.0}C{middle:.0} {y1:.0} {middle:.0} {y2:.0} {x2:.0} {y2:.0}\""
+        ));
+        let records = scene.edges.get(at).map_or(0, |edge| edge.records);
+        // Near the end that fewer edges share, so that figures do not lie on each other.
+        let near = if x2 > x1 { 0.72 } else { 0.5 };
+        let height = y1 + (y2 - y1) * near * near * (3.0 - 2.0 * near);
+        drawing.text(
+            (x1 + (x2 - x1) * near, height - 3.0),
+            "middle",
+            "ax fig",
+            &grouped(records),
+        );
+    }
+    for (at, part) in graph.parts.iter().enumerate() {
+        let (x, y) = places[at];
+        let round = match part.kind {
+            Kind::Service => 12.0,
+            Kind::Topic => 0.0,
+            Kind::Processor => 23.0,
+            Kind::Store => 5.0,
+        };
+        drawing.shape(format_args!(
+            "rect class=\"part k{}\" x=\"{x:.0}\" y=\"{y:.0}\" width=\"{WIDE}\" height=\"{TALL}\" rx=\"{round}\"",
+            part.kind as u8
+        ));
+        let name = one_line(part.title.get(language).as_bytes(), NAME).text;
+        drawing.text((x + WIDE / 2.0, y + 19.0), "middle", "", &name);
+        let said = below(part.kind, scene.parts.get(at), language);
+        drawing.text((x + WIDE / 2.0, y + 36.0), "middle", "ax fig", &said);
+    }
+    let reach = |of: fn(&(f64, f64)) -> f64| places.iter().map(of).fold(0.0, f64::max);
+    drawing.done(
+        "chart flow",
+        reach(|at| at.0) + WIDE + 2.0,
+        reach(|at| at.1) + TALL + 4.0,
+    )
+}
+
+/// What a part is, and how it ended.
+fn below(kind: Kind, view: Option<&PartView>, language: Language) -> String {
+    let (en, zh) = match kind {
+        Kind::Service => ("service", "服务"),
+        Kind::Topic => ("topic", "主题"),
+        Kind::Processor => ("processor", "处理器"),
+        Kind::Store => ("store", "存储"),
+    };
+    let word = match language {
+        Language::English => en,
+        Language::Chinese => zh,
+    };
+    match view {
+        Some(view) if kind == Kind::Processor => format!("{word} · {}", view.state.word()),
+        _ => word.to_owned(),
+    }
+}
+
+/// The column of each part: one more than the furthest that leads to it. A flow that comes back on itself ends somewhere.
+fn columns(graph: &Graph) -> Vec<usize> {
+    let mut columns = vec![0; graph.parts.len()];
+    for _ in 0..graph.parts.len() {
+        let before = columns.clone();
+        for edge in &graph.edges {
+            let wanted = before[edge.from] + 1;
+            if wanted < graph.parts.len() {
+                columns[edge.to] = columns[edge.to].max(wanted);
+            }
+        }
+        if before == columns {
+            break;
+        }
+    }
+    columns
+}
+
+fn places(columns: &[usize]) -> Vec<(f64, f64)> {
+    let most = columns
+        .iter()
+        .map(|column| columns.iter().filter(|other| *other == column).count())
+        .max();
+    let most = most.unwrap_or(1) as f64;
+    let mut rows = vec![0usize; columns.len() + 1];
+    // Columns that nobody stands in take no room.
+    let rank = |column: usize| (0..column).filter(|at| columns.contains(at)).count();
+    columns
+        .iter()
+        .map(|column| {
+            let of = columns.iter().filter(|other| *other == column).count() as f64;
+            let row = rows[*column] as f64;
+            rows[*column] += 1;
+            (
+                1.0 + rank(*column) as f64 * ACROSS,
+                2.0 + (row + (most - of) / 2.0) * DOWN,
+            )
+        })
+        .collect()
+}
