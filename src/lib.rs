@@ -10,7 +10,7 @@
 //! | [`decode`] | bytes to fields and to what people read |
 //! | [`projection`] | the `.sql` file: parsed and checked |
 //! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
-//! | [`chart`] | rows of a query as a chart, as data |
+//! | [`chart`] | rows of a query as a chart: data, cells of a terminal, SVG |
 //! | [`replay`] | the fold: log through projection into read model |
 //! | [`agent`] | log files to lines, through rotation and restarts |
 //! | [`demo`] | use cases as data: manifest, generator, runner |

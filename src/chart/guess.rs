@@ -28,9 +28,9 @@ pub fn guess(rows: &Rows) -> Option<(Kind, Rows)> {
         }
         ([true], _) => (Kind::Histogram, vec![0]),
         ([true, true] | [true, true, false], _) => (Kind::Line, (0..numeric.len()).collect()),
-        ([_, _, true], _) if is_grid(looked) => (Kind::Heat, vec![0, 1, 2]),
+        // Of numbers alone the first is most often a key or a time, and what is beside it measured.
+        ([first, second, true], _) if !(*first && *second) && is_grid(looked) => (Kind::Heat, vec![0, 1, 2]),
         (_, Some(label)) => (bars(rows), vec![label, value]),
-        // Numbers alone: the first is most often the key.
         ([_, second, ..], None) if *second => (Kind::Line, vec![0, 1]),
         _ => (Kind::Histogram, vec![value]),
     };

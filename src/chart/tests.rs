@@ -229,6 +229,9 @@ fn a_chart_is_guessed_from_the_columns() {
     );
     let grid = |n: i64| vec![text(&(n % 3).to_string()), text(&(n / 3).to_string()), int(n)];
     case((0..9).map(grid).collect(), Kind::Heat, &[0, 1, 2]);
+    // Three numbers are no grid either, however few rows there are.
+    let numbers = |n: i64| vec![int(n), int(n * 7), int(n * 100)];
+    case((0..3).map(numbers).collect(), Kind::Line, &[0, 1]);
     // A table of its own: an id and a name are no grid.
     let table = |n: i64| vec![text(&format!("id{n}")), text(&format!("name{n}")), int(n), int(n)];
     case((0..9).map(table).collect(), Kind::Bar, &[0, 2]);

@@ -41,6 +41,12 @@ fn rows_of_a_query_are_drawn() {
         "{drawn}"
     );
     assert_eq!(shell.ok(&["query", sql, "--chart", "auto"], ""), drawn);
+    assert!(drawn.lines().count() == 3, "no empty rows below: {drawn:?}");
+    let nothing = shell.ok(
+        &["query", "SELECT type, n FROM seen.seen WHERE n > 9", "--chart", "bar"],
+        "",
+    );
+    assert_eq!(nothing, "");
     let said = shell.fails(&["query", sql, "--chart", "heat"], "");
     assert!(
         said.contains("made of the columns row, column, value; the query returns 2 columns"),

@@ -33,7 +33,7 @@ const ROW: f64 = 22.0;
 /// The most bars, and rows of a heat map, that are drawn.
 const MOST: usize = 60;
 /// About how wide a column of text is.
-const LETTER: f64 = 6.6;
+const LETTER: f64 = 7.2;
 
 /// Draws it. Text of records is escaped.
 pub fn svg(chart: &Chart, zone: &TimeZone) -> String {

@@ -47,8 +47,9 @@ pub(super) fn print(session: &Session, sql: &str, wanted: Wanted) -> miette::Res
     if chart.is_empty() {
         eprintln!("no rows");
     }
-    for row in Plot::of(&chart, width, height, &TimeZone::UTC).rows() {
-        println!("{row}");
+    let plot = Plot::of(&chart, width, height, &TimeZone::UTC).rows().join("\n");
+    if !plot.trim().is_empty() {
+        println!("{}", plot.trim_end());
     }
     for note in left_out(chart.left, Language::English) {
         eprintln!("{note}");

@@ -4,7 +4,7 @@ use crate::chart::svg::Drawing;
 use crate::decode::printable::{grouped, one_line};
 
 use super::super::graph::{Graph, Kind};
-use super::super::snapshot::{PartView, Snapshot};
+use super::super::snapshot::Snapshot;
 use super::super::text::Language;
 
 const WIDE: f64 = 150.0;
@@ -56,8 +56,7 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
         ));
         let name = one_line(part.title.get(language).as_bytes(), NAME).text;
         drawing.text((x + WIDE / 2.0, y + 19.0), "middle", "", &name);
-        let said = below(part.kind, scene.parts.get(at), language);
-        drawing.text((x + WIDE / 2.0, y + 36.0), "middle", "ax fig", &said);
+        drawing.text((x + WIDE / 2.0, y + 36.0), "middle", "ax", below(part.kind, language));
     }
     let reach = |of: fn(&(f64, f64)) -> f64| places.iter().map(of).fold(0.0, f64::max);
     drawing.done(
@@ -67,21 +66,17 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
     )
 }
 
-/// What a part is, and how it ended.
-fn below(kind: Kind, view: Option<&PartView>, language: Language) -> String {
+/// What a part is.
+fn below(kind: Kind, language: Language) -> &'static str {
     let (en, zh) = match kind {
         Kind::Service => ("service", "服务"),
         Kind::Topic => ("topic", "主题"),
         Kind::Processor => ("processor", "处理器"),
         Kind::Store => ("store", "存储"),
     };
-    let word = match language {
+    match language {
         Language::English => en,
         Language::Chinese => zh,
-    };
-    match view {
-        Some(view) if kind == Kind::Processor => format!("{word} · {}", view.state.word()),
-        _ => word.to_owned(),
     }
 }
 
