@@ -119,7 +119,7 @@ fn a_chart_leads_to_its_read_model_and_one_that_is_not_built_says_so() {
     assert_eq!(s.model.screen, Screen::Charts);
     s.keys("G<enter>");
     assert!(s.text().contains("not there yet"), "{}", s.text());
-    s.keys("/heat<enter>");
+    s.keys("/weekday<enter>");
     assert_eq!(s.model.charts.as_ref().unwrap().list.shown().len(), 1);
 }
 
@@ -290,7 +290,7 @@ pub fn charts() -> Vec<ChartRow> {
                 .map(|n| vec![text(&format!("product-{n:02}")), int(n * 37 % 101)])
                 .collect(),
         ),
-        row("heat by day and hour", Kind::Heat, "", heat.collect()),
+        row("Per weekday and hour", Kind::Heat, "", heat.collect()),
         ChartRow {
             title: "Not built".into(),
             kind: Kind::Bar,

@@ -58,7 +58,7 @@ impl Studio {
         let place = (link.client.profile().name.as_str(), now(), language);
         let report = Report::of(demo, &outcome, scene, &link.store, place).map_err(advised)?;
         let at = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
-        let file = format!("foldlog-{id}-{at}.html");
+        let file = format!("{id}-{at}.html");
         // Whatever stands there already is somebody's.
         std::fs::File::create_new(&file)
             .and_then(|mut file| std::io::Write::write_all(&mut file, report.html().as_bytes()))
