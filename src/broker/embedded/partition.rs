@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::log::batch::BatchHeader;
 use super::log::compact::{Made, Policy, Shared};
 use super::log::files::{Files, lock};
-use super::log::{AppendError, Limits, Log, Roll, Slice};
+use super::log::{AppendError, Limits, Log, Roll, Slice, Sought};
 
 /// How far a partition reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,16 +94,22 @@ impl Partition {
             let slice = if inside { log.slice(offset)? } else { None };
             Ok((reach, slice))
         })?;
-        // Near the end of a compacted segment the batch may stand in a later one.
+        // Near the end of a compacted segment the batch may stand in a later one. Batches without records are passed: librdkafka
+        // takes an answer of nothing else for one that was too small, and gives up after some of them. At the end of the log the
+        // last of them says how far it reaches.
+        let mut empty = None;
         while let Some(candidate) = slice {
-            let next = candidate.next_base;
-            match (candidate.seek(offset)?, next) {
-                (Some(found), _) => return Ok((reach, Some(found))),
-                (None, Some(base)) => slice = self.with(|log| log.slice(base))?,
-                (None, None) => break,
+            match candidate.seek_records(offset)? {
+                Sought::Records(found) => return Ok((reach, Some(found))),
+                Sought::Empty(last) => empty = Some(last),
+                Sought::Nothing => {}
             }
+            slice = match candidate.next_base {
+                Some(base) => self.with(|log| log.slice(base))?,
+                None => None,
+            };
         }
-        Ok((reach, None))
+        Ok((reach, empty))
     }
 
     /// Where to look for the first record at or after `timestamp`.

@@ -93,6 +93,7 @@ pub(crate) struct Slice {
 impl Slice {
     /// Moves to the batch that holds `offset` or, where that was compacted away, to the one after; `None` where the segment
     /// holds no such batch.
+    #[cfg(test)]
     pub fn seek(mut self, offset: i64) -> io::Result<Option<Self>> {
         let mut scanner = Scanner::new(&self.file, self.from, self.end, SEEK);
         let found = scanner.seek(|header| header.next_offset() > offset)?;
@@ -100,6 +101,36 @@ impl Slice {
         self.from = position;
         Ok(found.map(|_| self))
     }
+
+    /// Moves to the first batch from `offset` on that holds records. Where there is none, the last of those that compaction has
+    /// left empty is there instead, so that somebody can tell how far the segment reaches.
+    pub fn seek_records(&self, offset: i64) -> io::Result<Sought> {
+        let mut scanner = Scanner::new(&self.file, self.from, self.end, SEEK);
+        let mut empty = None;
+        while let Some(header) = scanner.seek(|header| header.next_offset() > offset)? {
+            let found = Self {
+                from: scanner.position(),
+                ..self.clone()
+            };
+            if header.count > 0 {
+                return Ok(Sought::Records(found));
+            }
+            empty = Some(found);
+            scanner.advance(&header);
+        }
+        Ok(empty.map_or(Sought::Nothing, Sought::Empty))
+    }
+}
+
+/// What there is in a segment from an offset on.
+#[derive(Debug)]
+pub(crate) enum Sought {
+    /// A batch with records.
+    Records(Slice),
+    /// Batches without records; this is the last.
+    Empty(Slice),
+    /// No batch.
+    Nothing,
 }
 
 /// The log of one partition. Not shared: whoever owns it locks it.

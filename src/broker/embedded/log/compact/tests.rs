@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use proptest::prelude::*;
 
@@ -13,6 +14,7 @@ use super::super::producers::Verdict;
 use super::super::records::tests::{Plain, of};
 use super::super::{Limits, Roll};
 use super::*;
+use crate::broker::embedded::partition::Partition;
 
 const NOBODY: (i64, i16, i32) = (-1, -1, -1);
 const POLICY: Policy = Policy {
@@ -446,6 +448,90 @@ fn a_record_without_a_key_goes_and_a_batch_that_cannot_be_read_stays() {
         .map(|(header, _)| (header.base_offset, header.count))
         .collect();
     assert_eq!(kept, [(1, 3), (4, 1)]);
+}
+
+/// librdkafka takes an answer without a record for one that was too small, and gives up after some of them.
+#[test]
+fn whoever_fetches_is_given_records_as_long_as_there_are_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = Partition::new(dir.path().to_owned(), Arc::new(Files::default()));
+    let roll = |bytes| Roll {
+        bytes,
+        age: Duration::MAX,
+    };
+    let append = |key: &str, value: Option<&str>| {
+        let bytes = one(key, value, NOBODY);
+        let header = BatchHeader::parse(&bytes).unwrap();
+        partition.append(&bytes, &header, roll(POLICY.segment_bytes)).unwrap();
+    };
+    // In each segment the first record stays and the others go; what comes last goes altogether.
+    for n in 0..100 {
+        append(&format!("k{}", if n % 5 == 0 { n } else { -1 }), Some("value"));
+    }
+    (0..20).for_each(|_| append("gone", None));
+    let never = AtomicBool::new(false);
+    let closing = Roll {
+        bytes: 0,
+        age: Duration::ZERO,
+    };
+    let policy = Policy {
+        tombstones: 0,
+        ..POLICY
+    };
+    for now in 0..2 {
+        partition.compact(policy, closing, now, &never).unwrap();
+        append("k-1", Some("last"));
+    }
+    partition.compact(policy, closing, 2, &never).unwrap();
+    let end = partition.reach().unwrap().end;
+    let (mut offset, mut answers, mut records) = (0, 0, 0);
+    while offset < end {
+        let slice = partition.slice(offset).unwrap().1.unwrap();
+        let mut scanner = Scanner::new(&slice.file, slice.from, slice.end, WALK);
+        let first = scanner.header().unwrap().unwrap();
+        assert!(first.count > 0 || first.next_offset() == end, "{first:?} at {offset}");
+        while let Some(header) = scanner.header().unwrap() {
+            records += header.count;
+            offset = header.next_offset();
+            scanner.advance(&header);
+        }
+        answers += 1;
+    }
+    assert_eq!(records, 21);
+    assert!(answers > 2, "{answers}");
+    // From any offset, also where nothing but empty batches follow.
+    for offset in 0..end {
+        assert!(partition.slice(offset).unwrap().1.is_some(), "{offset}");
+    }
+}
+
+#[test]
+fn where_no_record_is_left_an_answer_says_how_far_the_log_reaches() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = Partition::new(dir.path().to_owned(), Arc::new(Files::default()));
+    let keyless: Plain<'_> = (None, Some(b"from before the topic was compacted"), 0);
+    let bytes = of(&[keyless; 3], 0, 5000, NOBODY);
+    let header = BatchHeader::parse(&bytes).unwrap();
+    let roll = Roll {
+        bytes: 300,
+        age: Duration::MAX,
+    };
+    for _ in 0..9 {
+        partition.append(&bytes, &header, roll).unwrap();
+    }
+    let closing = Roll {
+        bytes: 0,
+        age: Duration::ZERO,
+    };
+    partition.compact(POLICY, closing, 0, &AtomicBool::new(false)).unwrap();
+    for offset in 0..27 {
+        let slice = partition.slice(offset).unwrap().1.unwrap();
+        let header = Scanner::new(&slice.file, slice.from, slice.end, WALK)
+            .header()
+            .unwrap()
+            .unwrap();
+        assert_eq!((header.count, header.next_offset()), (0, 27), "{offset}");
+    }
 }
 
 /// A log of several groups with obsolete records, tombstones and producers.
