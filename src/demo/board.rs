@@ -136,6 +136,15 @@ impl Board {
         running.collect()
     }
 
+    /// A capture that ended with an error, and what it said.
+    pub(super) fn failed_capture(&self) -> Option<(String, String)> {
+        let mut captures = locked(&self.captures);
+        captures.iter_mut().find_map(|known| {
+            let (state, reason) = known.state();
+            (state == PartState::Failed).then(|| (known.name.clone(), reason))
+        })
+    }
+
     /// The processor whose read model this is.
     pub(super) fn of_read_model(&self, read_model: &str) -> Option<String> {
         let running = locked(&self.running);

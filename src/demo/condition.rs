@@ -281,6 +281,9 @@ impl Scene {
     fn behind(&self, parts: &[String]) -> Result<Vec<String>, DemoError> {
         let mut behind = Vec::new();
         // What is captured comes before all that is read.
+        if let Some((capture, reason)) = self.board.failed_capture() {
+            behind.push(format!("{capture} {}: {reason}", PartState::Failed.word()));
+        }
         for (capture, path) in self.board.capturing() {
             let waiting = waiting(&path)?;
             if waiting != Some(0) {

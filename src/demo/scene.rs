@@ -462,6 +462,7 @@ impl Scene {
         use super::snapshot::PartState::{Failed, Killed, Poisoned, Stopped};
         let ended = |part: &String| matches!(self.board.state(part).0, Failed | Killed | Poisoned | Stopped);
         match condition {
+            Condition::CaughtUp(_) if self.board.failed_capture().is_some() => true,
             Condition::CaughtUp(parts) if parts.is_empty() => !self.board.failed().is_empty(),
             Condition::CaughtUp(parts) => parts.iter().any(ended),
             _ => false,

@@ -150,6 +150,30 @@ impl Source {
         Ok(changed)
     }
 
+    /// Makes this the capture of that name, once and for all: another one would find the rows handed on that it never had.
+    pub fn claim(&mut self, name: &str) -> Result<(), ReadModelError> {
+        let path = self.path.clone();
+        let transaction = self.begin()?;
+        let run = || {
+            transaction.execute("UPDATE _foldlog_capture SET name = ? WHERE name IS NULL", [name])?;
+            let owner: String = transaction.query_row("SELECT name FROM _foldlog_capture", [], |row| row.get(0))?;
+            transaction.commit()?;
+            Ok(owner)
+        };
+        let owner = run().map_err(|error| failed(&path, "write to", error))?;
+        if owner == name {
+            return Ok(());
+        }
+        Err(ReadModelError::Capture {
+            reason: format!("it is captured as {owner} already, and not as {name}"),
+            help: format!(
+                "`foldlog capture {} --release` ends that; the next capture begins with every row",
+                path.display()
+            ),
+            path,
+        })
+    }
+
     /// The number of the last change that was handed on; `None` before the rows that were there first are.
     pub fn position(&self) -> Result<Option<i64>, ReadModelError> {
         self.sql("read", |source| {

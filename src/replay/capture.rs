@@ -90,7 +90,8 @@ pub struct Captured {
 pub fn capture(client: Client, path: PathBuf, options: CaptureOptions) -> Task<Captured> {
     Task::start("capture", move |control| {
         client.check_write("capturing changes")?;
-        let source = Source::open(&path, &options.tables)?;
+        let mut source = Source::open(&path, &options.tables)?;
+        source.claim(&format!("`{}` on the cluster {}", options.prefix, client.cluster()?.id))?;
         let mut capture = Capture {
             envelope: Envelope {
                 prefix: options.prefix.clone(),

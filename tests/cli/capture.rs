@@ -45,6 +45,16 @@ fn a_database_becomes_topics_and_can_be_released() {
     let ops: Vec<String> = read.iter().map(|record| record["value"]["op"].to_string()).collect();
     assert_eq!(ops, ["\"r\"", "\"c\"", "\"d\"", "null"]);
 
+    // Another one would believe that the rows were told.
+    let other = shell.fails(
+        &["capture", file, "--topic-prefix", "t", "--table", "orders", "--once"],
+        "",
+    );
+    assert!(
+        other.contains("captured as `s` on the cluster") && other.contains("--release"),
+        "{other}"
+    );
+
     // Its rows are as they were, and a column can be dropped again.
     assert!(
         shell

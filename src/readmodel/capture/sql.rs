@@ -25,7 +25,9 @@ CREATE TABLE IF NOT EXISTS _foldlog_capture (
   one      INTEGER PRIMARY KEY CHECK (one = 1),
   position INTEGER,
   -- PRAGMA schema_version when the triggers were last held against the tables.
-  seen     INTEGER
+  seen     INTEGER,
+  -- Whose capture it is.
+  name     TEXT
 );
 INSERT OR IGNORE INTO _foldlog_capture (one) VALUES (1);
 ";
