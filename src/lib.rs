@@ -11,6 +11,7 @@
 //! | [`projection`] | the `.sql` file: parsed and checked |
 //! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
 //! | [`chart`] | rows of a query as a chart: data, cells of a terminal, SVG |
+//! | [`sink`] | stores outside: Redis, PostgreSQL, Elasticsearch, lakes of files |
 //! | [`replay`] | the fold: log through projection into read model |
 //! | [`agent`] | log files to lines, through rotation and restarts |
 //! | [`demo`] | use cases as data: manifest, generator, runner |
@@ -33,4 +34,5 @@ pub mod readmodel;
 pub mod record;
 pub mod replay;
 pub mod runtime;
+pub mod sink;
 pub mod ui;

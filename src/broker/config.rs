@@ -16,6 +16,9 @@
 //! [webhook]                         # where alerts are told
 //! url = "https://hooks.example.com/T0"
 //! header = "Authorization: Bearer ..."
+//!
+//! [projections.order_view]          # on every cluster
+//! sinks = ["redis://cache:6379/0"]  # what `foldlog follow` feeds
 //! ```
 
 use std::collections::BTreeMap;
@@ -24,7 +27,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::error::BrokerError;
 use super::profile::{Access, Profile};
@@ -35,7 +39,20 @@ pub struct Config {
     path: PathBuf,
     language: Option<&'static str>,
     clusters: BTreeMap<String, Profile>,
+    /// What is fed by projections, by name, and by every projection of a cluster.
+    projections: Fed,
+    fed: Fed,
     webhook: Option<WebhookConfig>,
+}
+
+/// Addresses of stores by the name of who feeds them. They may hold passwords and are never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Fed(BTreeMap<String, Vec<String>>);
+
+impl fmt::Debug for Fed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Where alerts are told, as the file says it. What it holds may be a secret: it is never shown or logged.
@@ -64,6 +81,15 @@ struct File {
     #[serde(default)]
     clusters: BTreeMap<String, Cluster>,
     webhook: Option<WebhookConfig>,
+    #[serde(default)]
+    projections: BTreeMap<String, Projection>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Projection {
+    #[serde(default, deserialize_with = "addresses")]
+    sinks: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +100,18 @@ struct Cluster {
     access: FileAccess,
     #[serde(default)]
     properties: toml::Table,
+    #[serde(default, deserialize_with = "addresses")]
+    sinks: Vec<String>,
+}
+
+/// A list of addresses. What is none is not repeated, as the parser would: it may hold a password.
+fn addresses<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let wrong = || D::Error::custom("this is no list of addresses: write [\"redis://HOST:6379/0\"]");
+    let toml::Value::Array(list) = toml::Value::deserialize(input)? else {
+        return Err(wrong());
+    };
+    let text = |value: toml::Value| value.as_str().map(str::to_owned).ok_or_else(wrong);
+    list.into_iter().map(text).collect()
 }
 
 #[derive(Deserialize, Default)]
@@ -120,6 +158,7 @@ impl Config {
             wrong(format!("{}{}", place.unwrap_or_default(), error.message()))
         })?;
         let mut clusters = BTreeMap::new();
+        let mut fed = BTreeMap::new();
         for (name, cluster) in file.clusters {
             check_name(&name).map_err(wrong)?;
             if cluster.bootstrap.trim().is_empty() {
@@ -138,17 +177,21 @@ impl Config {
                     FileAccess::Production => Access::Production,
                 },
             };
+            fed.insert(name.clone(), cluster.sinks);
             clusters.insert(name, profile);
         }
         let language = file.language.map(|language| match language {
             FileLanguage::En => "en",
             FileLanguage::Zh => "zh",
         });
+        let projections = file.projections.into_iter().map(|(name, each)| (name, each.sinks));
         Ok(Self {
             path: path.to_owned(),
             language,
             clusters,
             webhook: file.webhook,
+            projections: Fed(projections.collect()),
+            fed: Fed(fed),
         })
     }
 
@@ -172,6 +215,17 @@ impl Config {
     /// The language, by its two letters, where the file says one.
     pub fn language(&self) -> Option<&'static str> {
         self.language
+    }
+
+    /// The addresses of the stores that every projection feeds when it is followed on a cluster.
+    pub fn sinks(&self, cluster: &str) -> &[String] {
+        self.fed.0.get(cluster).map_or(&[], Vec::as_slice)
+    }
+
+    /// The addresses of the stores that single projections feed, by name.
+    pub fn projection_sinks(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let each = self.projections.0.iter();
+        each.map(|(name, sinks)| (name.as_str(), sinks.as_slice()))
     }
 
     /// Every cluster, by name.
@@ -311,6 +365,21 @@ mod tests {
         assert_eq!(parse("").unwrap().language(), None);
         let error = parse("language = 'fr'").unwrap_err();
         assert!(error.contains("line 1") && error.contains("zh"), "{error}");
+    }
+
+    #[test]
+    fn stores_are_fed_by_clusters_and_by_projections() {
+        let config = parse(
+            "[clusters.a]\nbootstrap = 'h:1'\nsinks = ['redis://a']\n[projections.p]\nsinks = ['redis://b', 'lake:/c']",
+        )
+        .unwrap();
+        assert_eq!(config.sinks("a"), ["redis://a"]);
+        assert!(config.sinks(EMBEDDED).is_empty());
+        let own: Vec<_> = config.projection_sinks().collect();
+        assert_eq!(own, [("p", &["redis://b".to_owned(), "lake:/c".to_owned()][..])]);
+        assert!(!format!("{config:?}").contains("redis"));
+        let error = parse("[projections.p]\nsinks = 'redis://me:hunter2@b'").unwrap_err();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use etcetera::{BaseStrategy, choose_base_strategy};
-use miette::{IntoDiagnostic, WrapErr, miette};
+use miette::{IntoDiagnostic, Report, WrapErr, miette};
 
 use crate::broker::client::Client;
 use crate::broker::config::{Config, EMBEDDED};
@@ -14,6 +14,7 @@ use crate::broker::profile::{Access, Profile};
 use crate::demo::text::Language;
 use crate::readmodel::store::Store;
 use crate::replay::notify::Webhook;
+use crate::sink::address::{Address, Feeding};
 
 use super::format::Format;
 use super::{Cli, Lang};
@@ -97,6 +98,37 @@ impl Context {
             Err(_) => None,
         };
         Ok(configured.map_or_else(Language::of_environment, Language::of_locale))
+    }
+
+    /// The stores that projections feed: those of the configuration file, and for all of them those that are given here.
+    pub fn feeding(&self, given: &[String]) -> miette::Result<Feeding> {
+        // Where nobody has a home nobody has a file there.
+        let config = match config_file() {
+            Ok(file) => Config::read(&file).into_diagnostic()?,
+            Err(_) => Config::default(),
+        };
+        let parsed = |texts: &[String]| -> miette::Result<Vec<Address>> {
+            texts
+                .iter()
+                .map(|text| Address::parse(text).map_err(Report::new))
+                .collect()
+        };
+        let own = config
+            .projection_sinks()
+            .map(|(name, sinks)| Ok((name.to_owned(), parsed(sinks)?)));
+        let mut every = parsed(config.sinks(self.cluster_name()))?;
+        every.extend(parsed(given)?);
+        Ok(Feeding {
+            every,
+            own: own.collect::<miette::Result<_>>()?,
+        })
+    }
+
+    fn cluster_name(&self) -> &str {
+        match &self.target {
+            Target::Embedded => EMBEDDED,
+            Target::Cluster(profile) => &profile.name,
+        }
     }
 
     /// The data directory.
@@ -197,11 +229,7 @@ impl Context {
 
     /// The read models of the cluster that the flags name, without connecting to it.
     pub fn store(&self) -> miette::Result<Store> {
-        let name = match &self.target {
-            Target::Embedded => EMBEDDED,
-            Target::Cluster(profile) => &profile.name,
-        };
-        Store::open(&self.data, name).into_diagnostic()
+        Store::open(&self.data, self.cluster_name()).into_diagnostic()
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Subcommand;
+use miette::{Report, miette};
 use serde_json::{Value, json};
 
 use crate::demo::catalog::{Catalog, Demo};
@@ -19,6 +20,7 @@ use crate::demo::text::Language;
 use crate::readmodel::store::Store;
 
 use crate::runtime::Demos;
+use crate::sink::address;
 
 use super::context::Context;
 use super::metrics::Address;
@@ -127,6 +129,17 @@ struct How {
     /// Serve the numbers of the demo's charts for Prometheus at this port or address of this machine, while it runs
     #[arg(long, requires = "headless", value_name = "ADDR")]
     metrics: Option<Address>,
+    /// Feed the real system that a part of the demo stands for: NAME=URL, such as cache=redis://127.0.0.1:6379/0; may be given several times
+    #[arg(long = "sink", requires = "headless", value_name = "NAME=URL")]
+    sinks: Vec<String>,
+}
+
+/// A sink with its address, which may hold a password: what is wrong with it is said without repeating it.
+fn fed(text: &str) -> miette::Result<(String, address::Address)> {
+    let (name, url) = text
+        .split_once('=')
+        .ok_or_else(|| miette!("--sink is written NAME=URL, such as cache=redis://127.0.0.1:6379/0"))?;
+    Ok((name.to_owned(), address::Address::parse(url).map_err(Report::new)?))
 }
 
 /// A speed as people write it.
@@ -185,6 +198,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 speed: how.speed.0,
                 until: how.step,
                 prefix: how.prefix,
+                sinks: how.sinks.iter().map(|text| fed(text)).collect::<miette::Result<_>>()?,
                 ..Options::default()
             };
             let told = run::Told {

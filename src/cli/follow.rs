@@ -41,6 +41,10 @@ five minutes, for a day; the id is also the header Idempotency-Key. An answer of
 
 With --metrics it answers Prometheus: records by what became of them, lag, rate, position and what it is doing, for each projection.
 
+A store that --sink or config.toml names is kept in step with the rows of the read model: at first it is given all of them, then what \
+changes, in batches that may come twice and end the same. A store that is away delays nothing: what changes waits in the read model's file, and it is \
+tried again. A lake gets the records of the topics, each once, in files by date.
+
 Ends with Ctrl-C; started again, it goes on where it stopped.
 
 Examples:
@@ -50,7 +54,9 @@ Examples:
   foldlog follow account_balance.sql --no-emit
   foldlog follow projections/*.sql --metrics 9464
   export FOLDLOG_WEBHOOK=https://hooks.example.com/T0
-  foldlog follow account_balance.sql")]
+  foldlog follow account_balance.sql
+  foldlog follow account_balance.sql --sink redis://127.0.0.1:6379/0
+  foldlog follow account_balance.sql --sink 'lake:/data/lake?every=60s'")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
@@ -75,6 +81,10 @@ pub struct Args {
     /// Serve metrics for Prometheus at this port or address of this machine, under /metrics
     #[arg(long, value_name = "ADDR")]
     metrics: Option<Address>,
+    /// Keep this store in step with the read model, or write the records of its topics into a lake: redis://HOST:6379/0, lake:DIR; may be
+    /// given several times
+    #[arg(long = "sink", value_name = "URL", env = "FOLDLOG_SINK", hide_env_values = true)]
+    sinks: Vec<String>,
 }
 
 /// Runs it.
@@ -91,6 +101,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let server = args.metrics.map(|address| Server::bind(address.0)).transpose()?;
     let connection = context.connect()?;
     let webhook = context.webhook(args.webhook.as_deref(), args.webhook_header.as_deref())?;
+    let feeding = context.feeding(&args.sinks)?;
     let tasks: Vec<(String, Task<ReadModelInfo>)> = projections
         .into_iter()
         .zip(&args.files)
@@ -105,6 +116,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 webhook: webhook.clone(),
                 wait: (!args.exit_when_paused).then_some(wait),
                 group: None,
+                sinks: feeding.of(&name),
             };
             let (client, store) = (connection.client.clone(), connection.store.clone());
             (name, follow(client, store, projection, options))

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::decode::printable::printable;
+use crate::readmodel::feed::SinkInfo;
 use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{ReadModelInfo, State, Store};
 use crate::replay::standing::{Standing, standing};
@@ -187,6 +188,7 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
             show::count(notified.given_up)
         ));
     }
+    reasons.extend(info.sinks.iter().flat_map(fed));
     reasons.extend(info.broken.iter().map(ToString::to_string));
     if file_changed(info) == Some(true) {
         reasons.push(format!(
@@ -216,6 +218,31 @@ fn emits(emitted: &Emitted) -> Vec<String> {
         said.push(format!(
             "{} not published, the last because {last}",
             show::counted(emitted.refused, "record")
+        ));
+    }
+    said
+}
+
+/// What is to be said of a store that it feeds.
+fn fed(sink: &SinkInfo) -> Vec<String> {
+    let given = show::counted(sink.rows, "row");
+    let state = match (&sink.trouble, sink.whole, sink.waiting) {
+        (Some(trouble), false, _) => format!("not all rows yet: {trouble}"),
+        (Some(trouble), true, waiting) => format!("{} waiting: {trouble}", show::counted(waiting, "change")),
+        (None, false, _) => "not all rows yet".to_owned(),
+        (None, true, 0) => "in step".to_owned(),
+        (None, true, waiting) => format!(
+            "{} waiting; `foldlog follow` feeds them",
+            show::counted(waiting, "change")
+        ),
+    };
+    let mut said = vec![format!("feeds {}: {given} given, {state}", sink.name)];
+    if sink.refused > 0 {
+        let why = sink.reason.as_deref().unwrap_or("-");
+        said.push(format!(
+            "{} does not take {}, such as {why}",
+            sink.name,
+            show::counted(sink.refused, "row")
         ));
     }
     said

@@ -8,6 +8,7 @@ use jiff::Timestamp as Time;
 use serde_json::{Value, json};
 
 use crate::decode::printable::{grouped, printable};
+use crate::readmodel::feed::SinkInfo;
 use crate::readmodel::invariant::Broken;
 use crate::readmodel::notice::Notified;
 use crate::readmodel::outbox::Emitted;
@@ -156,6 +157,7 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "poison": info.poison.iter().map(|(kind, count)| (kind.word(), count)).collect::<BTreeMap<_, _>>(),
         "decisions": info.decisions,
         "notified": info.notified.as_ref().map(notified_json),
+        "sinks": info.sinks.iter().map(sink_json).collect::<Vec<_>>(),
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
         "updated_at": info.updated_at.0,
     })
@@ -167,6 +169,18 @@ fn notified_json(notified: &Notified) -> Value {
         "waiting": notified.waiting,
         "given_up": notified.given_up,
         "trouble": notified.trouble,
+    })
+}
+
+fn sink_json(sink: &SinkInfo) -> Value {
+    json!({
+        "sink": sink.name,
+        "whole": sink.whole,
+        "waiting": sink.waiting,
+        "rows": sink.rows,
+        "refused": sink.refused,
+        "reason": sink.reason,
+        "trouble": sink.trouble,
     })
 }
 

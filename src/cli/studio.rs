@@ -31,12 +31,14 @@ pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
     let target = context.cluster();
     let link = move || -> miette::Result<Link> {
         let webhook = context.webhook(None, None)?;
+        let feeding = context.feeding(&[])?;
         let connection = context.connect()?;
         Ok(Link {
             client: connection.client,
             store: connection.store,
             embedded: connection.embedded,
             webhook,
+            feeding,
         })
     };
     let connect = move || link().map_err(|report| told(&report));

@@ -1,5 +1,7 @@
 //! `foldlog verify`.
 
+mod sink;
+
 use miette::miette;
 use serde_json::{Value, json};
 
@@ -24,6 +26,7 @@ const WIDTH: usize = 200;
   foldlog verify account_balance --twice
   foldlog verify account_balance --shuffle --seed 7
   foldlog verify account_balance --json
+  foldlog verify account_balance --sink redis://127.0.0.1:6379/0
 
 The log is replayed from its first record to exactly the position of the read model in use, beside it and by the rules that it \
 was built with, and the two are compared row by row: - is what the read model has, + what the log says. The read model is \
@@ -47,6 +50,9 @@ pub struct Args {
     /// Decides the order of --shuffle and the cuts of --crash
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// Compare a store that it feeds with the read model, instead of the read model with its log
+    #[arg(long, value_name = "URL", conflicts_with_all = ["twice", "shuffle", "crash"])]
+    sink: Option<String>,
     /// Show at most this many rows of a table; all are counted [default: 20; all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -54,6 +60,9 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
+    if let Some(url) = &args.sink {
+        return sink::run(context, &args.projection, url, args.limit);
+    }
     let connection = context.connect()?;
     let options = VerifyOptions {
         twice: args.twice,

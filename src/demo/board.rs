@@ -16,13 +16,16 @@ use crate::record::{Position, Timestamp, TopicPartition};
 use crate::replay::error::ReplayError;
 use crate::replay::follow::{FollowOptions, follow, paused};
 use crate::replay::group::Group;
+use crate::replay::progress::SinkProgress;
 use crate::replay::task::Task;
+use crate::sink::address::Address;
 
 use super::catalog::Demo;
 use super::connector::Capturing;
 use super::error::DemoError;
 use super::graph::{Graph, Kind};
 use super::mirrors::Mirrors;
+use super::sinks::{Addresses, Feeds, Filling, view};
 use super::snapshot::{EdgeView, PartState, PartView, Snapshot};
 
 /// How often the scene is looked at: often enough that records are seen to move.
@@ -48,6 +51,8 @@ pub(super) struct Running {
     group: Arc<Group>,
     task: Option<Task<ReadModelInfo>>,
     counts: Counts,
+    /// The real systems that its rows go to, with the names of their parts.
+    sinks: Vec<(String, Address)>,
 }
 
 /// What a run is made of, shared with the thread that publishes it.
@@ -60,6 +65,9 @@ pub(super) struct Board {
     running: Mutex<Vec<Running>>,
     pub(super) mirrors: Mirrors,
     captures: Mutex<Vec<Capturing>>,
+    lakes: Mutex<Vec<Filling>>,
+    /// Which read model each sink stands for that nobody feeds.
+    stand_ins: Vec<(String, String)>,
     flow: Mutex<Flow>,
 }
 
@@ -92,6 +100,7 @@ impl Board {
             group: Arc::new(Group::new(&processor.group, &processor.name, processor.members)),
             task: None,
             counts: Counts::default(),
+            sinks: Vec::new(),
         });
         let topics = graph.parts.iter().filter(|part| part.kind == Kind::Topic);
         Self {
@@ -102,8 +111,36 @@ impl Board {
             client,
             store,
             graph: Arc::new(graph),
+            lakes: Mutex::default(),
+            stand_ins: Vec::new(),
             flow: Mutex::default(),
         }
+    }
+
+    /// Says what is fed: the real systems by the names of the sinks, and what stands for the others.
+    pub(super) fn feeds(&mut self, demo: &Demo, given: &Addresses) {
+        for running in locked(&self.running).iter_mut() {
+            let fed = demo.fed_by(&running.projection.name, given).into_iter();
+            let named =
+                |address: Address| Some((given.iter().find(|(_, known)| *known == address)?.0.clone(), address));
+            running.sinks = fed.filter_map(named).collect();
+        }
+        let rows = demo.sinks.iter().filter_map(|sink| match &sink.feeds {
+            Feeds::Rows(store) => Some((sink.name.clone(), store.clone())),
+            Feeds::Records(_) => None,
+        });
+        self.stand_ins = rows.collect();
+    }
+
+    /// Begins to write the lakes.
+    pub(super) fn start_lakes(&self, demo: &Demo, given: &Addresses) {
+        *locked(&self.lakes) = Filling::start(demo, &self.client, &self.store, given);
+    }
+
+    /// Puts what the lakes have read in place and ends them.
+    pub(super) fn stop_lakes(&self) -> Result<(), DemoError> {
+        let stopped: Vec<_> = locked(&self.lakes).iter_mut().map(Filling::stop).collect();
+        stopped.into_iter().collect()
     }
 
     /// Changes a processor, which runs or not.
@@ -325,6 +362,12 @@ impl Board {
             .collect();
         let find = |name: &str| running.iter().find(|running| running.name == name);
         let stored = |name: &str| running.iter().find(|running| running.projection.name == name);
+        let lakes = locked(&self.lakes);
+        let fed = |name: &str| running.iter().find_map(|running| running.fed(name));
+        let stands_for = |name: &str| {
+            let found = self.stand_ins.iter().find(|(sink, _)| sink == name);
+            found.map_or(name.to_owned(), |(_, store)| store.clone())
+        };
         let parts = self.graph.parts.iter().map(|part| match part.kind {
             Kind::Service if captured.contains_key(&part.name) => {
                 let (state, reason, records) = captured.get(&part.name).cloned().unwrap_or_default();
@@ -358,14 +401,14 @@ impl Board {
                 Some(running) => running.view(&flow.ends),
                 None => self.mirrors.view(&part.name).unwrap_or_default(),
             },
-            Kind::Store => PartView {
+            Kind::Store => view(&part.name, &lakes, fed(&part.name).as_ref()).unwrap_or_else(|| PartView {
                 state: PartState::Running,
-                taken: match stored(&part.name) {
+                taken: match stored(&stands_for(&part.name)) {
                     Some(running) => running.counts().applied,
                     None => self.mirrors.view(&part.name).map_or(0, |view| view.given),
                 },
                 ..PartView::default()
-            },
+            }),
         });
         let parts: Vec<PartView> = parts.collect();
         let edges = self.graph.edges.iter().map(|edge| {
@@ -416,6 +459,7 @@ impl Running {
         let options = FollowOptions {
             skip_poison,
             group: Some(group),
+            sinks: self.sinks.iter().map(|(_, address)| address.clone()).collect(),
             ..FollowOptions::default()
         };
         self.task = Some(follow(client.clone(), store.clone(), self.projection.clone(), options));
@@ -448,6 +492,14 @@ impl Running {
             },
             Err(error) => (PartState::Failed, error.to_string()),
         };
+    }
+
+    /// How a sink is fed that its rows go to.
+    fn fed(&self, sink: &str) -> Option<SinkProgress> {
+        let (_, address) = self.sinks.iter().find(|(name, _)| name == sink)?;
+        let progress = self.task.as_ref()?.progress();
+        let sinks = Arc::clone(&progress.borrow().sinks);
+        sinks.iter().find(|known| known.name == address.to_string()).cloned()
     }
 
     fn counts(&self) -> Counts {

@@ -18,6 +18,7 @@ use super::guide::{self, Guide};
 use super::load::load;
 use super::schema::Schemas;
 use super::script::{Action, Condition};
+use super::sinks::Sink;
 use super::text::{Language, Text};
 
 /// Every demo that can be run.
@@ -48,6 +49,8 @@ pub struct Demo {
     pub processors: Vec<Processor>,
     /// Second clusters that hold some of its topics once more.
     pub mirrors: Vec<Mirror>,
+    /// The systems outside that are fed.
+    pub sinks: Vec<Sink>,
     /// What a run does and looks at.
     pub steps: Vec<LessonStep>,
     /// What it shows as charts.

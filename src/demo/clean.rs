@@ -31,6 +31,14 @@ pub fn clean(client: &Client, store: &Store, id: &str) -> Result<Cleaned, DemoEr
     if connector::delete(&connector::folder(store, id))? {
         cleaned.removed.push("source databases".to_owned());
     }
+    let lakes = super::sinks::folder(store, id);
+    if lakes.exists() {
+        std::fs::remove_dir_all(&lakes).map_err(|error| DemoError::Write {
+            file: lakes.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        cleaned.removed.push(format!("files {}", lakes.display()));
+    }
     let there = client.topics()?;
     for (name, made) in &diary.topics {
         if there.iter().all(|topic| topic.name != *name) {

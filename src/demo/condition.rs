@@ -36,7 +36,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    fn compare(found: String, wanted: String) -> Self {
+    pub(super) fn compare(found: String, wanted: String) -> Self {
         Self {
             holds: found == wanted,
             found,
@@ -74,6 +74,8 @@ impl Scene {
                 open,
                 raised,
             } => self.alerts(read_model, name.as_deref(), *open, *raised),
+            Condition::InLake { sink, records } => self.in_lake(sink, *records),
+            Condition::InStep { sink, rows } => self.in_step(sink, *rows),
         }
     }
 

@@ -51,6 +51,15 @@ pub enum DemoError {
         #[help]
         help: String,
     },
+    /// A sink that the demo does not have, or that cannot be fed so.
+    #[error("{message}")]
+    Sink {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
     /// A file of a demo cannot be read.
     #[error("cannot read {file}: {reason}")]
     File {

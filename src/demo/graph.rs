@@ -2,6 +2,7 @@
 //! reads and writes; nobody draws them by hand.
 
 use super::catalog::Demo;
+use super::sinks;
 use super::text::Text;
 
 /// What a part is.
@@ -107,10 +108,11 @@ impl Graph {
             }
             graph.join((Kind::Processor, &mirror.name), (Kind::Store, &mirror.name));
         }
+        sinks::draw(demo, &mut graph);
         graph
     }
 
-    fn add(&mut self, kind: Kind, name: &str, title: &Text, at: Option<[u16; 2]>) {
+    pub(super) fn add(&mut self, kind: Kind, name: &str, title: &Text, at: Option<[u16; 2]>) {
         let title = if title.is_empty() {
             Text {
                 en: Some(name.to_owned()),
@@ -127,7 +129,7 @@ impl Graph {
         });
     }
 
-    fn join(&mut self, from: (Kind, &str), to: (Kind, &str)) {
+    pub(super) fn join(&mut self, from: (Kind, &str), to: (Kind, &str)) {
         if let (Some(from), Some(to)) = (self.find(from.0, from.1), self.find(to.0, to.1)) {
             let edge = Edge { from, to };
             if !self.edges.contains(&edge) {

@@ -15,6 +15,7 @@ use super::events::recorded;
 use super::folder::Folder;
 use super::generate::Generator;
 use super::manifest::Manifest;
+use super::sinks;
 use super::steps;
 use super::text::{Language, Text};
 
@@ -45,6 +46,13 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
     let projections = loader.projections(&manifest, &topics)?;
     let processors = loader.processors(&manifest, &topics, &projections)?;
     let mirrors = loader.mirrors(&manifest, &topics)?;
+    let read_models: Vec<&str> = projections
+        .iter()
+        .chain(processors.iter().map(|processor| &processor.projection))
+        .map(|projection| projection.name.as_str())
+        .collect();
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    let sinks = sinks::read(&loader, &manifest, &read_models, &names)?;
     let mut demo = Demo {
         id: folder.id(),
         title: manifest.title.into_inner(),
@@ -67,6 +75,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         databases,
         processors,
         mirrors,
+        sinks,
         steps: Vec::new(),
         charts: Vec::new(),
         spares: Vec::new(),

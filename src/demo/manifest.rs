@@ -32,9 +32,27 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) mirrors: Vec<Mirror>,
     #[serde(default)]
+    pub(super) sinks: Vec<Sink>,
+    #[serde(default)]
     pub(super) steps: Vec<Step>,
     #[serde(default)]
     pub(super) charts: Vec<super::chart::Written>,
+}
+
+/// A system outside that a read model or files here stand for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Sink {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) title: Text,
+    /// The system, such as Redis.
+    pub(super) stands_for: String,
+    /// The read model whose rows it is fed with.
+    pub(super) store: Option<String>,
+    /// Or the topic whose records it gets as files.
+    pub(super) topic: Option<String>,
+    pub(super) at: Option<[u16; 2]>,
 }
 
 #[derive(Debug, Deserialize)]

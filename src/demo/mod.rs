@@ -29,6 +29,7 @@ pub mod run;
 mod scene;
 mod schema;
 mod script;
+pub mod sinks;
 pub mod snapshot;
 mod stage;
 pub mod starter;

@@ -15,6 +15,7 @@ use crate::readmodel::store::Store;
 use super::catalog::Demo;
 use super::error::DemoError;
 use super::player::{Player, Speed};
+use super::sinks::Addresses;
 use super::snapshot::Snapshot;
 use super::stage::Stage;
 use super::text::Language;
@@ -73,6 +74,8 @@ pub struct Options {
     pub prefix: Option<String>,
     /// The broker, where it is ours: then steps can take it away and bring it back.
     pub embedded: Option<Arc<Embedded>>,
+    /// The real systems that are fed, by the names of the demo's sinks.
+    pub sinks: Addresses,
 }
 
 /// What a run did.

@@ -23,6 +23,7 @@ use super::connector;
 use super::error::DemoError;
 use super::player::Player;
 use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Use};
+use super::sinks::Addresses;
 use super::steps::LOG;
 use super::text::Language;
 use super::timeline::{Due, Timeline};
@@ -44,6 +45,8 @@ pub(super) struct Scene {
     /// The broker, where it is ours to take away.
     pub(super) embedded: Option<Arc<Embedded>>,
     pub(super) timeline: Timeline,
+    /// The real systems that are fed.
+    pub(super) sinks: Addresses,
     producer: Option<Producer>,
     /// When the last event happened that was written.
     last: Option<Timestamp>,
@@ -73,6 +76,7 @@ impl Scene {
             player,
             board,
             embedded: None,
+            sinks: Addresses::new(),
             timeline: Timeline::default(),
             producer: None,
             last: None,
@@ -478,7 +482,8 @@ impl Scene {
         let parts: Vec<String> = captures.chain(self.board.active()).collect();
         self.board.mirrors.close();
         let stopped: Vec<_> = parts.iter().map(|part| self.board.stop(part, false)).collect();
-        stopped.into_iter().collect()
+        let emptied = self.board.stop_lakes();
+        stopped.into_iter().chain([emptied]).collect()
     }
 }
 

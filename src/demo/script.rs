@@ -235,6 +235,7 @@ pub(super) struct Question {
     verify: Option<String>,
     source: Option<String>,
     replica: Option<String>,
+    sink: Option<String>,
     rows: Option<u64>,
     mirror: Option<String>,
     differ: Option<u64>,
@@ -296,13 +297,18 @@ pub(super) enum Condition {
         open: Option<u64>,
         raised: Option<u64>,
     },
+    /// A lake has so many records in its files.
+    InLake { sink: String, records: u64 },
+    /// A store outside differs from the read model that feeds it in so many rows.
+    InStep { sink: String, rows: u64 },
 }
 
 /// How a check or a wait is written.
 pub(super) const FORMS: &str = "one of: `sql` with `expect`; `topic` with `records` or `at-most`; `group` with `lag`, `members` or `split`; \
      `part` with `state`; `caught-up = [\"part\"]`, or `[]` for all; `verify` with `rows`; `mirror` with `differ`; \
      `latency` with `under-ms`; `source` with `replica` and `rows`; \
-     `alerts` with `open` or `raised`, and `alert` for those of one name";
+     `alerts` with `open` or `raised`, and `alert` for those of one name; \
+     `sink` with `records` in its files, or `rows` that differ";
 
 impl Question {
     /// Which of the forms it is; `None` where it is none of them.
@@ -319,6 +325,7 @@ impl Question {
             question.latency.is_some(),
             question.source.is_some(),
             question.alerts.is_some(),
+            question.sink.is_some(),
         ];
         if forms.into_iter().filter(|form| *form).count() != 1 {
             return None;
@@ -413,6 +420,16 @@ impl Question {
                     raised,
                 })
             }
+            Question {
+                sink: Some(sink),
+                records: Some(records),
+                ..
+            } if strays == 1 => Some(Condition::InLake { sink, records }),
+            Question {
+                sink: Some(sink),
+                rows: Some(rows),
+                ..
+            } if strays == 1 => Some(Condition::InStep { sink, rows }),
             _ => None,
         }
     }

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
 use crate::readmodel::store::Store;
+use crate::replay::error::ReplayError;
 use crate::replay::progress::Progress;
 use crate::replay::rebuild::RebuildReport;
+use crate::sink::lake;
 
 use super::board::Board;
 use super::catalog::{Demo, LessonStep};
@@ -94,8 +96,11 @@ impl Stage {
         let before = self.take_over(&mut diary)?;
         self.check_read_models()?;
         let (client, store) = (self.client.clone(), self.store.clone());
+        self.demo.check_sinks(&self.options.sinks)?;
         let mirrors = Mirrors::begin(&client, &self.demo)?;
-        let board = Arc::new(Board::new(client.clone(), store.clone(), &self.demo, mirrors));
+        let mut board = Board::new(client.clone(), store.clone(), &self.demo, mirrors);
+        board.feeds(&self.demo, &self.options.sinks);
+        let board = Arc::new(board);
         let mut scene = Scene::new(
             client,
             store,
@@ -106,12 +111,14 @@ impl Stage {
             self.cancel.clone(),
         );
         scene.embedded = self.options.embedded.clone();
+        scene.sinks.clone_from(&self.options.sinks);
         if self.demo.is_live() {
             self.begin_live(run, &mut scene, &diary, &before)?;
         } else {
             self.begin_still(run, &scene)?;
         }
         self.remember(&mut diary)?;
+        board.start_lakes(&self.demo, &self.options.sinks);
         let published = board.publish(self.scene.clone())?;
         if self.demo.is_live() {
             self.start_parts(run, &scene);
@@ -198,6 +205,11 @@ impl Stage {
             self.store.delete(&projection.name)?;
         }
         connector::create(&self.store, &self.demo)?;
+        for (_, topic, address) in self.demo.lakes(&self.store, &self.options.sinks) {
+            if let Some(id) = diary.topics.get(&topic) {
+                lake::forget(&address.dir, &topic, id).map_err(ReplayError::from)?;
+            }
+        }
         let names = self.topic_names();
         let note = match before {
             [] => names,

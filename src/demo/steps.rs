@@ -8,6 +8,7 @@ use super::catalog::{Check, Demo, LessonStep};
 use super::error::DemoError;
 use super::load::Loader;
 use super::script::{Action, Condition, FORMS, Question, Step};
+use super::sinks::Feeds;
 
 /// The read model that holds every record of the demo's topics, for checks that ask for it.
 pub(super) const LOG: &str = "log";
@@ -100,6 +101,8 @@ fn read_condition(
                 names.known("alert", name, &alerts)?;
             }
         }
+        Condition::InLake { sink, .. } => names.sink(sink, true)?,
+        Condition::InStep { sink, .. } => names.sink(sink, false)?,
     }
     Ok(condition)
 }
@@ -182,6 +185,15 @@ impl Names<'_> {
     fn topic(&self, name: &str) -> Result<(), DemoError> {
         let known: Vec<&str> = self.demo.topics.iter().map(|known| known.name.as_str()).collect();
         self.known("topic", name, &known)
+    }
+
+    /// One that gets records, or rows.
+    fn sink(&self, name: &str, records: bool) -> Result<(), DemoError> {
+        let sinks = self.demo.sinks.iter();
+        let known = sinks.filter(|sink| matches!(sink.feeds, Feeds::Records(_)) == records);
+        let known: Vec<&str> = known.map(|sink| sink.name.as_str()).collect();
+        let what = if records { "sink of records" } else { "sink of rows" };
+        self.known(what, name, &known)
     }
 
     fn read_model(&self, name: &str) -> Result<(), DemoError> {

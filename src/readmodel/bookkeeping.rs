@@ -7,6 +7,7 @@ use crate::record::{Header, Position, Record, RecordRef, Timestamp, TopicPartiti
 
 use super::apply::PoisonKind;
 use super::decision;
+use super::feed;
 use super::history;
 use super::invariant;
 use super::latest::Latest;
@@ -244,6 +245,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
                     poison: Vec::new(),
                     decisions: 0,
                     notified: None,
+                    sinks: Vec::new(),
                     counts: Counts {
                         applied: counted(row.get(5)?),
                         ignored: counted(row.get(6)?),
@@ -272,6 +274,7 @@ pub(super) fn read_info(connection: &Connection) -> rusqlite::Result<Option<Read
     info.poison = poison_by_kind(connection)?;
     info.decisions = decision::count(connection)?;
     info.notified = notice::read(connection)?;
+    info.sinks = feed::read(connection)?;
     info.topics = read_topics(connection)?.into_iter().map(|(topic, _)| topic).collect();
     let mut statement = connection.prepare("SELECT topic, partition, next_offset FROM _foldlog_position")?;
     let mut rows = statement.query([])?;

@@ -4,6 +4,7 @@
 //! with rowids and without. A projection has no triggers: they are refused.
 
 mod ffi;
+pub(super) mod keys;
 mod mirror;
 pub(super) mod row;
 
@@ -15,6 +16,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::dump::{quoted, tables};
 use super::fulltext;
 use ffi::{Deed, Touched};
+use keys::Keys;
 use mirror::{Affinity, Mirror};
 pub use row::{Row, key_text};
 
@@ -112,6 +114,9 @@ pub struct Recorder {
 #[derive(Debug, Default)]
 struct Seen {
     quiet: bool,
+    /// Whether the rows themselves are left out: keys are all that anybody asks for.
+    keys_only: bool,
+    keys: Option<Keys>,
     line: usize,
     lines: Vec<usize>,
     changes: Vec<Change>,
@@ -134,6 +139,32 @@ impl Recorder {
         let (tables, seen) = (Arc::clone(&recorder.tables), Arc::clone(&recorder.seen));
         ffi::listen(connection, move |touched| lock(&seen).take(&tables, touched))?;
         Ok(recorder)
+    }
+
+    /// Begins to take down the keys of rows that are written, and nothing else of them.
+    pub(super) fn of_keys(connection: &Connection) -> rusqlite::Result<Self> {
+        let recorder = Self::install(connection)?;
+        lock(&recorder.seen).keys_only = true;
+        recorder.tell_keys();
+        Ok(recorder)
+    }
+
+    /// From here on the keys of rows that are written are taken down as well.
+    pub(super) fn tell_keys(&self) {
+        lock(&self.seen).keys = Some(Keys::of(&self.tables));
+    }
+
+    /// How many keys are taken down that nobody has taken yet.
+    pub(super) fn keys_waiting(&self) -> usize {
+        lock(&self.seen).keys.as_ref().map_or(0, Keys::len)
+    }
+
+    /// Hands over the keys; what is rolled back stays among them.
+    pub(super) fn take_keys(&self) -> Option<Keys> {
+        let mut seen = lock(&self.seen);
+        seen.keys
+            .as_mut()
+            .map(|keys| std::mem::replace(keys, Keys::of(&self.tables)))
     }
 
     /// The tables, as [`Change::table`] counts them.
@@ -213,6 +244,12 @@ impl Seen {
         let Some((number, table)) = table.and_then(|number| Some((number, tables.get(number)?))) else {
             return;
         };
+        if let Some(keys) = &mut self.keys {
+            keys.take(number, table, touched);
+        }
+        if self.keys_only {
+            return;
+        }
         let mut settled = table.computed.is_empty();
         let mut image = |there: bool, after: bool| match there {
             true => table.image(touched, after, &mut settled).map(Some),

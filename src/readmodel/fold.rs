@@ -17,6 +17,7 @@ use super::compile::{Definition, text_of};
 use super::condition;
 use super::decision::{self, Amendment, Amendments};
 use super::error::ReadModelError;
+use super::feed::Captured;
 use super::history::{Applied, Journal};
 use super::invariant::{self, Broken};
 use super::latest::Latest;
@@ -90,6 +91,8 @@ pub struct Fold<'c> {
     journal: Option<Journal>,
     /// What is to be told, where that is watched.
     pub(super) alerts: Option<Watched>,
+    /// Which rows changed, where stores are fed with them.
+    pub(super) captured: Option<Captured>,
 }
 
 impl<'c> Fold<'c> {
@@ -122,6 +125,7 @@ impl<'c> Fold<'c> {
             outbox: None,
             journal: None,
             alerts: None,
+            captured: None,
         })
     }
 
@@ -234,6 +238,9 @@ impl<'c> Fold<'c> {
             }
             if self.counted(&record, outcome)? {
                 return Ok(Folded::Poisoned);
+            }
+            if self.captured.as_ref().is_some_and(Captured::is_full) {
+                self.write_captured()?;
             }
         }
         Ok(Folded::All)
@@ -470,12 +477,24 @@ impl<'c> Fold<'c> {
         written.map_err(|error| ReadModelError::sqlite("cannot write the history", error))
     }
 
+    /// Writes down which rows changed, where stores are fed with them.
+    fn write_captured(&mut self) -> Result<(), ReadModelError> {
+        let written = self
+            .captured
+            .as_mut()
+            .map_or(Ok(()), |captured| captured.write(self.connection));
+        written.map_err(|error| ReadModelError::sqlite("cannot write down which rows changed", error))
+    }
+
     /// Commits rows, position, counts, state and dead letters together.
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
         self.applier.flush()?;
         self.shield(true);
         let asked = self.begin().and_then(|()| self.ask_alerts());
-        let written = asked.and_then(|()| self.write_history()).and_then(|()| {
+        let kept = asked
+            .and_then(|()| self.write_history())
+            .and_then(|()| self.write_captured());
+        let written = kept.and_then(|()| {
             self.write()
                 .map_err(|error| ReadModelError::sqlite("cannot commit", error))
         });
@@ -495,6 +514,9 @@ impl<'c> Fold<'c> {
     fn write(&self) -> rusqlite::Result<()> {
         bookkeeping::write_position(self.connection, &self.position())?;
         bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now())?;
+        if self.captured.is_some() {
+            Captured::write_applied(self.connection, self.counts.applied)?;
+        }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
     }

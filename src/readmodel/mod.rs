@@ -13,6 +13,7 @@
 //! | [`alert`] | what is raised for rows and resolved when they are gone |
 //! | [`notice`] | what is told of alerts, until it is delivered |
 //! | [`outbox`] | records that are emitted, until they are published |
+//! | [`feed`] | which rows changed that stores outside do not have yet |
 //! | [`invariant`] | what must be true after every event, and the first event after which it was not |
 //! | [`trial`] | a projection on a database in memory, for its tests |
 //! | [`snapshot`] | copies at moments of a replay, from which any other moment is near |
@@ -42,6 +43,7 @@ pub mod decision;
 pub mod dump;
 pub mod error;
 mod explain;
+pub mod feed;
 pub mod fold;
 mod fulltext;
 mod guard;

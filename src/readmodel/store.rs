@@ -22,6 +22,7 @@ use super::apply::{Poison, PoisonKind};
 use super::bookkeeping;
 use super::decision::RecordPlace;
 use super::error::ReadModelError;
+use super::feed::{Feed, SinkInfo};
 use super::history::HistoryInfo;
 use super::invariant::Broken;
 use super::lock::Lock;
@@ -207,6 +208,8 @@ pub struct ReadModelInfo {
     pub history: Option<HistoryInfo>,
     /// What became of what was to be told of its alerts; `None` where it has none.
     pub notified: Option<Notified>,
+    /// The stores that it feeds.
+    pub sinks: Vec<SinkInfo>,
     /// Whether it can be relied on.
     pub state: State,
     /// When its last transaction committed.
@@ -296,6 +299,7 @@ impl Store {
                     emitted: None,
                     history: None,
                     notified: None,
+                    sinks: Vec::new(),
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },
@@ -358,6 +362,11 @@ impl Store {
     pub fn topics(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ReadModelError> {
         let connection = open_read_only(&self.current(name)?.path)?;
         bookkeeping::read_topics(&connection).map_err(|error| ReadModelError::sqlite("cannot read the topics", error))
+    }
+
+    /// What reads the rows of a read model for a store outside.
+    pub fn feed(&self, name: &str) -> Result<Feed, ReadModelError> {
+        Feed::open(&self.current(name)?.path)
     }
 
     /// The dead letters of a read model, oldest first, at most `limit`.

@@ -18,9 +18,11 @@ use crate::record::{Position, Record, Timestamp};
 
 use super::bookkeeping::{self, Identity};
 use super::cached;
+use super::changes::Recorder;
 use super::compile::Definition;
 use super::decision::{self, Amendments, Decision};
 use super::error::ReadModelError;
+use super::feed::{self, Captured, Feed, Mark};
 use super::fold::{Closed, Fold, Folded, OnPoison, go_on, resume};
 use super::history::{self, Journal};
 use super::lock::Lock;
@@ -467,6 +469,8 @@ pub struct Live {
     info: ReadModelInfo,
     topics: Vec<(String, Option<String>)>,
     committing: Arc<AtomicBool>,
+    /// Whether it takes down which rows change, for stores that are fed.
+    captures: bool,
     lock: Arc<Lock>,
 }
 
@@ -509,8 +513,22 @@ impl Live {
             info,
             topics,
             committing: Arc::default(),
+            captures: false,
             lock: Arc::new(lock),
         })
+    }
+
+    /// From the next fold on it takes down which rows change, for these stores. Returns how far each of them was fed.
+    pub fn capture(&mut self, sinks: &[String]) -> Result<Vec<Mark>, ReadModelError> {
+        let marks = feed::prepare(&self.connection, sinks)
+            .map_err(|error| ReadModelError::sqlite("cannot prepare what stores are fed with", error))?;
+        self.captures = true;
+        Ok(marks)
+    }
+
+    /// What reads its rows for a store, on another thread and while it is written.
+    pub fn feed(&self) -> Result<Feed, ReadModelError> {
+        Feed::open(Path::new(self.connection.path().unwrap_or_default()))
     }
 
     /// Keeps the read model from others, for whoever publishes what it emits and may outlive this.
@@ -583,6 +601,8 @@ impl Live {
     /// Applies the record that a paused read model stands before, as these choices amend it, and goes on past it: rows, position and
     /// choices commit together. One that cannot be applied even so is returned with the reason, and nothing is changed.
     pub fn settle(&mut self, record: &Record, decided: &[Decision]) -> Result<Option<DeadLetter>, ReadModelError> {
+        self.captures = feed::is_captured(&self.connection)
+            .map_err(|error| ReadModelError::sqlite("cannot read what stores are fed with", error))?;
         let mut fold = self.fold(OnPoison::Pause)?;
         if self.publishes() {
             // Into the outbox, from which the next follow publishes it.
@@ -608,13 +628,36 @@ impl Live {
     /// The fold that goes on from the read model's position.
     pub fn fold(&self, on_poison: OnPoison) -> Result<Fold<'_>, ReadModelError> {
         let journal = journal(&self.connection)?;
+        // Before the handlers are prepared, which tell everything only from then on.
+        let captured = self.captured(journal.as_ref())?;
         let mut fold = resume(&self.connection, &self.definition, on_poison)?;
         fold.keep(journal);
+        fold.captured = captured;
         fold.committing = Some(self.committing.clone());
         if !self.definition.alerts().is_empty() {
             fold.watch_alerts(true)?;
         }
         Ok(fold)
+    }
+}
+
+impl Live {
+    /// SQLite has one hook, which a history shares.
+    fn captured(&self, journal: Option<&Journal>) -> Result<Option<Captured>, ReadModelError> {
+        if !self.captures {
+            return Ok(None);
+        }
+        let recorder = match journal {
+            Some(journal) => {
+                journal.recorder.tell_keys();
+                Ok(journal.recorder.clone())
+            }
+            None => Recorder::of_keys(&self.connection),
+        };
+        recorder
+            .and_then(|recorder| Captured::new(&self.connection, recorder))
+            .map(Some)
+            .map_err(|error| ReadModelError::sqlite("cannot take down which rows change", error))
     }
 }
 

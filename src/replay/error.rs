@@ -11,6 +11,7 @@ use crate::projection::error::ProjectionError;
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::invariant::Broken;
 use crate::readmodel::store::DeadLetter;
+use crate::sink::error::SinkError;
 
 use super::blame::NoRow;
 
@@ -25,6 +26,10 @@ pub enum ReplayError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     ReadModel(ReadModelError),
+    /// A store outside failed.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Sink(#[from] SinkError),
     /// The projection's file cannot be used.
     #[error(transparent)]
     #[diagnostic(transparent)]

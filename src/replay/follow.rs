@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan};
 use crate::projection::Projection;
-use crate::readmodel::compile::compile;
+use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::fold::{Fold, Folded, OnPoison};
 use crate::readmodel::store::{ReadModelInfo, State, Store};
 use crate::readmodel::writer::Live;
 use crate::record::{Position, TopicPartition};
+use crate::sink::address::Address;
 
 use super::error::ReplayError;
 use super::group::{Group, Members};
+use super::lake;
 use super::log::{self, Log, Span};
 use super::lookout::{self, Look, Lookout};
 use super::notify::Webhook;
@@ -50,6 +52,8 @@ pub struct FollowOptions {
     /// Follow as this group's members instead of unseen; a read model that is not there yet begins empty and gets the whole log
     /// through the group.
     pub group: Option<Arc<Group>>,
+    /// The stores that are kept in step with the read model, and the lakes that get the records of its topics.
+    pub sinks: Vec<Address>,
 }
 
 /// How a paused follow waits. The read model is not locked meanwhile.
@@ -94,13 +98,46 @@ fn run(
         };
         rebuild::run(client, store, &definition, &first, control)?;
     }
-    let mut live = Live::open(store, &definition)?;
+    let live = Live::open(store, &definition)?;
     if projection.history && live.info().history.is_none() {
         let (name, file) = (&projection.name, &projection.file);
         control.meter.notice(format!(
             "{file} asks for a history, and `{name}` was built without: `foldlog rebuild {file}` begins one"
         ));
     }
+    let lakes = lakes(client, projection, options, control);
+    let info = until_over(client, store, &mut definition, live, options, control);
+    for lake in &lakes {
+        lake.cancel();
+    }
+    // What was read of the records is put in place.
+    lakes.into_iter().try_for_each(|lake| lake.wait().map(drop))?;
+    info
+}
+
+/// The lakes that get the records of a projection's topics.
+fn lakes(client: &Client, projection: &Projection, options: &FollowOptions, control: &Control) -> Vec<Task<u64>> {
+    let lakes = options.sinks.iter().filter_map(|address| match address {
+        Address::Lake(lake) => Some(lake),
+        Address::Redis(_) => None,
+    });
+    lakes
+        .map(|address| {
+            let topics = projection.topics.clone();
+            lake::beside(client.clone(), topics, address.clone(), control.meter.another())
+        })
+        .collect()
+}
+
+/// Follows, and goes on when somebody has decided about a record that it stands before.
+fn until_over(
+    client: &Client,
+    store: &Store,
+    definition: &mut Definition,
+    mut live: Live,
+    options: &FollowOptions,
+    control: &mut Control,
+) -> Result<ReadModelInfo, ReplayError> {
     loop {
         let ended = stay(client, store, &mut live, options, control)?;
         let info = live.read_info()?;
@@ -114,7 +151,7 @@ fn run(
         };
         control.meter.notice(pause::advice(&info));
         drop(live);
-        let Some(resumed) = paused.until_decided(&mut definition, control)? else {
+        let Some(resumed) = paused.until_decided(definition, control)? else {
             return Ok(info);
         };
         live = resumed;

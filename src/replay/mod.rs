@@ -19,6 +19,7 @@ pub mod follow;
 pub mod group;
 mod interleave;
 mod keeper;
+pub mod lake;
 mod log;
 mod lookout;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub mod preview;
 pub mod progress;
 mod publish;
 pub mod rebuild;
+pub mod sinks;
 mod source;
 pub mod standing;
 pub mod step;

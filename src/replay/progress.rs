@@ -51,8 +51,23 @@ pub struct Progress {
     pub eta: Option<Duration>,
     /// Where it stands.
     pub position: Position,
+    /// The stores that it feeds.
+    pub sinks: Arc<Vec<SinkProgress>>,
     /// What must be said out loud, such as partitions that were added; oldest first.
     pub notices: Arc<Vec<String>>,
+}
+
+/// How a store is fed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SinkProgress {
+    /// Its address without what is secret.
+    pub name: String,
+    /// Whether it has everything that is committed.
+    pub in_step: bool,
+    /// Rows that it was given since this began.
+    pub rows: u64,
+    /// Why it is not fed.
+    pub trouble: Option<String>,
 }
 
 impl Progress {
@@ -90,6 +105,31 @@ impl Meter {
     /// Says what is done now, at once.
     pub(super) fn phase(&mut self, phase: Phase) {
         self.sender.send_modify(|progress| progress.phase = phase);
+    }
+
+    /// Another voice that says things in the same place.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            samples: VecDeque::new(),
+            sent: None,
+        }
+    }
+
+    /// Says how a store is fed, at once.
+    pub(super) fn sink(&mut self, sink: SinkProgress) {
+        self.sender.send_modify(|progress| {
+            let sinks = Arc::make_mut(&mut progress.sinks);
+            match sinks.iter_mut().find(|known| known.name == sink.name) {
+                Some(known) => *known = sink,
+                None => sinks.push(sink),
+            }
+        });
+    }
+
+    /// Says what became of records, at once.
+    pub(super) fn count(&mut self, counts: Counts) {
+        self.sender.send_modify(|progress| progress.counts = counts);
     }
 
     /// Says something out loud, at once.

@@ -65,6 +65,7 @@ mod tests {
             emitted: None,
             history: None,
             notified: None,
+            sinks: Vec::new(),
             state: State::Ready,
             updated_at: Timestamp(0),
             latest: None,

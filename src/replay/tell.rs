@@ -15,6 +15,7 @@ use super::notify::Notifier;
 use super::progress::Meter;
 use super::publish::courier::Threaded;
 use super::publish::{Kafka, Publisher};
+use super::sinks::Feeder;
 
 /// How long an end waits for the answers about what is being sent; the next start finds out otherwise.
 const LAST_WORD: Duration = Duration::from_millis(150);
@@ -28,6 +29,7 @@ const SAID: usize = 1_000;
 pub(super) struct Teller {
     publisher: Option<Publisher>,
     notifier: Option<Notifier>,
+    feeder: Feeder,
     said: usize,
 }
 
@@ -43,7 +45,7 @@ impl Teller {
     /// Of a read model that is followed.
     pub(super) fn start(
         client: &Client,
-        live: &Live,
+        live: &mut Live,
         projection: &Projection,
         options: &FollowOptions,
     ) -> Result<Self, ReplayError> {
@@ -57,6 +59,7 @@ impl Teller {
         if let Some(webhook) = options.webhook.clone().filter(|_| !projection.alerts.is_empty()) {
             teller.notifier = Some(Notifier::new(webhook.start(live.held())?));
         }
+        teller.feeder = Feeder::start(live, &options.sinks)?;
         Ok(teller)
     }
 
@@ -91,10 +94,10 @@ impl Teller {
         if let Some(publisher) = &mut self.publisher {
             publisher.step(fold, meter)?;
         }
-        match &mut self.notifier {
-            Some(notifier) => notifier.step(fold, meter),
-            None => Ok(()),
+        if let Some(notifier) = &mut self.notifier {
+            notifier.step(fold, meter)?;
         }
+        self.feeder.step(fold, meter)
     }
 
     /// Says which alerts were raised and resolved by what is committed.
@@ -133,7 +136,10 @@ impl Teller {
             }
             notifier.hear(LAST_WORD, fold, meter)?;
         }
-        Ok(())
+        if all {
+            self.feeder.drain(fold, meter, &enough)?;
+        }
+        self.feeder.hear(LAST_WORD, fold, meter)
     }
 
     #[cfg(test)]
@@ -141,6 +147,7 @@ impl Teller {
         Self {
             publisher,
             notifier,
+            feeder: Feeder::default(),
             said: 0,
         }
     }

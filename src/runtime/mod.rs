@@ -21,6 +21,7 @@ use crate::demo::text::Language;
 use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 use crate::replay::notify::Webhook;
+use crate::sink::address::Feeding;
 use crate::ui::theme::Theme;
 
 /// A cluster that answers: its client, its read models, and the embedded broker where it is that.
@@ -34,6 +35,8 @@ pub struct Link {
     pub embedded: Option<Embedded>,
     /// Where alerts are told, where that is said.
     pub webhook: Option<Webhook>,
+    /// Which stores projections feed when they are followed.
+    pub feeding: Feeding,
 }
 
 /// Reaches the cluster; called from a task, again after a failure, and may block. An error is told as it is.

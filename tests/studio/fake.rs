@@ -130,6 +130,7 @@ fn info(name: &str, state: State) -> ReadModelInfo {
         emitted: None,
         history: None,
         notified: None,
+        sinks: Vec::new(),
         state,
         updated_at: Timestamp(NOW.0 - 61_000),
         latest: Some(Timestamp(NOW.0 - 62_000)),

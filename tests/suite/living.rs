@@ -24,9 +24,11 @@ use foldlog::readmodel::store::Store;
 use foldlog::record::Timestamp;
 use foldlog::replay::follow::{FollowOptions, follow};
 use foldlog::replay::progress::Phase;
+use foldlog::sink::address::Address;
 use tempfile::TempDir;
 
 use crate::common::cluster::{Cluster, scratch, unique};
+use crate::sinks::server::RedisServer;
 
 /// A place to run demos in, with names that no other test has.
 struct Place {
@@ -137,6 +139,64 @@ fn looks_right(place: &Place, demo: &Demo, outcome: &Outcome) {
     assert_eq!(page.matches("<figure>").count(), demo.charts.len(), "{}", demo.id);
     assert!(!page.contains("<script") && page.contains(demo.steps[0].title.get(Language::English)));
     assert!(text.contains("checks hold") && !page.contains("NaN"));
+}
+
+/// What a demo feeds: a lake of its topic always, a real Redis where there is an address; both are looked at by checks, at every run.
+#[test]
+fn a_demo_feeds_lakes_and_real_stores() {
+    let place = Place::new();
+    let dir = place.folder.path().join("views");
+    let steps = "[[sinks]]\nname = \"cache\"\ntitle.en = \"Cache\"\nstands-for = \"Redis\"\nstore = \"pages\"\n\
+         [[sinks]]\nname = \"lake\"\nstands-for = \"HDFS\"\ntopic = \"views-views\"\n\
+         [[steps]]\ntitle.en = \"all\"\nactions = [{ produce = {} }, { wait = { caught-up = [] } }, \
+         { wait = { sink = \"lake\", records = 120 } }, { wait = { sink = \"cache\", rows = 0 } }]\n\
+         [[steps.checks]]\ntitle.en = \"files\"\nsink = \"lake\"\nrecords = 120\n\
+         [[steps.checks]]\ntitle.en = \"cache\"\nsink = \"cache\"\nrows = 0\n\
+         [[steps.checks]]\ntitle.en = \"each once\"\nsql = \"SELECT sum(views) FROM pages.page\"\nexpect = [[120]]\n";
+    let demo = own(&dir, steps);
+    let server = RedisServer::start(&[]);
+    let mut addresses = vec![Vec::new()];
+    if let Some(server) = &server {
+        let address = Address::parse(&server.url()).unwrap();
+        addresses.push(vec![("cache".to_owned(), address)]);
+    }
+    for sinks in addresses {
+        let fed = !sinks.is_empty();
+        let options = Options {
+            sinks,
+            ..place.options()
+        };
+        let run = run(place.client.clone(), place.store.clone(), demo.clone(), options);
+        let mut scene = run.scene();
+        let outcome = run.wait().unwrap();
+        assert!(outcome.passed, "{:?}", failures(&outcome));
+        let last = scene.borrow_and_update().clone();
+        let part = |name: &str| &last.parts[last.graph.find(Kind::Store, name).unwrap()];
+        assert_eq!(
+            last.graph.parts[last.graph.find(Kind::Store, "cache").unwrap()]
+                .title
+                .en
+                .as_deref(),
+            Some("Cache (Redis)")
+        );
+        assert!(part("lake").taken == 120 && part("cache").taken > 0, "{last:?}");
+        if let (true, Some(server)) = (fed, &server) {
+            assert_ne!(server.cli(&["DBSIZE"]), "0");
+        }
+    }
+    let wrong = Options {
+        sinks: vec![("cash".to_owned(), Address::parse("redis://h").unwrap())],
+        ..place.options()
+    };
+    let error = run(place.client.clone(), place.store.clone(), demo, wrong)
+        .wait()
+        .unwrap_err();
+    assert!(error.to_string().contains("no sink `cash`"), "{error}");
+    let cleaned = clean(&place.client, &place.store, "views").unwrap();
+    assert!(
+        cleaned.removed.iter().any(|what| what.starts_with("files ")),
+        "{cleaned:?}"
+    );
 }
 
 #[test]

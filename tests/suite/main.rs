@@ -24,3 +24,4 @@ mod mirror;
 mod permits;
 mod reader;
 mod replay;
+mod sinks;

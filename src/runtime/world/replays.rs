@@ -51,6 +51,7 @@ impl Studio {
     pub(super) fn follow(&self, file: &str, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
         let projection = projections::load(file, &self.demos.catalog)?;
+        let sinks = link.feeding.of(&projection.name);
         let (path, demos) = (file.to_owned(), self.demos.catalog.clone());
         let reload = Arc::new(move || projections::load(&path, &demos).ok());
         let task = follow(
@@ -60,6 +61,7 @@ impl Studio {
             FollowOptions {
                 wait: Some(Wait { reload }),
                 webhook: link.webhook.clone(),
+                sinks,
                 ..FollowOptions::default()
             },
         );

@@ -8,6 +8,7 @@ use crate::app::layout::Viewport;
 use crate::app::model::Model;
 use crate::app::screens::projections::work;
 use crate::app::work::{Kind, Work};
+use crate::readmodel::feed::SinkInfo;
 use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{LetterState, State as Built};
 use crate::replay::progress::Phase;
@@ -270,6 +271,9 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
     if let Some(emitted) = &info.emitted {
         emits(lines, model, emitted);
     }
+    if !info.sinks.is_empty() {
+        feeds(lines, model, &info.sinks);
+    }
     if !info.broken.is_empty() {
         lines.heading("Invariants that do not hold");
         for broken in &info.broken {
@@ -310,6 +314,26 @@ fn emits<'a>(lines: &mut Lines<'a>, model: &Model, emitted: &'a Emitted) {
     if emitted.refused > 0 {
         lines.field("refused", format::count(emitted.refused), Role::Bad);
         lines.text(emitted.reason.as_deref().unwrap_or_default(), Role::Bad);
+    }
+}
+
+/// The stores that it feeds, and what they lack.
+fn feeds<'a>(lines: &mut Lines<'a>, model: &Model, sinks: &'a [SinkInfo]) {
+    lines.heading("Feeds");
+    for sink in sinks {
+        lines.text(&sink.name, Role::Plain);
+        lines.field("rows given", format::count(sink.rows), Role::Number);
+        let role = if sink.waiting > 0 { Role::Warning } else { Role::Number };
+        lines.field("to feed", format::count(sink.waiting), role);
+        if sink.refused > 0 {
+            lines.field("refused", format::count(sink.refused), Role::Bad);
+            lines.text(sink.reason.as_deref().unwrap_or_default(), Role::Bad);
+        }
+        match (&sink.trouble, sink.whole) {
+            (Some(trouble), _) => lines.text(trouble, Role::Bad),
+            (None, false) => lines.text(model.tr("not all rows yet"), Role::Warning),
+            (None, true) => {}
+        }
     }
 }
 

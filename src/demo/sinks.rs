@@ -1,0 +1,274 @@
+//! What a demo feeds beside its read models: systems that the read models and files here stand for, and the real ones where an
+//! address is given.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::client::Client;
+use crate::readmodel::store::Store;
+use crate::replay::lake::lake;
+use crate::replay::progress::SinkProgress;
+use crate::replay::sinks::check;
+use crate::replay::task::Task;
+use crate::sink::address::{Address, LakeAddress};
+use crate::sink::lake;
+
+use super::catalog::Demo;
+use super::condition::Seen;
+use super::error::DemoError;
+use super::graph::{Graph, Kind};
+use super::load::Loader;
+use super::manifest::Manifest;
+use super::scene::Scene;
+use super::snapshot::{PartState, PartView};
+use super::text::Text;
+
+/// How long a lake of ours gathers records: nobody waits for long in a lesson.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// A system that is fed.
+#[derive(Debug, Clone)]
+pub struct Sink {
+    /// Its name.
+    pub name: String,
+    /// What it is called.
+    pub title: Text,
+    /// The system that it stands for, such as Redis.
+    pub stands_for: String,
+    /// What it is fed with.
+    pub feeds: Feeds,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// What a system is fed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feeds {
+    /// The rows of this read model.
+    Rows(String),
+    /// The records of this topic, as files.
+    Records(String),
+}
+
+impl Sink {
+    /// What its part is called where it is drawn.
+    pub(super) fn drawn(&self) -> Text {
+        let with = |text: &Option<String>| text.as_ref().map(|text| format!("{text} ({})", self.stands_for));
+        Text {
+            en: with(&self.title.en).or_else(|| Some(format!("{} ({})", self.name, self.stands_for))),
+            zh: with(&self.title.zh),
+        }
+    }
+}
+
+/// Reads the sinks of a manifest.
+pub(super) fn read(
+    loader: &Loader<'_>,
+    manifest: &Manifest,
+    read_models: &[&str],
+    topics: &[&str],
+) -> Result<Vec<Sink>, DemoError> {
+    let mut sinks: Vec<Sink> = Vec::new();
+    for sink in &manifest.sinks {
+        let (name, span) = (sink.name.get_ref(), sink.name.span());
+        if sinks.iter().any(|known| known.name == *name) || read_models.contains(&name.as_str()) {
+            let message = "a read model or another sink has this name";
+            return Err(loader.wrong(span, message, "again", None));
+        }
+        let feeds = match (&sink.store, &sink.topic) {
+            (Some(store), None) if read_models.contains(&store.as_str()) => Feeds::Rows(store.clone()),
+            (None, Some(topic)) if topics.contains(&topic.as_str()) => Feeds::Records(topic.clone()),
+            (Some(_), None) => {
+                let help = format!("there are the read models {}", read_models.join(", "));
+                return Err(loader.wrong(span, "the demo has no such read model", "fed by none", Some(&help)));
+            }
+            (None, Some(_)) => {
+                let help = format!("there are the topics {}", topics.join(", "));
+                return Err(loader.wrong(span, "the demo has no such topic", "fed by none", Some(&help)));
+            }
+            _ => {
+                let help =
+                    "give it `store = \"READ MODEL\"` for its rows, or `topic = \"TOPIC\"` for its records as files";
+                return Err(loader.wrong(span, "what is it fed with?", "this sink", Some(help)));
+            }
+        };
+        sinks.push(Sink {
+            name: name.clone(),
+            title: sink.title.clone(),
+            stands_for: sink.stands_for.clone(),
+            feeds,
+            at: sink.at,
+        });
+    }
+    Ok(sinks)
+}
+
+/// Draws them: a store behind what feeds it.
+pub(super) fn draw(demo: &Demo, graph: &mut Graph) {
+    for sink in &demo.sinks {
+        graph.add(Kind::Store, &sink.name, &sink.drawn(), sink.at);
+        let from = match &sink.feeds {
+            Feeds::Rows(store) => (Kind::Store, store.clone()),
+            Feeds::Records(topic) => (Kind::Topic, demo.topic(topic)),
+        };
+        graph.join((from.0, &from.1), (Kind::Store, &sink.name));
+    }
+}
+
+/// The real systems that a run feeds, by the name of the sink.
+pub type Addresses = Vec<(String, Address)>;
+
+impl Demo {
+    /// Refuses addresses of sinks that it does not have, or that take something else.
+    pub fn check_sinks(&self, given: &Addresses) -> Result<(), DemoError> {
+        for (name, address) in given {
+            let Some(sink) = self.sinks.iter().find(|sink| sink.name == *name) else {
+                let known: Vec<&str> = self.sinks.iter().map(|sink| sink.name.as_str()).collect();
+                return Err(DemoError::Sink {
+                    message: format!("{} has no sink `{}`", self.id, name.escape_debug()),
+                    help: match known.as_slice() {
+                        [] => "it feeds nothing outside".to_owned(),
+                        known => format!("there are {}", known.join(", ")),
+                    },
+                });
+            };
+            let (fits, help) = match sink.feeds {
+                Feeds::Rows(_) => (!address.takes_records(), "it is fed with rows: a lake takes records"),
+                Feeds::Records(_) => (address.takes_records(), "it is fed with records: write lake:DIR"),
+            };
+            if !fits {
+                return Err(DemoError::Sink {
+                    message: format!("`{name}` cannot be fed into {address}"),
+                    help: help.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses that a read model's rows go to.
+    pub(super) fn fed_by(&self, read_model: &str, given: &Addresses) -> Vec<Address> {
+        let ours = |name: &str| {
+            let sink = self.sinks.iter().find(|sink| sink.name == name);
+            sink.is_some_and(|sink| sink.feeds == Feeds::Rows(read_model.to_owned()))
+        };
+        let fed = given.iter().filter(|(name, _)| ours(name));
+        fed.map(|(_, address)| address.clone()).collect()
+    }
+
+    /// The lakes: sink, topic on the cluster, and where its files are.
+    pub(super) fn lakes(&self, store: &Store, given: &Addresses) -> Vec<(String, String, LakeAddress)> {
+        let lakes = self.sinks.iter().filter_map(|sink| match &sink.feeds {
+            Feeds::Records(topic) => Some((sink, topic)),
+            Feeds::Rows(_) => None,
+        });
+        lakes
+            .map(|(sink, topic)| {
+                let given = given.iter().find_map(|(name, address)| match address {
+                    Address::Lake(lake) if *name == sink.name => Some(lake.dir.clone()),
+                    _ => None,
+                });
+                let dir = given.unwrap_or_else(|| folder(store, &self.id).join(&sink.name));
+                (sink.name.clone(), self.topic(topic), LakeAddress { dir, every: EVERY })
+            })
+            .collect()
+    }
+}
+
+/// Where the lakes of a demo are that nobody gave another place.
+pub(super) fn folder(store: &Store, id: &str) -> PathBuf {
+    store.root().join("lakes").join(id)
+}
+
+/// A lake that is being written.
+#[derive(Debug)]
+pub(super) struct Filling {
+    name: String,
+    /// None when it has ended.
+    task: Option<Task<u64>>,
+    /// How it was when it ended.
+    last: SinkProgress,
+}
+
+impl Filling {
+    /// Begins to write every lake of a demo.
+    pub(super) fn start(demo: &Demo, client: &Client, store: &Store, given: &Addresses) -> Vec<Self> {
+        let lakes = demo.lakes(store, given).into_iter();
+        lakes
+            .map(|(name, topic, address)| Self {
+                name,
+                task: Some(lake(client.clone(), vec![topic], address)),
+                last: SinkProgress::default(),
+            })
+            .collect()
+    }
+
+    /// Puts what was read in place and ends.
+    pub(super) fn stop(&mut self) -> Result<(), DemoError> {
+        self.last = self.progress();
+        if let Some(task) = self.task.take() {
+            task.cancel();
+            self.last.rows = task.wait()?;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> SinkProgress {
+        let Some(task) = &self.task else {
+            return self.last.clone();
+        };
+        let progress = task.progress();
+        let sinks = Arc::clone(&progress.borrow().sinks);
+        sinks.first().cloned().unwrap_or_default()
+    }
+}
+
+/// How a sink is, where it is fed by somebody: a lake, or the follow of a read model.
+pub(super) fn view(name: &str, lakes: &[Filling], fed: Option<&SinkProgress>) -> Option<PartView> {
+    let lake = lakes.iter().find(|lake| lake.name == name).map(Filling::progress);
+    let progress = lake.as_ref().or(fed)?;
+    Some(PartView {
+        state: match &progress.trouble {
+            Some(_) => PartState::Failed,
+            None => PartState::Running,
+        },
+        reason: progress.trouble.clone().unwrap_or_default(),
+        taken: progress.rows,
+        ..PartView::default()
+    })
+}
+
+impl Scene {
+    /// How many records a lake has in its files.
+    pub(super) fn in_lake(&self, sink: &str, records: u64) -> Result<Seen, DemoError> {
+        let lakes = self.demo.lakes(&self.store, &self.sinks);
+        let mut found = 0;
+        for (_, topic, address) in lakes.iter().filter(|(name, ..)| name == sink) {
+            found += lake::count(&address.dir, topic).map_err(crate::replay::error::ReplayError::from)?;
+        }
+        Ok(Seen::compare(found.to_string(), records.to_string()))
+    }
+
+    /// How many rows of a store differ from the read model that feeds it. Without an address the read model itself stands for it.
+    pub(super) fn in_step(&self, sink: &str, rows: u64) -> Result<Seen, DemoError> {
+        let word = |rows: u64| self.say(&format!("{rows} rows differ"), &format!("{rows} 行不同"));
+        let known = self.demo.sinks.iter().find(|known| known.name == sink);
+        let address = self.sinks.iter().find(|(name, _)| name == sink);
+        let found = match (known.map(|known| &known.feeds), address) {
+            (Some(Feeds::Rows(read_model)), Some((_, address))) => {
+                match check(&self.store, read_model, address, &mut |_| true) {
+                    Ok(checked) => checked.differ(),
+                    Err(error) => {
+                        return Ok(Seen {
+                            holds: false,
+                            found: error.to_string(),
+                            wanted: word(rows),
+                        });
+                    }
+                }
+            }
+            _ => 0,
+        };
+        Ok(Seen::compare(word(found), word(rows)))
+    }
+}

@@ -1,0 +1,261 @@
+//! A topic's folder in a lake: what it says of itself, and the files in it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode::envelope;
+use crate::record::{RecordRef, Timestamp};
+
+use super::super::error::SinkError;
+use super::LakeTopic;
+
+/// What a topic's folder says of itself. Those who read a lake leave out what begins with `_`.
+const STATE: &str = "_foldlog.json";
+const LOCK: &str = "_foldlog.lock";
+/// What a file is called that is not in place yet.
+const MAKING: &str = ".making-";
+/// Where records without a time are, by the name that those who read such folders know.
+const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// How far a topic is in its files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    pub(super) cluster: String,
+    pub(super) topic_id: Option<String>,
+    pub(super) records: u64,
+    pub(super) next: BTreeMap<i32, i64>,
+}
+
+/// A topic's folder, which one process writes.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    state: State,
+    _lock: File,
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(super) struct Part {
+    making: PathBuf,
+    target: PathBuf,
+    out: BufWriter<File>,
+    line: Vec<u8>,
+    records: u64,
+}
+
+impl Folder {
+    pub(super) fn open(dir: &Path, cluster: &str, topic: &LakeTopic) -> Result<Self, SinkError> {
+        let path = dir.join(&topic.name);
+        fs::create_dir_all(&path).map_err(|error| SinkError::io("cannot make", &path, error))?;
+        let lock = lock(&path.join(LOCK))?;
+        let read = read_state(&path)?;
+        if let Some(state) = &read {
+            let other_topic = matches!((&state.topic_id, &topic.id), (Some(then), Some(now)) if then != now);
+            if state.cluster != cluster || other_topic {
+                let help = "write to another folder, or move this one away";
+                return Err(SinkError::NotOurs {
+                    store: format!("the lake {}", dir.display()),
+                    what: format!(
+                        "the records of another topic `{}`, of another cluster or created earlier",
+                        topic.name
+                    ),
+                    help: help.to_owned(),
+                });
+            }
+        }
+        let folder = Self {
+            state: read.unwrap_or_else(|| State {
+                cluster: cluster.to_owned(),
+                topic_id: topic.id.clone(),
+                ..State::default()
+            }),
+            path,
+            _lock: lock,
+        };
+        folder.clean()?;
+        Ok(folder)
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes away what was not put in place, or was and is not counted.
+    fn clean(&self) -> Result<(), SinkError> {
+        for date in dates(&self.path)? {
+            for entry in list(&date)? {
+                let Some(name) = entry.file_name().and_then(|name| name.to_str()) else {
+                    continue;
+                };
+                let uncounted = parse_name(name).is_some_and(|(partition, offset)| {
+                    self.state.next.get(&partition).is_none_or(|next| offset >= *next)
+                });
+                if uncounted || name.starts_with(MAKING) {
+                    fs::remove_file(&entry).map_err(|error| SinkError::io("cannot delete", &entry, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a file.
+    pub(super) fn part(&self, partition: i32, offset: i64, date: &str) -> Result<Part, SinkError> {
+        let folder = self.path.join(format!("dt={date}"));
+        fs::create_dir_all(&folder).map_err(|error| SinkError::io("cannot make", &folder, error))?;
+        let name = format!("part-{partition:05}-{offset:020}.ndjson");
+        let making = folder.join(format!("{MAKING}{name}"));
+        let file = File::create(&making).map_err(|error| SinkError::io("cannot make", &making, error))?;
+        Ok(Part {
+            making,
+            target: folder.join(name),
+            out: BufWriter::new(file),
+            line: Vec::new(),
+            records: 0,
+        })
+    }
+
+    /// Says how far the files are, which are all in place.
+    pub(super) fn commit(&mut self, next: BTreeMap<i32, i64>, records: u64) -> Result<(), SinkError> {
+        let state = State {
+            records: self.state.records + records,
+            next,
+            ..self.state.clone()
+        };
+        let target = self.path.join(STATE);
+        let making = self.path.join(format!("{MAKING}{STATE}"));
+        let failed = |error| SinkError::io("cannot write", &target, error);
+        let text = serde_json::to_string(&state).map_err(|error| failed(io::Error::other(error)))?;
+        let mut file = File::create(&making).map_err(failed)?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        fs::rename(&making, &target).map_err(failed)?;
+        sync(&self.path)?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Takes a record. Returns how many bytes that was.
+    pub(super) fn write(&mut self, record: &RecordRef<'_>) -> Result<u64, SinkError> {
+        self.line.clear();
+        envelope::write(&mut self.line, record);
+        self.line.push(b'\n');
+        self.out
+            .write_all(&self.line)
+            .map_err(|error| SinkError::io("cannot write", &self.making, error))?;
+        self.records += 1;
+        Ok(self.line.len() as u64)
+    }
+
+    /// Makes it durable and puts it in place. Returns how many records it has.
+    pub(super) fn place(self) -> Result<u64, SinkError> {
+        let failed = |error| SinkError::io("cannot write", &self.target, error);
+        let file = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&self.making, &self.target).map_err(failed)?;
+        if let Some(folder) = self.target.parent() {
+            sync(folder)?;
+        }
+        Ok(self.records)
+    }
+}
+
+/// The date of a record, in UTC.
+pub(super) fn date(time: Option<Timestamp>) -> String {
+    let time = time.and_then(|time| jiff::Timestamp::from_millisecond(time.0).ok());
+    time.map_or_else(|| NO_DATE.to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+}
+
+/// How many records a topic has in a lake, counted in its files. Half a file is never there.
+pub fn count(dir: &Path, topic: &str) -> Result<u64, SinkError> {
+    let mut records = 0;
+    let path = dir.join(topic);
+    if !path.exists() {
+        return Ok(0);
+    }
+    for date in dates(&path)? {
+        for file in list(&date)? {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if parse_name(name).is_none() {
+                continue;
+            }
+            let bytes = fs::read(&file).map_err(|error| SinkError::io("cannot read", &file, error))?;
+            records += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        }
+    }
+    Ok(records)
+}
+
+/// Takes a topic's files away if they are those of the topic with this id; whether they were.
+pub fn forget(dir: &Path, topic: &str, id: &str) -> Result<bool, SinkError> {
+    let path = dir.join(topic);
+    let ours = path.exists() && read_state(&path)?.is_some_and(|state| state.topic_id.as_deref() == Some(id));
+    if ours {
+        fs::remove_dir_all(&path).map_err(|error| SinkError::io("cannot delete", &path, error))?;
+    }
+    Ok(ours)
+}
+
+/// Partition and first offset of a file.
+fn parse_name(name: &str) -> Option<(i32, i64)> {
+    let rest = name.strip_prefix("part-")?.strip_suffix(".ndjson")?;
+    let (partition, offset) = rest.split_once('-')?;
+    Some((partition.parse().ok()?, offset.parse().ok()?))
+}
+
+fn read_state(path: &Path) -> Result<Option<State>, SinkError> {
+    let file = path.join(STATE);
+    let failed = |error| SinkError::io("cannot read", &file, error);
+    match fs::read_to_string(&file) {
+        Ok(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Keeps others from writing here.
+fn lock(path: &Path) -> Result<File, SinkError> {
+    let failed = |error| SinkError::io("cannot write", path, error);
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(failed(io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "another process or another projection writes this topic here",
+        ))),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+fn dates(path: &Path) -> Result<Vec<PathBuf>, SinkError> {
+    let is_date = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("dt="))
+    };
+    Ok(list(path)?.into_iter().filter(is_date).collect())
+}
+
+fn list(path: &Path) -> Result<Vec<PathBuf>, SinkError> {
+    let failed = |error| SinkError::io("cannot read", path, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).map_err(failed)? {
+        found.push(entry.map_err(failed)?.path());
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn sync(path: &Path) -> Result<(), SinkError> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| SinkError::io("cannot make durable", path, error))
+}
