@@ -6,7 +6,8 @@ use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, previews, projections, readmodel, records, tail, time, topics,
+    alerts, blame, charts, demos, differences, groups, previews, projections, readmodel, records, scene, tail, time,
+    topics,
 };
 use super::update::ask_demo;
 use super::work::Kind;
@@ -20,7 +21,8 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             projections::ask(model, fx);
             if let Some(id) = model.demos.first.take() {
                 go(model, Screen::Demos, fx);
-                ask_demo(model, &id, fx);
+                scene::open(model, &id, fx);
+                ask_demo(model, &id, false, fx);
             }
         }
         Event::Attached(attached) => {
@@ -81,16 +83,8 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             }
         }
         Event::Built(info) if model.works.iter().any(|w| w.id == id) => projections::built(model, *info),
-        Event::Steps(steps) => {
-            if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
-                work.steps.clone_from(&steps);
-                model.demos.last_run = Some((work.name.clone(), steps));
-                // What happens is at the end; drawing stops at the last line.
-                if model.screen == Screen::Demos {
-                    model.detail = usize::MAX;
-                }
-            }
-        }
+        Event::Staged(staged) => scene::staged(model, id, *staged, fx),
+        Event::Refused(why) => model.tell(Level::Hint, why),
         _ => {}
     }
 }
@@ -125,7 +119,13 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
     if let Some(at) = model.works.iter().position(|w| w.id == id) {
         let work = model.works.remove(at);
         let what = work.kind.said(model, &work.name);
+        if work.kind == Kind::Demo && scene::ended(model, &work.name, fx) {
+            return;
+        }
         match outcome {
+            Ok(_) if work.cancelling && work.kind == Kind::Demo => {
+                model.tell(Level::Done, say!(model, "{what}: stopped; what it wrote stays", what));
+            }
             Ok(line) => model.tell(Level::Done, line),
             Err(_) if work.cancelling => model.tell(Level::Done, say!(model, "{what}: cancelled", what)),
             Err(failure) => {

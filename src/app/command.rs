@@ -80,6 +80,13 @@ pub enum Action {
     Chart,
     Report,
     RunFirstDemo,
+    NextStep,
+    ScenePlay,
+    SceneSpeed,
+    OneRecord,
+    Through,
+    StartAgain,
+    Break,
     Cancel,
     Copy,
     Zoom,
@@ -137,6 +144,8 @@ pub enum Context {
     Charts,
     /// The demos screen.
     Demos,
+    /// A demo's scene.
+    Scene,
     /// The groups screen.
     Groups,
     /// An overlay that shows text.
@@ -164,6 +173,7 @@ impl Context {
             Self::Differences => "Differences",
             Self::Charts => "Charts",
             Self::Demos => "Demos",
+            Self::Scene => "Scene",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
         }
@@ -207,7 +217,7 @@ const fn command(
 
 use Context::{
     Alerts, Always, Blame, Browse, Charts, Demos, Differences, Letters, List, Motion, Overlay, Projections, ReadModel,
-    Records, Rows, Time, Topics, Welcome,
+    Records, Rows, Scene, Time, Topics, Welcome,
 };
 
 /// The table. The order is the order of footer, help and palette.
@@ -265,12 +275,19 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Chart, "chart", &[Key::ch('c')], &[ReadModel], "draw the rows as a chart, whichever their columns make; again for the rows", "chart"),
     command(Action::OpenStore, "read model", &[Key::of(Code::Enter)], &[Charts], "open the read model that the chart is of", "read model"),
     command(Action::Board, "all at once", &[Key::ch('b')], &[Charts], "every chart at once; again for one beside the list", "all at once"),
-    command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "run the demo's steps and checks on this cluster", "run"),
-    command(Action::Charts, "charts", &[Key::ch('c')], &[Demos], "look at the demo's charts, live", "charts"),
-    command(Action::Report, "write report", &[Key::ch('w')], &[Demos, Charts], "write the run that has ended into a file: steps, checks, flow, charts, lesson", "report"),
+    command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "open the demo's scene and run it through, with its steps and checks, on this cluster", "run"),
+    command(Action::NextStep, "next step", &[Key::ch('n')], &[Scene], "do the next step of the lesson; the first begins it", "next step"),
+    command(Action::ScenePlay, "play demo", &[Key::ch('p'), Key::ch(' ')], &[Scene], "hold the demo's clock still, so that no event is written; again to go on", "play/pause"),
+    command(Action::OneRecord, "one record", &[Key::ch('.')], &[Scene], "write one event and hold the clock still", "one record"),
+    command(Action::SceneSpeed, "demo speed", &[Key::ch('P')], &[Scene], "write events as they came, 10 or 100 times faster, or without waiting", "speed"),
+    command(Action::Break, "break it", &[Key::ch('b')], &[Scene], "stop, kill, slow, poison: every fault that fits here, and the ways back", "break it"),
+    command(Action::Through, "all steps", &[Key::ch('a')], &[Scene], "go through the rest of the lesson without waiting; again to wait before each step", ""),
+    command(Action::StartAgain, "start again", &[Key::ch('r')], &[Scene], "run the lesson through from its beginning, with empty topics", "run"),
+    command(Action::Charts, "charts", &[Key::ch('c')], &[Demos, Scene], "look at the demo's charts, live", "charts"),
+    command(Action::Report, "write report", &[Key::ch('w')], &[Demos, Scene, Charts], "write the run that has ended into a file: steps, checks, flow, charts, lesson", "report"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
     command(Action::Filter, "filter", &[Key::ch('/')], &[List, Letters, Alerts, Blame, Differences, Charts], "show only what contains a text", "filter"),
-    command(Action::Open, "open", &[Key::of(Code::Enter)], &[List], "go in: what the cursor is on", "open"),
+    command(Action::Open, "open", &[Key::of(Code::Enter)], &[List, Scene], "go in: what the cursor is on", "open"),
     command(Action::OpenRow, "row", &[Key::of(Code::Enter)], &[Rows], "show the row's values whole, one below the other", "row"),
     command(Action::Back, "back", &[Key::of(Code::Esc)], &[Browse, Overlay], "go back: close, clear the filter, leave the screen", ""),
     command(Action::Back, "close", &[Key::ch('q')], &[Overlay], "close this window", ""),

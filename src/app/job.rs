@@ -1,11 +1,17 @@
 //! What the studio asks of the world, and what it hears back. The one trait behind which Kafka, SQLite and threads hide.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::broker::groups::{GroupDetail, GroupSummary};
 use crate::broker::profile::Access;
 use crate::broker::topics::{ConfigEntry, Watermarks};
-use crate::demo::run::StepView;
+use crate::demo::fault::Fault;
+use crate::demo::graph::Graph;
+use crate::demo::player::{PlayerView, Speed};
+use crate::demo::run::{ByHand, PlanLine, StepView};
+use crate::demo::snapshot::Snapshot;
 use crate::demo::text::Language;
 use crate::readmodel::alert::Alerts;
 use crate::readmodel::decision::Decision;
@@ -203,7 +209,7 @@ pub struct TableRow {
 }
 
 /// A demo in the list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DemoRow {
     /// Its id.
     pub id: String,
@@ -217,6 +223,46 @@ pub struct DemoRow {
     pub projections: Vec<String>,
     /// Its steps, by title.
     pub steps: Vec<String>,
+    /// Whether services write and processors read while it runs.
+    pub live: bool,
+    /// Its flow.
+    pub graph: Arc<Graph>,
+    /// Every line of a run, in every language.
+    pub script: Arc<Vec<PlanLine>>,
+    /// What can be done to it while it runs.
+    pub faults: Arc<Vec<Fault>>,
+}
+
+/// A running demo as it stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Staged {
+    /// Its lines, each at the place of the script's line.
+    pub steps: Vec<StepView>,
+    /// The scene; without a graph until the topics are there.
+    pub scene: Snapshot,
+    /// What was done by hand, oldest first.
+    pub by_hand: Vec<ByHand>,
+    /// Its clock.
+    pub clock: PlayerView,
+}
+
+/// What a running demo is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cue {
+    /// Go on writing events.
+    Play,
+    /// Write no events.
+    Pause,
+    /// Write one event more.
+    OneRecord,
+    /// Write them as fast as this.
+    Speed(Speed),
+    /// Do the next step.
+    NextStep,
+    /// Wait before each step, or do not.
+    ByStep(bool),
+    /// Do this one of the demo's faults.
+    Fault(usize),
 }
 
 /// A job for the world.
@@ -329,8 +375,15 @@ pub enum Job {
     Report(String),
     /// Every demo.
     Demos,
-    /// Run a demo.
-    RunDemo(String),
+    /// Run a demo; it can be told what to do while it runs.
+    RunDemo {
+        /// Its id.
+        id: String,
+        /// Whether each step waits to be asked for.
+        by_step: bool,
+        /// How fast its events are written at first.
+        speed: Speed,
+    },
 }
 
 /// What a job says while it runs and when it is over.
@@ -380,8 +433,10 @@ pub enum Event {
     Charts(Vec<ChartRow>),
     /// The demos.
     Demos(Vec<DemoRow>),
-    /// The steps of a running demo as they stand.
-    Steps(Vec<StepView>),
+    /// A running demo as it stands.
+    Staged(Box<Staged>),
+    /// Why something that a running job was told cannot be done.
+    Refused(String),
     /// The job is over, with a line that says what it did.
     Done(String),
 }
@@ -394,6 +449,8 @@ pub trait Outlet: Sync {
     fn cancelled(&self) -> bool;
     /// The language of whoever started the job.
     fn language(&self) -> Language;
+    /// What the job is told while it runs, the oldest first; waits this long at most.
+    fn cue(&self, wait: Duration) -> Option<Cue>;
 }
 
 impl Speaks for dyn Outlet + '_ {

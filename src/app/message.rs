@@ -2,7 +2,7 @@
 
 use crate::record::Timestamp;
 
-use super::job::{Event, Failure, Job, TaskId};
+use super::job::{Cue, Event, Failure, Job, TaskId};
 use super::key::Key;
 use super::layout::Layout;
 
@@ -51,6 +51,8 @@ pub enum Message {
 pub enum Effect {
     /// Start a job.
     Start(TaskId, Job),
+    /// Tell a running job what to do; it may already be over.
+    Tell(TaskId, Cue),
     /// Cancel a job; it may already be over.
     Cancel(TaskId),
     /// Put text on the clipboard of the terminal's user.

@@ -17,7 +17,8 @@ use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, time, topics,
+    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, scene, time,
+    topics,
 };
 use super::work::Work;
 
@@ -51,6 +52,8 @@ pub enum Screen {
     Charts,
     /// What can I learn from?
     Demos,
+    /// What flows here, and what happens if it breaks?
+    Scene,
     /// Who reads, and how far behind?
     Groups,
 }
@@ -69,6 +72,7 @@ impl Screen {
         Self::Differences,
         Self::Charts,
         Self::Demos,
+        Self::Scene,
         Self::Groups,
     ];
 
@@ -86,6 +90,7 @@ impl Screen {
             Self::Differences => "differences",
             Self::Charts => "charts",
             Self::Demos => "demos",
+            Self::Scene => "scene",
             Self::Groups => "groups",
         }
     }
@@ -341,6 +346,7 @@ impl Model {
             .is_some_and(|c| c.access == Access::ReadOnly);
         let no = |ok: bool, why: &'static str| (!ok).then_some(why);
         match action {
+            Action::Open if self.screen == Screen::Scene => scene::refusal(self, action),
             Action::Open => no(self.can_open(), "there is nothing under the cursor"),
             Action::OpenRecord if self.screen == Screen::Letters => {
                 no(letters::selected(self).is_some(), "there is no record under the cursor")
@@ -420,7 +426,7 @@ impl Model {
             Action::Board => no(self.list().is_some_and(|l| l.total() > 0), "there is no chart here"),
             Action::Chart => readmodel::chart_refusal(self),
             Action::Report => demos::report_refusal(self),
-            Action::RunFirstDemo | Action::RunDemo if read_only => {
+            Action::RunFirstDemo | Action::RunDemo | Action::NextStep | Action::StartAgain if read_only => {
                 Some("this cluster is read-only here, and a demo writes")
             }
             Action::RunDemo => match self.demos.selected() {
@@ -428,9 +434,16 @@ impl Model {
                 Some(_) if self.cluster.value.is_none() => Some("the cluster does not answer yet"),
                 Some(d) => no(
                     !self.works.iter().any(|w| w.name == d.id),
-                    "it is running: x cancels it",
+                    "it is running: ⏎ opens its scene, x stops it",
                 ),
             },
+            Action::NextStep
+            | Action::ScenePlay
+            | Action::SceneSpeed
+            | Action::OneRecord
+            | Action::Through
+            | Action::StartAgain
+            | Action::Break => scene::refusal(self, action),
             Action::OpenRecord | Action::Time if self.screen == Screen::Blame => {
                 no(blame::event(self).is_some(), "there is no event under the cursor")
             }
@@ -476,7 +489,10 @@ impl Model {
 
     /// When the studio wants to be told the time, where it cannot wait for the next tick.
     pub fn wake(&self) -> Option<Timestamp> {
-        self.time.as_ref()?.wake()
+        let flights = || scene::scene(self).filter(|_| self.screen == Screen::Scene);
+        let flown = flights().and_then(|scene| scene.flights.wake(self.now));
+        let played = self.time.as_ref().and_then(time::Time::wake);
+        flown.into_iter().chain(played).min()
     }
 
     /// The list of the screen in view.
@@ -488,7 +504,7 @@ impl Model {
             Screen::Letters => &self.letters.as_ref()?.list,
             Screen::Alerts => &self.alerts.as_ref()?.list,
             Screen::ReadModel => &self.readmodel.list,
-            Screen::Time => return None,
+            Screen::Time | Screen::Scene => return None,
             Screen::Blame => &self.blame.as_ref()?.list,
             Screen::Differences => &self.differences.as_ref()?.list,
             Screen::Charts => &self.charts.as_ref()?.list,
@@ -503,9 +519,13 @@ impl Model {
             Screen::Records => self.records.as_ref().is_some_and(|r| r.selected().is_some()),
             Screen::Projections => self.projections.selected().is_some(),
             Screen::ReadModel => self.readmodel.selected().is_some(),
-            Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences | Screen::Charts => {
-                false
-            }
+            Screen::Letters
+            | Screen::Alerts
+            | Screen::Time
+            | Screen::Blame
+            | Screen::Differences
+            | Screen::Charts
+            | Screen::Scene => false,
             Screen::Demos => self.demos.selected().is_some(),
             Screen::Groups => self.groups.selected().is_some(),
         }
@@ -545,12 +565,19 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Differences => Context::Differences,
         Screen::Charts => Context::Charts,
         Screen::Demos => Context::Demos,
+        Screen::Scene => Context::Scene,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];
     if matches!(
         screen,
-        Screen::Letters | Screen::Alerts | Screen::Time | Screen::Blame | Screen::Differences | Screen::Charts
+        Screen::Letters
+            | Screen::Alerts
+            | Screen::Time
+            | Screen::Blame
+            | Screen::Differences
+            | Screen::Charts
+            | Screen::Scene
     ) {
         // What the cursor is on is opened from every pane alike.
     } else if pane == Pane::List {

@@ -6,7 +6,7 @@ use super::message::{Effect, Mouse};
 use super::model::{Model, Pane, Screen};
 use super::moment::Go;
 use super::overlay::Overlay;
-use super::screens::{groups, readmodel, records, time, topics};
+use super::screens::{groups, readmodel, records, scene, time, topics};
 
 /// How many rows one notch of the wheel moves.
 const WHEEL: isize = 3;
@@ -36,6 +36,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bo
     }
     match (model.pane, model.screen) {
         (_, Screen::Time) => return past(model, action, fx),
+        (_, Screen::Scene) => return around(model, action),
         (Pane::Detail, Screen::ReadModel) if !model.readmodel.whole => match action {
             Action::Left => model.readmodel.column = model.readmodel.column.saturating_sub(1),
             Action::Right => {
@@ -74,6 +75,34 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) -> bo
             step_list(model, by, fx);
         }
     }
+    true
+}
+
+/// Around a scene: from part to part, and through the lesson beside it.
+fn around(model: &mut Model, action: Action) -> bool {
+    let by = match action {
+        Action::Up => (0, -1),
+        Action::Down => (0, 1),
+        Action::Left => (-1, 0),
+        Action::Right => (1, 0),
+        _ => (0, 0),
+    };
+    if model.pane == Pane::List && by != (0, 0) {
+        let nodes = model.layout.nodes;
+        if let Some(scene) = scene::scene_mut(model) {
+            scene.cursor = nodes.next(scene.cursor, by).unwrap_or(scene.cursor);
+        }
+        return true;
+    }
+    let view = model.layout.detail;
+    let Some(by) = rows(action, view.area.height) else {
+        return by != (0, 0);
+    };
+    if let Some(scene) = scene::scene_mut(model) {
+        scene.follows = false;
+    }
+    model.detail = view.first;
+    scroll(&mut model.detail, by, view);
     true
 }
 
@@ -166,7 +195,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Letters => &mut model.letters.as_mut()?.list,
         Screen::Alerts => &mut model.alerts.as_mut()?.list,
         Screen::ReadModel => &mut model.readmodel.list,
-        Screen::Time => return None,
+        Screen::Time | Screen::Scene => return None,
         Screen::Blame => &mut model.blame.as_mut()?.list,
         Screen::Differences => &mut model.differences.as_mut()?.list,
         Screen::Demos => &mut model.demos.list,
@@ -190,6 +219,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         | Screen::Time
         | Screen::Blame
         | Screen::Differences
+        | Screen::Scene
         | Screen::Demos => {}
     }
 }
@@ -219,6 +249,9 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
         }
         return;
     }
+    if model.screen == Screen::Scene {
+        return scene_mouse(model, mouse, by, x, y);
+    }
     let (list, detail) = (model.layout.list, model.layout.detail);
     if list.area.holds(x, y) {
         if mouse == Mouse::Click {
@@ -244,6 +277,28 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
             model.readmodel.row = model.readmodel.row.saturating_add_signed(by).min(last);
         } else {
             scroll(&mut model.detail, by, detail);
+        }
+    }
+}
+
+fn scene_mouse(model: &mut Model, mouse: Mouse, by: isize, x: u16, y: u16) {
+    let layout = model.layout;
+    if layout.detail.area.holds(x, y) {
+        if mouse == Mouse::Click {
+            model.pane = Pane::Detail;
+            return;
+        }
+        if let Some(scene) = scene::scene_mut(model) {
+            scene.follows = false;
+        }
+        model.detail = layout.detail.first;
+        scroll(&mut model.detail, by, layout.detail);
+    } else if mouse == Mouse::Click && layout.list.area.holds(x, y) {
+        model.pane = Pane::List;
+        let at = (x - layout.list.area.x, y - layout.list.area.y);
+        let at = (at.0 + layout.list.column as u16, at.1 + layout.list.first as u16);
+        if let (Some(node), Some(scene)) = (layout.nodes.at(at), scene::scene_mut(model)) {
+            scene.cursor = node;
         }
     }
 }

@@ -6,7 +6,7 @@ use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, projections, readmodel, records, time, topics,
+    alerts, blame, charts, demos, differences, groups, projections, readmodel, records, scene, time, topics,
 };
 use super::typing;
 
@@ -60,7 +60,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::Alerts => alerts::ask(model, fx),
         Screen::ReadModel => readmodel::ask(model, fx),
         Screen::Charts => charts::ask(model, fx),
-        Screen::Demos => demos::ask(model, fx),
+        Screen::Demos | Screen::Scene => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
         Screen::Time => time::resume(model, fx),
         Screen::Records | Screen::Blame | Screen::Differences => {}
@@ -150,8 +150,13 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
         | Screen::Blame
         | Screen::Differences
         | Screen::Charts
-        | Screen::Demos
         | Screen::Groups => model.pane = Pane::Detail,
+        Screen::Scene => scene::enter(model, fx),
+        Screen::Demos => {
+            if let Some(id) = model.demos.selected().map(|demo| demo.id.clone()) {
+                scene::open(model, &id, fx);
+            }
+        }
     }
 }
 

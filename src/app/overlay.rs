@@ -103,8 +103,13 @@ impl Prompt {
 pub enum Confirmed {
     /// Delete this topic.
     DeleteTopic(String),
-    /// Run this demo.
-    RunDemo(String),
+    /// Run a demo.
+    RunDemo {
+        /// Its id.
+        id: String,
+        /// Whether each step waits to be asked for.
+        by_step: bool,
+    },
     /// Bring the build before back.
     BringBack(String),
     /// Put the preview of a file in use, and take over the read model of another.

@@ -2,9 +2,12 @@
 
 use tui_input::Input;
 
+use crate::demo::text::Language;
+
 use super::command::{Action, COMMANDS};
 use super::lang::{Speaks, say};
 use super::model::Model;
+use super::screens::scene;
 use super::screens::time::conditions::Condition;
 
 /// What an entry of the palette does.
@@ -16,6 +19,10 @@ pub enum Choice {
     Topic(String),
     /// Runs to a condition.
     Condition(Condition),
+    /// Does this one of the open demo's faults.
+    Fault(usize),
+    /// Cannot be done here, for this reason.
+    Refused(String),
 }
 
 /// An entry of the palette.
@@ -41,6 +48,8 @@ pub enum Kind {
     Commands,
     /// Conditions that the past is run to.
     Conditions,
+    /// What can be done to a running demo.
+    Faults,
 }
 
 /// The open palette.
@@ -65,6 +74,11 @@ impl Palette {
             return;
         }
         let typed = self.input.value().trim().to_lowercase();
+        if self.kind == Kind::Faults {
+            self.entries = faults(model, &typed);
+            self.cursor = 0;
+            return;
+        }
         let mut found: Vec<(i32, Entry)> = all(model, &typed)
             .filter_map(|entry| {
                 // A command is found by its English name, too: who types it need not change the keyboard first.
@@ -143,6 +157,59 @@ fn conditions(model: &Model, typed: &str) -> Vec<Entry> {
     let invariants = invariants.map(|(name, sql)| entry(Condition::broken(name, sql), broken(name), sql));
     let fits = |entry: &Entry| score(&typed.to_lowercase(), &entry.name.to_lowercase()).is_some();
     own.into_iter().chain(known.chain(invariants).filter(fits)).collect()
+}
+
+/// What can be done to the part under the cursor, then to the whole demo; once something is typed, to the other parts too.
+fn faults(model: &Model, typed: &str) -> Vec<Entry> {
+    let (Some(demo), Some(scene)) = (scene::demo(model), scene::scene(model)) else {
+        return Vec::new();
+    };
+    let lost = scene.snapshot().is_some_and(|now| now.broker_lost);
+    let all = demo.faults.iter().enumerate();
+    let fits = all.filter(|(_, fault)| fault.fits(fault.part.and_then(|at| scene.part(at)), lost));
+    let mut found: Vec<(bool, bool, i32, Entry)> = fits
+        .filter_map(|(at, fault)| {
+            let name = fault.title().get(model.language).to_owned();
+            let english = fault.title().get(Language::English).to_lowercase();
+            let here = fault.part == Some(scene.cursor);
+            if typed.is_empty() && !here && fault.part.is_some() && !fault.is_way_back() {
+                return None;
+            }
+            let score = score(typed, &name.to_lowercase()).max(score(typed, &english))?;
+            let refused = fault
+                .is_of_the_broker()
+                .then(|| foreign(model))
+                .flatten()
+                .map(|why| model.tr(why));
+            let entry = Entry {
+                name,
+                english: None,
+                key: String::new(),
+                help: refused.map_or_else(|| fault.expect().get(model.language).to_owned(), str::to_owned),
+                choice: refused.map_or(Choice::Fault(at), |why| Choice::Refused(why.to_owned())),
+            };
+            Some((
+                here,
+                fault.part.is_none(),
+                if typed.is_empty() { 0 } else { score },
+                entry,
+            ))
+        })
+        .collect();
+    // Stable, so that equals keep the demo's order.
+    found.sort_by_key(|(here, whole, score, _)| std::cmp::Reverse((*score, *here, *whole)));
+    found.into_iter().map(|(.., entry)| entry).collect()
+}
+
+/// Why the broker cannot be taken away, where it is not this studio's to take.
+fn foreign(model: &Model) -> Option<&'static str> {
+    let cluster = model.cluster.value.as_ref()?;
+    if !cluster.embedded {
+        return Some("not here: this broker is not Foldlog's own");
+    }
+    cluster
+        .attached
+        .then_some("not here: another Foldlog on this data directory runs the broker")
 }
 
 /// How well `typed` fits `name`: every letter in order, better where they stand together or begin a word. `None` if it does not.

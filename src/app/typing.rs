@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::readmodel::decision::Choice as Decided;
 
+use super::job::Cue;
 use super::key::{Code, Key};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
@@ -13,7 +14,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, past
 use super::palette::{Choice, Kind, Palette};
 use super::place;
 use super::screens::time::conditions::Towards;
-use super::screens::{demos, differences, letters, previews, readmodel, records, time};
+use super::screens::{differences, letters, previews, readmodel, records, scene, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -37,6 +38,16 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
 /// Opens the palette.
 pub(super) fn palette(model: &mut Model) {
     let mut palette = Palette::default();
+    palette.find(model);
+    model.overlay = Some(Overlay::Palette(palette));
+}
+
+/// Opens what can be done to the demo that runs.
+pub(super) fn faults(model: &mut Model) {
+    let mut palette = Palette {
+        kind: Kind::Faults,
+        ..Palette::default()
+    };
     palette.find(model);
     model.overlay = Some(Overlay::Palette(palette));
 }
@@ -155,7 +166,7 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
             }
         }
         Screen::ReadModel => model.readmodel.refresh(),
-        Screen::Time => {}
+        Screen::Time | Screen::Scene => {}
         Screen::Differences => {
             if let Some(state) = &mut model.differences {
                 state.refresh();
@@ -245,12 +256,15 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
             match palette.entries.get(palette.cursor).map(|e| e.choice.clone()) {
                 Some(Choice::Command(action)) => update::act(model, action, fx),
                 Some(Choice::Topic(name)) => navigate::open_topic(model, &name, place::Place::End, fx),
+                Some(Choice::Fault(at)) => scene::tell(model, Cue::Fault(at), fx),
+                Some(Choice::Refused(why)) => model.tell(Level::Hint, why),
                 Some(Choice::Condition(condition)) => time::conditions::run(model, condition, Towards::End, fx),
                 None if palette.kind == Kind::Conditions => {
                     palette.find(model);
                     model.overlay = Some(Overlay::Palette(palette));
                     model.tell(Level::Hint, "type a condition, or esc to leave");
                 }
+                None if palette.kind == Kind::Faults => model.tell(Level::Hint, "nothing of that can be done here now"),
                 None => model.tell(Level::Hint, "no command has that name here"),
             }
             return;
@@ -282,7 +296,7 @@ fn confirmed(model: &mut Model, what: Confirmed, fx: &mut Vec<Effect>) {
             let task = model.start(super::job::Job::DeleteTopic(name.clone()), fx);
             model.deleting.push((task, name));
         }
-        Confirmed::RunDemo(id) => demos::run(model, &id, fx),
+        Confirmed::RunDemo { id, by_step } => scene::run(model, &id, by_step, fx),
         Confirmed::BringBack(name) => previews::bring_back(model, name, fx),
         Confirmed::TakeOver { name, file } => {
             previews::put(model, name, file, true, fx);

@@ -6,7 +6,7 @@ use crate::readmodel::decision::Choice;
 use super::answers;
 use super::command::{Action, resolve};
 use super::difference::Question;
-use super::job::{ClusterView, Event, Job};
+use super::job::{ClusterView, Cue, Event, Job};
 use super::key::Key;
 use super::lang::say;
 use super::message::{Effect, Message};
@@ -18,8 +18,8 @@ use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, tail, time,
-    topics,
+    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, scene, tail,
+    time, topics,
 };
 use super::typing;
 use super::work::Kind;
@@ -42,6 +42,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             charts::tick(model, &mut fx);
             groups::tick(model, &mut fx);
             time::play::tick(model, &mut fx);
+            if let Some(scene) = scene::scene_mut(model) {
+                scene.flights.tick(now);
+            }
         }
         Message::Laid(layout) => model.layout = *layout,
         Message::Said(id, event) => answers::hear(model, id, event, &mut fx),
@@ -245,7 +248,11 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         | Action::NextOfRow
         | Action::PreviousOfRow => time::steps::step(model, action, fx),
         Action::Charts => {
-            if let Some(id) = model.demos.selected().map(|demo| demo.id.clone()) {
+            let id = match model.screen {
+                Screen::Scene => model.demos.open.clone(),
+                _ => model.demos.selected().map(|demo| demo.id.clone()),
+            };
+            if let Some(id) = id {
                 charts::open(model, &id, None, fx);
             }
         }
@@ -260,6 +267,17 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::Chart => readmodel::toggle_chart(model),
         Action::Report => demos::report(model, fx),
         Action::RunDemo => ask_selected_demo(model, fx),
+        Action::NextStep => scene::next_step(model, fx),
+        Action::ScenePlay => scene::play(model, fx),
+        Action::SceneSpeed => scene::faster(model, fx),
+        Action::OneRecord => scene::tell(model, Cue::OneRecord, fx),
+        Action::Through => scene::through(model, fx),
+        Action::StartAgain => {
+            if let Some(id) = model.demos.open.clone() {
+                ask_demo(model, &id, false, fx);
+            }
+        }
+        Action::Break => typing::faults(model),
         Action::RunFirstDemo => {
             go(model, Screen::Demos, fx);
             match model.refusal(Action::RunDemo) {
@@ -314,7 +332,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Blame => blame::again(model, fx),
         Screen::Differences => differences::again(model, fx),
         Screen::Charts => charts::ask(model, fx),
-        Screen::Demos => demos::ask(model, fx),
+        Screen::Demos | Screen::Scene => demos::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
 }
@@ -352,6 +370,7 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
             .and_then(|charts| charts.selected())
             .map(|row| row.title.clone()),
         Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
+        Screen::Scene => model.demos.open.as_ref().map(|id| format!("foldlog demo run {id}")),
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
     if let Some(text) = text {
@@ -377,6 +396,7 @@ fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Projections => model.projections.selected().map(|p| p.name.clone()),
         Screen::Demos => model.demos.selected().map(|d| d.id.clone()),
         Screen::Charts => model.charts.as_ref().map(|charts| charts.demo.clone()),
+        Screen::Scene => model.demos.open.clone(),
         _ => None,
     };
     let works = &mut model.works;
@@ -431,12 +451,18 @@ fn ask_bring_back(model: &mut Model) {
 
 fn ask_selected_demo(model: &mut Model, fx: &mut Vec<Effect>) {
     if let Some(id) = model.demos.selected().map(|d| d.id.clone()) {
-        ask_demo(model, &id, fx);
+        scene::open(model, &id, fx);
+        ask_demo(model, &id, false, fx);
     }
 }
 
-/// Runs a demo, on a production cluster only once its name is typed.
-pub(super) fn ask_demo(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
+/// Runs a demo: on a production cluster only once its name is typed, on another that is not Foldlog's own once it is said what
+/// will be made there.
+pub(super) fn ask_demo(model: &mut Model, id: &str, by_step: bool, fx: &mut Vec<Effect>) {
+    let then = Confirmed::RunDemo {
+        id: id.to_owned(),
+        by_step,
+    };
     match &model.cluster.value {
         Some(ClusterView {
             access: Access::Production,
@@ -449,9 +475,21 @@ pub(super) fn ask_demo(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
                 name
             );
             let name = name.clone();
-            confirm(model, question, name, Confirmed::RunDemo(id.to_owned()));
+            confirm(model, question, name, then);
         }
-        _ => demos::run(model, id, fx),
+        Some(cluster) if !cluster.embedded => {
+            let topics = demos::topics(model, id);
+            let cluster = cluster.name.clone();
+            let question = say!(
+                model,
+                "Run `{id}` on `{cluster}`? The demo makes topics there: {topics}. Its groups begin the same way, and `foldlog demo clean {id}` deletes them all.",
+                id,
+                cluster,
+                topics
+            );
+            confirm(model, question, String::new(), then);
+        }
+        _ => scene::run(model, id, by_step, fx),
     }
 }
 

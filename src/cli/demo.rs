@@ -111,7 +111,7 @@ struct How {
     /// Delete the demo's topics and groups first, whatever they hold, and replace read models of the same name
     #[arg(long, requires = "headless")]
     reset: bool,
-    /// How fast events are written: so many times faster than they happened, or max
+    /// How fast events are written: so many times faster than they happened, at most a second apart, or max
     #[arg(long, requires = "headless", value_name = "TIMES", default_value = "max")]
     speed: Pace,
     /// End after this many steps

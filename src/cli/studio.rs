@@ -1,6 +1,7 @@
 //! `foldlog`: the studio.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use miette::{IntoDiagnostic, miette};
 
@@ -36,7 +37,7 @@ pub(super) fn open(context: &Context, demos: Demos) -> miette::Result<()> {
         Ok(Link {
             client: connection.client,
             store: connection.store,
-            embedded: connection.embedded,
+            embedded: connection.embedded.map(Arc::new),
             webhook,
             feeding,
         })

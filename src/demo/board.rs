@@ -79,6 +79,8 @@ struct Flow {
     upcoming: usize,
     broker_lost: bool,
     ends: Position,
+    /// Records that a rebuild folded, by read model.
+    folded: BTreeMap<String, u64>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -286,6 +288,12 @@ impl Board {
         flow.upcoming = upcoming;
     }
 
+    /// Takes note of records that are in a topic before the first step.
+    pub(super) fn wrote(&self, service: &str, topic: &str, records: u64) {
+        let mut flow = locked(&self.flow);
+        *flow.sent.entry((service.to_owned(), topic.to_owned())).or_default() += records;
+    }
+
     /// Says how many events are to come.
     pub(super) fn upcoming(&self, upcoming: usize) {
         locked(&self.flow).upcoming = upcoming;
@@ -294,6 +302,16 @@ impl Board {
     /// Says whether the broker was taken away.
     pub(super) fn lost(&self, lost: bool) {
         locked(&self.flow).broker_lost = lost;
+    }
+
+    /// Whether the broker was taken away.
+    pub(super) fn is_lost(&self) -> bool {
+        locked(&self.flow).broker_lost
+    }
+
+    /// Takes note of how many records a rebuild has folded into a read model.
+    pub(super) fn folded(&self, read_model: &str, records: u64) {
+        locked(&self.flow).folded.insert(read_model.to_owned(), records);
     }
 
     /// Publishes the scene until what is returned is dropped.
@@ -405,7 +423,10 @@ impl Board {
                 state: PartState::Running,
                 taken: match stored(&stands_for(&part.name)) {
                     Some(running) => running.counts().applied,
-                    None => self.mirrors.view(&part.name).map_or(0, |view| view.given),
+                    None => match flow.folded.get(&part.name) {
+                        Some(folded) => *folded,
+                        None => self.mirrors.view(&part.name).map_or(0, |view| view.given),
+                    },
                 },
                 ..PartView::default()
             }),
@@ -413,16 +434,23 @@ impl Board {
         let parts: Vec<PartView> = parts.collect();
         let edges = self.graph.edges.iter().map(|edge| {
             let (from, to) = (&self.graph.parts[edge.from], &self.graph.parts[edge.to]);
+            let mut lag = None;
             let records = match (from.kind, to.kind) {
                 (Kind::Service, _) if captured.contains_key(&from.name) => parts[edge.from].given,
                 (Kind::Service, _) => sum(&flow.sent, |service, topic| service == from.name && topic == to.name),
                 (Kind::Topic, Kind::Processor) => find(&to.name).map_or(parts[edge.to].taken, |running| {
-                    of_topic(&running.group.committed(), &from.name)
+                    let taken = of_topic(&running.group.committed(), &from.name);
+                    lag = Some(of_topic(&flow.ends, &from.name).saturating_sub(taken));
+                    taken
                 }),
                 // What a processor emits goes to a topic that nobody else of the demo writes, or is counted with what they write.
                 _ => parts[edge.to].taken,
             };
-            EdgeView { records, rate: 0.0 }
+            EdgeView {
+                records,
+                rate: 0.0,
+                lag,
+            }
         });
         Snapshot {
             graph: Arc::clone(&self.graph),

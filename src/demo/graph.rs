@@ -25,6 +25,9 @@ pub struct Part {
     pub name: String,
     /// What it is.
     pub kind: Kind,
+    /// What it is called where its records are: the topic, the read model, the consumer group of a processor; empty for what
+    /// nobody on the cluster knows: a service, a mirror.
+    pub id: String,
     /// What it is called; its name where nothing is said.
     pub title: Text,
     /// Column and row where the demo wants it drawn.
@@ -58,29 +61,32 @@ impl Graph {
     }
 
     /// The flow of a demo.
-    pub(super) fn of(demo: &Demo) -> Self {
+    pub fn of(demo: &Demo) -> Self {
         let mut graph = Self::default();
         for service in &demo.services {
-            graph.add(Kind::Service, &service.name, &service.title, service.at);
+            graph.add(Kind::Service, &service.name, "", &service.title, service.at);
         }
         for (topic, drawn) in demo.topics.iter().zip(&demo.topics_drawn) {
-            graph.add(Kind::Topic, &topic.name, &drawn.0, drawn.1);
+            graph.add(Kind::Topic, &topic.name, &topic.name, &drawn.0, drawn.1);
         }
         for processor in &demo.processors {
-            graph.add(Kind::Processor, &processor.name, &processor.title, processor.at);
+            let (name, group) = (&processor.name, &processor.group);
+            graph.add(Kind::Processor, name, group, &processor.title, processor.at);
         }
         for mirror in &demo.mirrors {
-            graph.add(Kind::Processor, &mirror.name, &mirror.title, mirror.at);
+            graph.add(Kind::Processor, &mirror.name, "", &mirror.title, mirror.at);
         }
         for (projection, drawn) in demo.projections.iter().zip(&demo.projections_drawn) {
-            graph.add(Kind::Store, &projection.name, &drawn.0, drawn.1);
+            let name = &projection.name;
+            graph.add(Kind::Store, name, name, &drawn.0, drawn.1);
         }
         for processor in &demo.processors {
             let (title, at) = &processor.store;
-            graph.add(Kind::Store, &processor.projection.name, title, *at);
+            let name = &processor.projection.name;
+            graph.add(Kind::Store, name, name, title, *at);
         }
         for mirror in &demo.mirrors {
-            graph.add(Kind::Store, &mirror.name, &mirror.store.0, mirror.store.1);
+            graph.add(Kind::Store, &mirror.name, "", &mirror.store.0, mirror.store.1);
         }
         for (service, topic) in demo.writes() {
             graph.join((Kind::Service, service), (Kind::Topic, topic));
@@ -112,7 +118,7 @@ impl Graph {
         graph
     }
 
-    pub(super) fn add(&mut self, kind: Kind, name: &str, title: &Text, at: Option<[u16; 2]>) {
+    pub(super) fn add(&mut self, kind: Kind, name: &str, id: &str, title: &Text, at: Option<[u16; 2]>) {
         let title = if title.is_empty() {
             Text {
                 en: Some(name.to_owned()),
@@ -124,6 +130,7 @@ impl Graph {
         self.parts.push(Part {
             name: name.to_owned(),
             kind,
+            id: id.to_owned(),
             title,
             at,
         });

@@ -13,6 +13,7 @@ mod connector;
 pub mod diary;
 pub mod error;
 pub mod events;
+pub mod fault;
 mod folder;
 mod generate;
 pub mod graph;

@@ -18,7 +18,7 @@ use super::player::{Player, Speed};
 use super::sinks::Addresses;
 use super::snapshot::Snapshot;
 use super::stage::Stage;
-use super::text::Language;
+use super::text::{Language, Text};
 
 /// How a step or check stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,10 +51,37 @@ pub struct StepView {
 
 /// What a line of a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
+    /// A step, or something that comes before the lesson.
     Step,
+    /// Something that the step above it does.
     Action,
+    /// A check of the step above it.
     Check,
+}
+
+/// A line of a run as it is written, in every language; how it stands is the [`StepView`] at the same place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanLine {
+    /// What it is.
+    pub line: Line,
+    /// What it says.
+    pub title: Text,
+    /// What there is to look at, of a step of the lesson.
+    pub text: Text,
+}
+
+/// Something that was done by hand while a demo ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    /// The line of the run that was under way.
+    pub line: usize,
+    /// What it was.
+    pub title: Text,
+    /// How it went.
+    pub state: StepState,
+    /// What there is to say of it.
+    pub note: String,
 }
 
 /// How to run a demo.
@@ -68,6 +95,9 @@ pub struct Options {
     pub speed: Speed,
     /// Whether each step waits for [`Player::next_step`].
     pub by_step: bool,
+    /// Whether somebody watches: a step that fails does not end the run, and what runs goes on after the last one until the run
+    /// is cancelled.
+    pub attended: bool,
     /// End after this many steps.
     pub until: Option<usize>,
     /// What topics and groups begin with, on a cluster that is not Foldlog's own.
@@ -94,9 +124,15 @@ pub struct Outcome {
 pub struct Run {
     steps: watch::Receiver<Vec<StepView>>,
     scene: watch::Receiver<Snapshot>,
+    by_hand: watch::Receiver<Vec<ByHand>>,
     player: Arc<Player>,
     cancel: CancellationToken,
     thread: Option<JoinHandle<Result<Outcome, DemoError>>>,
+}
+
+/// What topics and groups of a demo begin with on a cluster that is somebody's, unless something else is said.
+pub fn prefix(id: &str) -> String {
+    format!("foldlog-demo-{id}-")
 }
 
 /// Starts a demo on the cluster of `client`, with its read models in `store`.
@@ -107,6 +143,7 @@ pub struct Run {
 pub fn run(client: Client, store: Store, demo: Demo, options: Options) -> Run {
     let (sender, steps) = watch::channel(plan(&demo, options.language));
     let (drawn, scene) = watch::channel(Snapshot::default());
+    let (hand, by_hand) = watch::channel(Vec::new());
     let player = Arc::new(Player::new(options.speed, options.by_step));
     let cancel = CancellationToken::new();
     let stage = Stage {
@@ -117,6 +154,7 @@ pub fn run(client: Client, store: Store, demo: Demo, options: Options) -> Run {
         cancel: cancel.clone(),
         steps: sender,
         scene: drawn,
+        by_hand: hand,
         player: Arc::clone(&player),
     };
     let thread = thread::Builder::new()
@@ -125,6 +163,7 @@ pub fn run(client: Client, store: Store, demo: Demo, options: Options) -> Run {
     Run {
         steps,
         scene,
+        by_hand,
         player,
         cancel,
         thread: thread.ok(),
@@ -140,6 +179,11 @@ impl Run {
     /// The scene as it is; the newest replaces the one before. Empty until the topics are there.
     pub fn scene(&self) -> watch::Receiver<Snapshot> {
         self.scene.clone()
+    }
+
+    /// What was done by hand so far, oldest first.
+    pub fn by_hand(&self) -> watch::Receiver<Vec<ByHand>> {
+        self.by_hand.clone()
     }
 
     /// Its clock: play, pause, one record at a time, how fast.
@@ -185,5 +229,43 @@ impl Drop for Run {
 /// The lines of a run before it begins: topics, events and a rebuild for each projection, or the start of the processors; then
 /// the steps of the lesson, each with what it does and what it checks.
 pub fn plan(demo: &Demo, language: Language) -> Vec<StepView> {
-    super::stage::plan(demo, language)
+    let view = |line: PlanLine| StepView {
+        title: line.title.get(language).to_owned(),
+        check: line.line == Line::Check,
+        action: line.line == Line::Action,
+        ..StepView::default()
+    };
+    script(demo).into_iter().map(view).collect()
+}
+
+/// The same lines as they are written, in every language.
+pub fn script(demo: &Demo) -> Vec<PlanLine> {
+    let line = |line: Line, title: Text| PlanLine {
+        line,
+        title,
+        text: Text::default(),
+    };
+    let step = |en: &str, zh: &str| line(Line::Step, Text::both(en, zh));
+    let mut lines = vec![step("Create the topics", "创建主题")];
+    if demo.is_live() {
+        lines.push(step("Start the processors", "启动处理器"));
+    } else {
+        lines.push(step("Write the events", "写入事件"));
+        for projection in &demo.projections {
+            let name = &projection.name;
+            lines.push(step(
+                &format!("Fold the log into {name}"),
+                &format!("把日志折叠成 {name}"),
+            ));
+        }
+    }
+    for lesson in &demo.steps {
+        lines.push(PlanLine {
+            text: lesson.text.clone(),
+            ..line(Line::Step, lesson.title.clone())
+        });
+        lines.extend(lesson.actions.iter().map(|action| line(Line::Action, action.title())));
+        lines.extend(lesson.checks.iter().map(|check| line(Line::Check, check.title.clone())));
+    }
+    lines
 }

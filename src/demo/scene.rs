@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
@@ -21,7 +22,9 @@ use super::board::Board;
 use super::catalog::Demo;
 use super::connector;
 use super::error::DemoError;
-use super::player::Player;
+use super::fault::Fault;
+use super::player::{Player, Stands, Turn};
+use super::run::{ByHand, StepState};
 use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Use};
 use super::sinks::Addresses;
 use super::steps::LOG;
@@ -32,6 +35,10 @@ use super::timeline::{Due, Timeline};
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// How soon is looked again at what is waited for: a broker tells nobody that a group has moved on.
 const AGAIN: Duration = Duration::from_millis(20);
+/// A gap between two events that is longer is waited for this long: nobody watches a shop through the night.
+const LONGEST_GAP: Duration = Duration::from_secs(1);
+/// How many things that were done by hand are remembered, for whoever watches.
+const REMEMBERED: usize = 100;
 
 /// What steps act on.
 pub(super) struct Scene {
@@ -47,6 +54,12 @@ pub(super) struct Scene {
     pub(super) timeline: Timeline,
     /// The real systems that are fed.
     pub(super) sinks: Addresses,
+    /// Whether somebody watches who may have broken something, and may mend it again.
+    pub(super) attended: bool,
+    /// What was done by hand, for whoever watches.
+    pub(super) by_hand: Option<watch::Sender<Vec<ByHand>>>,
+    /// The line of the run that is under way.
+    pub(super) line: usize,
     producer: Option<Producer>,
     /// When the last event happened that was written.
     last: Option<Timestamp>,
@@ -78,6 +91,9 @@ impl Scene {
             embedded: None,
             sinks: Addresses::new(),
             timeline: Timeline::default(),
+            attended: false,
+            by_hand: None,
+            line: 0,
             producer: None,
             last: None,
             latencies: BTreeMap::new(),
@@ -232,6 +248,59 @@ impl Scene {
         ))
     }
 
+    /// Does what somebody who watches asks for, and says how it went. Nothing of that ends the run.
+    pub(super) fn act_by_hand(&mut self, fault: &Fault) {
+        self.said_by_hand(fault, StepState::Running, String::new());
+        let done = match &fault.action {
+            Action::Produce(produce) => self.write_now(produce),
+            action => self.act(action, &|_| {}),
+        };
+        match done {
+            Ok(note) => self.said_by_hand(fault, StepState::Passed, note),
+            Err(error) => self.said_by_hand(fault, StepState::Failed, error.to_string()),
+        }
+    }
+
+    /// Takes note of what is done by hand: a line when it begins, which then says how it ended.
+    fn said_by_hand(&self, fault: &Fault, state: StepState, note: String) {
+        let Some(by_hand) = &self.by_hand else { return };
+        let said = ByHand {
+            line: self.line,
+            title: fault.title(),
+            state,
+            note,
+        };
+        by_hand.send_modify(|all| {
+            if all.last().is_some_and(|last| last.state == StepState::Running) {
+                all.pop();
+            }
+            all.push(said);
+            let many = all.len().saturating_sub(REMEMBERED);
+            all.drain(..many);
+        });
+    }
+
+    /// Writes events whatever the clock says.
+    fn write_now(&mut self, produce: &Produce) -> Result<String, DemoError> {
+        let count = self.timeline.count(produce);
+        for _ in 0..count {
+            let Some(due) = self.timeline.next(produce) else { break };
+            let time = due.event.timestamp;
+            self.last = Some(self.last.map_or(time, |last| last.max(time)));
+            self.write(&due)?;
+        }
+        self.flush()?;
+        Ok(self.written(count))
+    }
+
+    fn written(&self, count: usize) -> String {
+        let plural = if count == 1 { "" } else { "s" };
+        self.say(
+            &format!("{count} record{plural} written"),
+            &format!("写入 {count} 条记录"),
+        )
+    }
+
     fn ours(&self) -> Result<&Embedded, DemoError> {
         self.embedded.as_deref().ok_or_else(not_ours)
     }
@@ -249,7 +318,7 @@ impl Scene {
                 self.flush()?;
                 took.push(began.elapsed());
             }
-            if written.is_multiple_of(256) {
+            if written.is_multiple_of(16) {
                 say(format!("{written} / {count}"));
             }
         }
@@ -279,9 +348,20 @@ impl Scene {
     /// whoever watches one record at a time sees each arrive.
     pub(super) fn keep_time(&mut self, time: Timestamp) -> Result<(), DemoError> {
         let gap = self.last.map_or(0, |last| time.0 - last.0);
-        let gap = Duration::from_millis(u64::try_from(gap).unwrap_or(0));
+        let gap = Duration::from_millis(u64::try_from(gap).unwrap_or(0)).min(LONGEST_GAP);
         self.last = Some(self.last.map_or(time, |last| last.max(time)));
-        self.player.wait(gap, &self.cancel)
+        let began = Instant::now();
+        loop {
+            let fault = match self.player.wait(began, gap, &self.cancel)? {
+                Turn::Asked(fault) => fault,
+                // Taken away by hand, it is brought back by hand; what is written meanwhile would fail after a while.
+                Turn::Due if self.attended && self.board.is_lost() => {
+                    self.player.wait_for_fault(Stands::Acting, &self.cancel)?
+                }
+                Turn::Due => return Ok(()),
+            };
+            self.act_by_hand(&fault);
+        }
     }
 
     pub(super) fn write(&mut self, due: &Due) -> Result<(), DemoError> {
@@ -414,7 +494,9 @@ impl Scene {
             .build()
             .map_err(|error| DemoError::Crashed(error.to_string()))?;
         runtime.block_on(self.watch(&task, say));
-        Ok(task.wait()?)
+        let report = task.wait()?;
+        self.board.folded(&projection.name, report.records);
+        Ok(report)
     }
 
     /// Passes on how far a rebuild is until it is over.
@@ -438,14 +520,25 @@ impl Scene {
     }
 
     /// Waits until a condition holds; an error after its limit says what was waited for and what is there.
-    fn wait(&self, question: &Question, say: &dyn Fn(String)) -> Result<String, DemoError> {
+    fn wait(&mut self, question: &Question, say: &dyn Fn(String)) -> Result<String, DemoError> {
         let Some(condition) = question.condition() else {
             return Ok(String::new());
         };
         let began = Instant::now();
         loop {
             self.check_cancelled()?;
-            let seen = self.look(&condition)?;
+            while let Some(fault) = self.player.asked() {
+                self.act_by_hand(&fault);
+            }
+            let seen = match self.look(&condition) {
+                // While the broker is away nothing can be seen; whoever took it away brings it back.
+                Err(error) if self.attended && began.elapsed() < question.within() => {
+                    say(error.to_string());
+                    thread::sleep(AGAIN);
+                    continue;
+                }
+                seen => seen?,
+            };
             if seen.holds {
                 return Ok(seen.found);
             }
@@ -464,6 +557,9 @@ impl Scene {
     /// Whether a processor has to be at the end that has itself ended.
     fn is_hopeless(&self, condition: &Condition) -> bool {
         use super::snapshot::PartState::{Failed, Killed, Poisoned, Stopped};
+        if self.attended {
+            return false;
+        }
         let ended = |part: &String| matches!(self.board.state(part).0, Failed | Killed | Poisoned | Stopped);
         match condition {
             Condition::CaughtUp(_) if self.board.failed_capture().is_some() => true,
@@ -473,8 +569,13 @@ impl Scene {
         }
     }
 
-    /// Stops every processor, in the order of the demo, and takes away what was only there for checks.
+    /// Stops every processor, in the order of the demo, and takes away what was only there for checks. A broker that was taken
+    /// away comes back first: whoever else works with it had no say in that.
     pub(super) fn close(&self) -> Result<(), DemoError> {
+        if self.board.is_lost() {
+            self.ours()?.bring_back()?;
+            self.board.lost(false);
+        }
         if self.demo.asks_log() {
             self.store.delete(LOG)?;
         }

@@ -9,7 +9,7 @@ use toml::Spanned;
 use crate::record::Timestamp;
 
 use super::snapshot::PartState;
-use super::text::{Language, Text};
+use super::text::Text;
 
 /// How long a wait may take unless it says so itself.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -125,7 +125,7 @@ pub(super) struct Poison {
     pub(super) value: String,
 }
 
-fn half() -> String {
+pub(super) fn half() -> String {
     "{\"type\":".to_owned()
 }
 
@@ -503,14 +503,17 @@ impl Action {
     }
 
     /// What it does, in a few words.
-    pub(super) fn word(&self, language: Language) -> String {
+    pub(super) fn title(&self) -> Text {
         let (en, zh) = match self {
             Self::Produce(produce) => match (&produce.service, produce.records) {
                 (Some(service), Some(records)) => (
-                    format!("write {records} events of {service}"),
+                    format!("write {} of {service}", counted(records, "event")),
                     format!("写入 {service} 的 {records} 个事件"),
                 ),
-                (None, Some(records)) => (format!("write {records} events"), format!("写入 {records} 个事件")),
+                (None, Some(records)) => (
+                    format!("write {}", counted(records, "event")),
+                    format!("写入 {records} 个事件"),
+                ),
                 (Some(service), None) => (
                     format!("write the events of {service}"),
                     format!("写入 {service} 的事件"),
@@ -531,7 +534,7 @@ impl Action {
             Self::Members(members) => {
                 let Members { part, count } = members;
                 (
-                    format!("give {part} {count} members"),
+                    format!("give {part} {}", counted(*count, "member")),
                     format!("让 {part} 有 {count} 个成员"),
                 )
             }
@@ -577,11 +580,11 @@ impl Action {
                 format!("修改 {} 的数据", change.database),
             ),
             Self::Wait(_) => ("wait".to_owned(), "等待".to_owned()),
-            Self::Show(show) => return show.title.get(language).to_owned(),
+            Self::Show(show) => return show.title.clone(),
         };
-        match language {
-            Language::English => en,
-            Language::Chinese => zh,
+        Text {
+            en: Some(en),
+            zh: Some(zh),
         }
     }
 
@@ -597,4 +600,9 @@ impl Action {
                 | Self::Reorder(_)
         )
     }
+}
+
+/// `1 event`, `2 events`.
+fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }

@@ -106,7 +106,7 @@ pub(super) fn read(
 /// Draws them: a store behind what feeds it.
 pub(super) fn draw(demo: &Demo, graph: &mut Graph) {
     for sink in &demo.sinks {
-        graph.add(Kind::Store, &sink.name, &sink.drawn(), sink.at);
+        graph.add(Kind::Store, &sink.name, "", &sink.drawn(), sink.at);
         let from = match &sink.feeds {
             Feeds::Rows(store) => (Kind::Store, store.clone()),
             Feeds::Records(topic) => (Kind::Topic, demo.topic(topic)),

@@ -65,6 +65,8 @@ pub struct EdgeView {
     pub records: u64,
     /// How many a second.
     pub rate: f64,
+    /// How many are there and were not taken yet, where a group takes them.
+    pub lag: Option<u64>,
 }
 
 /// The scene at one moment.

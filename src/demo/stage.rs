@@ -21,9 +21,9 @@ use super::diary::{Diary, Done, Names};
 use super::error::DemoError;
 use super::folder::BUILT_IN;
 use super::mirrors::Mirrors;
-use super::player::Player;
+use super::player::{Player, Stands, Turn};
 use super::produce::Hands;
-use super::run::{Line, Options, Outcome, StepState, StepView};
+use super::run::{ByHand, Options, Outcome, StepState, StepView};
 use super::scene::Scene;
 use super::snapshot::Snapshot;
 use super::steps::{LOG, LOG_FILE};
@@ -39,6 +39,7 @@ pub(super) struct Stage {
     pub(super) cancel: CancellationToken,
     pub(super) steps: watch::Sender<Vec<StepView>>,
     pub(super) scene: watch::Sender<Snapshot>,
+    pub(super) by_hand: watch::Sender<Vec<ByHand>>,
     pub(super) player: Arc<Player>,
 }
 
@@ -49,6 +50,8 @@ struct Run {
     at: usize,
     held: usize,
     checks: usize,
+    /// Whether an action failed without ending the run.
+    failed: bool,
 }
 
 impl Stage {
@@ -63,7 +66,7 @@ impl Stage {
         let steps = self.steps.borrow().clone();
         Ok(Outcome {
             steps,
-            passed: run.held == run.checks,
+            passed: run.held == run.checks && !run.failed,
             took: began.elapsed(),
         })
     }
@@ -112,6 +115,8 @@ impl Stage {
         );
         scene.embedded = self.options.embedded.clone();
         scene.sinks.clone_from(&self.options.sinks);
+        scene.attended = self.options.attended;
+        scene.by_hand = Some(self.by_hand.clone());
         if self.demo.is_live() {
             self.begin_live(run, &mut scene, &diary, &before)?;
         } else {
@@ -123,12 +128,8 @@ impl Stage {
         if self.demo.is_live() {
             self.start_parts(run, &scene);
         }
-        let lesson = self.lesson(run, &mut scene);
-        let closed = scene.close();
-        finish(published);
-        lesson?;
-        closed?;
-        if self.options.until.is_none() {
+        let mut lesson = self.lesson(run, &mut scene);
+        if lesson.is_ok() && self.options.until.is_none() {
             diary.done = Some(Done {
                 at: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
                 took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -136,7 +137,23 @@ impl Stage {
                 checks: run.checks,
             });
         }
-        diary.write(&self.store, &self.demo.id)
+        if lesson.is_ok() {
+            lesson = diary.write(&self.store, &self.demo.id);
+        }
+        if lesson.is_ok() && self.options.attended && self.demo.is_live() {
+            self.stay(&mut scene);
+        }
+        let closed = scene.close();
+        finish(published);
+        lesson?;
+        closed
+    }
+
+    /// Lets what runs go on, and does what is asked for, until the run is cancelled, which is how it ends then.
+    fn stay(&self, scene: &mut Scene) {
+        while let Ok(fault) = self.player.wait_for_fault(Stands::Over, &self.cancel) {
+            scene.act_by_hand(&fault);
+        }
     }
 
     /// Every event is in the topics and every read model is built before the first step.
@@ -179,6 +196,11 @@ impl Stage {
             )
         };
         self.set(run.at, StepState::Passed, note);
+        for (service, events) in self.demo.sources()? {
+            for event in &events {
+                scene.board.wrote(service, &event.topic, 1);
+            }
+        }
 
         for projection in &self.demo.projections {
             run.at += 1;
@@ -350,8 +372,11 @@ impl Stage {
     fn lesson(&self, run: &mut Run, scene: &mut Scene) -> Result<(), DemoError> {
         let until = self.options.until.unwrap_or(usize::MAX);
         for step in self.demo.steps.iter().take(until) {
+            while let Turn::Asked(fault) = self.player.wait_for_step(&self.cancel)? {
+                scene.act_by_hand(&fault);
+            }
             run.at += 1;
-            self.player.wait_for_step(&self.cancel)?;
+            scene.line = run.at;
             self.step(run, scene, step)?;
         }
         Ok(())
@@ -360,12 +385,24 @@ impl Stage {
     fn step(&self, run: &mut Run, scene: &mut Scene, step: &LessonStep) -> Result<(), DemoError> {
         let title = run.at;
         self.set(title, StepState::Running, "");
+        let mut failed = false;
         for action in &step.actions {
             run.at += 1;
             let line = run.at;
+            if failed {
+                continue;
+            }
+            scene.line = line;
             self.set(line, StepState::Running, "");
-            let note = scene.act(action, &|note| self.set(line, StepState::Running, note))?;
-            self.set(line, StepState::Passed, note);
+            match scene.act(action, &|note| self.set(line, StepState::Running, note)) {
+                Ok(note) => self.set(line, StepState::Passed, note),
+                // Whoever broke something by hand wants to mend it, and not to begin anew.
+                Err(error) if self.options.attended && !matches!(error, DemoError::Cancelled) => {
+                    failed = true;
+                    self.set(line, StepState::Failed, error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
         }
         let mut held = 0;
         for check in &step.checks {
@@ -373,8 +410,15 @@ impl Stage {
             if self.cancel.is_cancelled() {
                 return Err(DemoError::Cancelled);
             }
+            scene.line = run.at;
             self.set(run.at, StepState::Running, "");
-            let seen = scene.look(&check.condition)?;
+            let seen = match scene.look(&check.condition) {
+                Err(error) if self.options.attended => {
+                    self.set(run.at, StepState::Failed, error.to_string());
+                    continue;
+                }
+                seen => seen?,
+            };
             held += usize::from(seen.holds);
             if seen.holds {
                 self.set(run.at, StepState::Passed, seen.found);
@@ -384,9 +428,10 @@ impl Stage {
                 self.set(run.at, StepState::Failed, note);
             }
         }
+        run.failed |= failed;
         run.held += held;
         run.checks += step.checks.len();
-        let holds = held == step.checks.len();
+        let holds = held == step.checks.len() && !failed;
         let state = if holds { StepState::Passed } else { StepState::Failed };
         let note = match step.checks.len() {
             0 => String::new(),
@@ -404,44 +449,6 @@ fn finish(published: SyncSender<()>) {
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The lines of a run before it begins: what comes before the lesson, then its steps with what each does and checks.
-pub(super) fn plan(demo: &Demo, language: Language) -> Vec<StepView> {
-    let line = |title: &str, kind: Line| StepView {
-        title: title.to_owned(),
-        check: kind == Line::Check,
-        action: kind == Line::Action,
-        ..StepView::default()
-    };
-    let say = |en: &'static str, zh: &'static str| match language {
-        Language::English => en,
-        Language::Chinese => zh,
-    };
-    let mut lines = vec![line(say("Create the topics", "创建主题"), Line::Step)];
-    if demo.is_live() {
-        lines.push(line(say("Start the processors", "启动处理器"), Line::Step));
-    } else {
-        lines.push(line(say("Write the events", "写入事件"), Line::Step));
-        for projection in &demo.projections {
-            let title = format!("{} {}", say("Fold the log into", "把日志折叠成"), projection.name);
-            lines.push(line(&title, Line::Step));
-        }
-    }
-    for step in &demo.steps {
-        lines.push(line(step.title.get(language), Line::Step));
-        lines.extend(
-            step.actions
-                .iter()
-                .map(|action| line(&action.word(language), Line::Action)),
-        );
-        let checks = step
-            .checks
-            .iter()
-            .map(|check| line(check.title.get(language), Line::Check));
-        lines.extend(checks);
-    }
-    lines
 }
 
 /// A number with its thousands apart.

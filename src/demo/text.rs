@@ -49,6 +49,14 @@ pub struct Text {
 }
 
 impl Text {
+    /// A text that is written in both.
+    pub(super) fn both(en: &str, zh: &str) -> Self {
+        Self {
+            en: Some(en.to_owned()),
+            zh: Some(zh.to_owned()),
+        }
+    }
+
     /// The text in `language`, or in the other where it was not written in this one.
     pub fn get(&self, language: Language) -> &str {
         let (first, second) = match language {

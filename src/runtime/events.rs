@@ -127,6 +127,7 @@ fn carry_out(
     for effect in effects {
         match effect {
             Effect::Start(id, job) => tasks.start(id, job, language),
+            Effect::Tell(id, cue) => tasks.tell(id, cue),
             Effect::Cancel(id) => tasks.cancel(id),
             Effect::Copy(text) => screen.copy(&text)?,
             Effect::Edit(text) => edit = Some(Done::Edit(text)),

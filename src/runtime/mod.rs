@@ -8,6 +8,7 @@ mod terminal;
 mod world;
 
 use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp as Instant;
 use jiff::tz::TimeZone;
@@ -32,7 +33,7 @@ pub struct Link {
     /// The read models.
     pub store: Store,
     /// The embedded broker; it lives as long as this does.
-    pub embedded: Option<Embedded>,
+    pub embedded: Option<Arc<Embedded>>,
     /// Where alerts are told, where that is said.
     pub webhook: Option<Webhook>,
     /// Which stores projections feed when they are followed.

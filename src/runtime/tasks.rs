@@ -3,15 +3,15 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::app::job::{Event, Failure, Job, Outlet, TaskId, World};
+use crate::app::job::{Cue, Event, Failure, Job, Outlet, TaskId, World};
 use crate::app::message::Message;
 use crate::demo::text::Language;
 
@@ -20,14 +20,22 @@ use crate::demo::text::Language;
 const WAITING: usize = 64;
 /// How long ended jobs are waited for when the studio ends; a replay stops within 200 ms.
 const GRACE: Duration = Duration::from_millis(1_000);
+/// What a job may be told before it listens: it does so within a moment, and nobody types more in that time.
+const CUES: usize = 32;
 
 /// The running jobs.
 pub(super) struct Tasks {
     world: Arc<dyn World>,
-    running: HashMap<TaskId, DropGuard>,
+    running: HashMap<TaskId, Running>,
     messages: mpsc::Sender<Message>,
     alive: std_mpsc::Sender<()>,
     ended: std_mpsc::Receiver<()>,
+}
+
+/// What is held of a running job: it ends when this is dropped, and can be told what to do.
+struct Running {
+    guard: DropGuard,
+    cues: std_mpsc::SyncSender<Cue>,
 }
 
 impl Tasks {
@@ -48,13 +56,16 @@ impl Tasks {
     /// Starts a job.
     pub(super) fn start(&mut self, id: TaskId, job: Job, language: Language) {
         let token = CancellationToken::new();
-        self.running.insert(id, token.clone().drop_guard());
+        let (cues, told) = std_mpsc::sync_channel(CUES);
+        let guard = token.clone().drop_guard();
+        self.running.insert(id, Running { guard, cues });
         let world = Arc::clone(&self.world);
         let out = Channel {
             id,
             token,
             messages: self.messages.clone(),
             language,
+            told: Mutex::new(told),
         };
         let alive = self.alive.clone();
         let spawned = thread::Builder::new().name(format!("job-{}", id.0)).spawn(move || {
@@ -71,6 +82,13 @@ impl Tasks {
         }
     }
 
+    /// Tells a job what to do. One that is over or does not listen is told nothing.
+    pub(super) fn tell(&self, id: TaskId, cue: Cue) {
+        if let Some(running) = self.running.get(&id) {
+            let _ = running.cues.try_send(cue);
+        }
+    }
+
     /// Cancels a job.
     pub(super) fn cancel(&mut self, id: TaskId) {
         self.running.remove(&id);
@@ -78,7 +96,7 @@ impl Tasks {
 
     /// Forgets a job that is over.
     pub(super) fn over(&mut self, id: TaskId) {
-        self.running.remove(&id).map(DropGuard::disarm);
+        self.running.remove(&id).map(|running| running.guard.disarm());
     }
 
     /// Cancels every job and waits a little for them to end.
@@ -97,6 +115,7 @@ struct Channel {
     token: CancellationToken,
     messages: mpsc::Sender<Message>,
     language: Language,
+    told: Mutex<std_mpsc::Receiver<Cue>>,
 }
 
 impl Outlet for Channel {
@@ -110,6 +129,19 @@ impl Outlet for Channel {
 
     fn language(&self) -> Language {
         self.language
+    }
+
+    fn cue(&self, wait: Duration) -> Option<Cue> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match told.recv_timeout(wait) {
+            Ok(cue) => Some(cue),
+            Err(std_mpsc::RecvTimeoutError::Timeout) => None,
+            // Nobody can tell it anything any more: it was cancelled, and looks at that after the same time as ever.
+            Err(std_mpsc::RecvTimeoutError::Disconnected) => {
+                thread::sleep(wait);
+                None
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use crate::app::command::{COMMANDS, Context};
 use crate::app::lang::Speaks;
 use crate::app::model::{Model, Screen};
+use crate::app::screens::scene;
 use crate::broker::profile::Access;
 
 use super::canvas::{Canvas, width};
@@ -92,13 +93,19 @@ fn path(model: &Model) -> Vec<String> {
             let name = model.blame.as_ref().map(|blame| blame.row.read_model.clone());
             name.into_iter().chain([title(Screen::Blame)]).collect()
         }
+        (Screen::Scene, _) => {
+            let name = model.demos.open.clone();
+            name.into_iter().chain([title(Screen::Scene)]).collect()
+        }
         (screen, _) => vec![title(screen)],
     }
 }
 
 /// A mark that differs by shape as well as by colour.
 fn alive(model: &Model) -> (&'static str, Role) {
-    if model.cluster.error.is_some() || model.topics.remote.error.is_some() {
+    if scene::broker_lost(model) {
+        ("✗ broker lost", Role::Bad)
+    } else if model.cluster.error.is_some() || model.topics.remote.error.is_some() {
         ("✗ no answer", Role::Bad)
     } else if model.topics.remote.value.is_some() {
         ("●", Role::Good)
@@ -135,6 +142,7 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
         Screen::Letters | Screen::Alerts => Screen::Projections.title(),
         Screen::Charts => Screen::Demos.title(),
         Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
+        Screen::Scene => Screen::Demos.title(),
         screen => screen.title(),
     };
     let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);

@@ -80,6 +80,9 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
         screens::charts::board(canvas, body, model);
         return (layout, None);
     }
+    if model.screen == Screen::Scene {
+        return (screens::scene::draw(canvas, body, model), None);
+    }
     let (list, detail) = panes(model, body);
     if let Some(rect) = list {
         layout.list = match model.screen {
@@ -87,7 +90,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Records => screens::records::list(canvas, rect, model),
             Screen::Projections => screens::projections::list(canvas, rect, model),
             Screen::ReadModel => screens::readmodel::list(canvas, rect, model),
-            Screen::Time => Default::default(),
+            Screen::Time | Screen::Scene => Default::default(),
             Screen::Letters => screens::letters::list(canvas, rect, model),
             Screen::Alerts => screens::alerts::list(canvas, rect, model),
             Screen::Blame => screens::blame::list(canvas, rect, model),
@@ -103,7 +106,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Records => screens::records::detail(canvas, rect, model),
             Screen::Projections => screens::projections::detail(canvas, rect, model),
             Screen::ReadModel => screens::readmodel::detail(canvas, rect, model, &mut cursor),
-            Screen::Time => Default::default(),
+            Screen::Time | Screen::Scene => Default::default(),
             Screen::Letters => screens::letters::detail(canvas, rect, model),
             Screen::Alerts => screens::alerts::detail(canvas, rect, model),
             Screen::Blame => screens::blame::detail(canvas, rect, model),
@@ -133,7 +136,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
         Screen::Projections => (56, 100),
         Screen::ReadModel if body.width < ROOMY => (36, 64),
         Screen::ReadModel => (32, 64),
-        Screen::Time | Screen::Demos => (40, 64),
+        Screen::Time | Screen::Scene | Screen::Demos => (40, 64),
         Screen::Charts => (38, 60),
         Screen::Blame => (58, 110),
         Screen::Differences => (50, 100),

@@ -50,6 +50,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &
             let (title, wide) = match palette.kind {
                 Kind::Commands => ("commands", 76),
                 Kind::Conditions => ("run to a condition", 110),
+                Kind::Faults => ("break it", 110),
             };
             let inner = window(
                 canvas,
@@ -97,6 +98,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Blame,
         Context::Differences,
         Context::Demos,
+        Context::Scene,
         Context::Groups,
         Context::List,
         Context::Browse,
@@ -202,6 +204,7 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
     if palette.entries.is_empty() {
         let line = match palette.kind {
             Kind::Commands => "nothing has that name here",
+            Kind::Faults => "nothing of that can be done here now",
             Kind::Conditions => "on the rows of the table in view, and the event's fields as :name",
         };
         canvas.text(rect.x, rect.y + 2, canvas.language.tr(line), Role::Muted, rect.width);

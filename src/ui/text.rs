@@ -312,6 +312,46 @@ pub(super) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
     out
 }
 
+/// Text in lines of at most `columns`: between words, between any two characters of a script that has no spaces, and never so
+/// that a line begins with what closes.
+pub(super) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
+    const CLOSES: &str = "，。、；：！？）》」』】”’,.;:!?)";
+    let text = super::printable::printable(text);
+    let mut out = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        let mut taken = 0;
+        // Where the line may be broken: behind how many bytes.
+        let mut space = 0;
+        let mut wide_before = false;
+        for grapheme in paragraph.graphemes(true) {
+            let wide = usize::from(width(grapheme));
+            let closes = CLOSES.contains(grapheme);
+            if (wide_before || wide > 1) && !closes {
+                space = line.len();
+            }
+            if taken + wide > columns && grapheme != " " && !line.is_empty() {
+                let at = if space == 0 { line.len() } else { space };
+                let rest = line.split_off(at);
+                out.push(line.trim_end().to_owned());
+                line = rest;
+                taken = usize::from(width(&line));
+                space = 0;
+            }
+            if !(grapheme == " " && line.is_empty()) {
+                line.push_str(grapheme);
+                taken += wide;
+            }
+            if grapheme == " " {
+                space = line.len();
+            }
+            wide_before = wide > 1;
+        }
+        out.push(line.trim_end().to_owned());
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,5 +380,27 @@ mod tests {
         ]);
         let parts: Vec<String> = wrapped(&prose, 12).iter().map(|l| l.to_string()).collect();
         assert_eq!(parts, ["cannot store ", "TEXT value ", "in INTEGER ", "column"]);
+    }
+
+    #[test]
+    fn text_without_spaces_wraps_and_no_line_begins_with_what_closes() {
+        assert_eq!(wrap_text("the log is the truth", 9), ["the log", "is the", "truth"]);
+        assert_eq!(
+            wrap_text("订单只发布一次，别的不知道。", 14),
+            ["订单只发布一", "次，别的不知", "道。"]
+        );
+        assert_eq!(wrap_text("每来一单，lag 加一", 10), ["每来一单，", "lag 加一"]);
+        assert_eq!(wrap_text("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap_text("", 4), [""; 0]);
+        for columns in 2..30 {
+            let text = "支付系统停机，订单照样进来。Payment stops, 订单 keep coming。";
+            let lines = wrap_text(text, columns);
+            assert!(
+                lines.iter().all(|line| usize::from(width(line)) <= columns.max(8)),
+                "{columns}: {lines:?}"
+            );
+            let all: String = lines.concat().split(' ').collect();
+            assert_eq!(all, text.split(' ').collect::<String>());
+        }
     }
 }

@@ -179,7 +179,7 @@ fn a_report_is_written_of_a_run_that_has_ended() {
     assert!(s.text().contains("it has not run"), "{}", s.text());
     s.keys("rw");
     assert!(s.text().contains("it is running"), "{}", s.text());
-    let id = s.last(|job| matches!(job, Job::RunDemo(_)));
+    let id = s.last(|job| matches!(job, Job::RunDemo { .. }));
     s.end(id, Ok(Event::Done("over".into())));
     s.keys("w");
     assert!(s.text().contains("the report is"), "{}", s.text());

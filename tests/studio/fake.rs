@@ -1,12 +1,13 @@
 //! A world that answers at once and always the same.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldlog::app::difference::{Event as Parting, Fact, Found};
 use foldlog::app::job::{
-    Arrivals, ClusterView, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, TableRow, TopicRow,
-    World,
+    Arrivals, ClusterView, Cue, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, Staged, TableRow,
+    TopicRow, World,
 };
 use foldlog::app::model::Level;
 use foldlog::app::moment::{
@@ -19,7 +20,12 @@ use foldlog::app::screens::previews::Previewed;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
-use foldlog::demo::run::{StepState, StepView};
+use foldlog::demo::catalog::Catalog;
+use foldlog::demo::fault::faults;
+use foldlog::demo::graph::{Edge, Graph, Kind};
+use foldlog::demo::player::{PlayerView, Speed, Stands};
+use foldlog::demo::run::{StepState, StepView, plan, script};
+use foldlog::demo::snapshot::{EdgeView, PartState, PartView, Snapshot};
 use foldlog::demo::text::Language;
 use foldlog::readmodel::alert::{Alert, Alerts, At};
 use foldlog::readmodel::apply::PoisonKind;
@@ -280,7 +286,10 @@ pub fn progress() -> Progress {
     }
 }
 
+/// The demo of the fake: one that is made up for its steps, and one of the real ones for its flow.
 fn demos() -> Vec<DemoRow> {
+    let catalog = Catalog::load(&[]).unwrap();
+    let messaging = catalog.get("messaging").unwrap();
     vec![DemoRow {
         id: "event-sourcing".into(),
         title: "Event sourcing: a balance is a fold of its log".into(),
@@ -288,7 +297,92 @@ fn demos() -> Vec<DemoRow> {
         topics: vec!["account-events".into()],
         projections: vec!["account_balance".into()],
         steps: vec!["Write the events of 200 accounts".into(), "Fold them into balances".into()],
+        ..DemoRow::default()
+    }, DemoRow {
+        id: "messaging".into(),
+        title: "Messaging".into(),
+        summary: "One order, published once; four systems read it, each in its own time.".into(),
+        topics: vec!["order-events".into()],
+        projections: messaging.read_models().map(|known| known.name.clone()).collect(),
+        steps: vec!["Published once, read four times".into(), "Break it: payment stops".into()],
+        live: true,
+        graph: Arc::new(Graph::of(messaging)),
+        script: Arc::new(script(messaging)),
+        faults: Arc::new(faults(messaging)),
     }]
+}
+
+/// How a demo stands that was begun: by step it waits for the first, else it is in the middle of it.
+pub fn staged(id: &str, by_step: bool, speed: Speed) -> Staged {
+    let clock = PlayerView {
+        playing: true,
+        speed,
+        by_step,
+        stands: if by_step { Stands::BeforeStep } else { Stands::Acting },
+    };
+    if id != "messaging" {
+        return Staged {
+            steps: steps(),
+            clock,
+            ..Staged::default()
+        };
+    }
+    let catalog = Catalog::load(&[]).unwrap();
+    let messaging = catalog.get(id).unwrap();
+    let mut steps = plan(messaging, Language::English);
+    for (line, note) in [(0, "order-events"), (1, "inventory, payment, logistics, analytics")] {
+        steps[line].state = StepState::Passed;
+        steps[line].note = note.into();
+    }
+    if !by_step {
+        steps[2].state = StepState::Running;
+        steps[3].state = StepState::Passed;
+        steps[3].note = "200 records written".into();
+        steps[4].state = StepState::Running;
+        steps[4].note = "payment 120 of 200".into();
+    }
+    Staged {
+        steps,
+        clock,
+        scene: messaging_scene(if by_step { 0 } else { 200 }, 0),
+        by_hand: Vec::new(),
+    }
+}
+
+/// The scene of `messaging` after so many orders, of which payment has missed some.
+pub fn messaging_scene(orders: u64, missed: u64) -> Snapshot {
+    let catalog = Catalog::load(&[]).unwrap();
+    let graph = Graph::of(catalog.get("messaging").unwrap());
+    let is_payment = |at: usize| graph.parts[at].name == "payment";
+    let taken = |at: usize| if is_payment(at) { orders - missed } else { orders };
+    let part = |at: usize| {
+        let kind = graph.parts[at].kind;
+        PartView {
+            state: match kind {
+                Kind::Processor if is_payment(at) && missed > 0 => PartState::Stopped,
+                Kind::Service if orders >= 450 => PartState::Stopped,
+                _ => PartState::Running,
+            },
+            taken: taken(at),
+            given: taken(at),
+            lag: (kind == Kind::Processor).then(|| orders - taken(at)),
+            shares: if kind == Kind::Processor { vec![4] } else { Vec::new() },
+            ..PartView::default()
+        }
+    };
+    let edge = |edge: &Edge| EdgeView {
+        records: taken(edge.to),
+        rate: 0.0,
+        lag: (graph.parts[edge.to].kind == Kind::Processor).then(|| orders - taken(edge.to)),
+    };
+    Snapshot {
+        parts: (0..graph.parts.len()).map(part).collect(),
+        edges: graph.edges.iter().map(edge).collect(),
+        now: Some(Timestamp(1_714_982_420_512)),
+        upcoming: usize::try_from(450 - orders).unwrap(),
+        broker_lost: false,
+        graph: Arc::new(graph),
+    }
 }
 
 pub fn steps() -> Vec<StepView> {
@@ -328,6 +422,10 @@ impl Outlet for Heard {
 
     fn language(&self) -> Language {
         self.1
+    }
+
+    fn cue(&self, _wait: Duration) -> Option<Cue> {
+        None
     }
 }
 
@@ -705,8 +803,8 @@ impl World for Fake {
             Job::Charts { .. } => self.charts.clone().map(Event::Charts),
             Job::Report(_) => Ok(Event::Done("the report is /tmp/foldlog.html".into())),
             Job::Demos => Ok(Event::Demos(demos())),
-            Job::RunDemo(_) => {
-                out.send(Event::Steps(steps()));
+            Job::RunDemo { id, by_step, speed } => {
+                out.send(Event::Staged(Box::new(staged(&id, by_step, speed))));
                 Err(Failure::new("not over"))
             }
         }

@@ -65,7 +65,7 @@ impl Studio {
     fn perform(&self, id: TaskId, job: Job) -> Vec<Message> {
         let goes_on = matches!(
             job,
-            Job::Tail { .. } | Job::Rebuild { .. } | Job::Follow { .. } | Job::RunDemo(_)
+            Job::Tail { .. } | Job::Rebuild { .. } | Job::Follow { .. } | Job::RunDemo { .. }
         );
         let heard = Heard(Default::default(), self.model.language);
         let outcome = self.world.perform(job, &heard);

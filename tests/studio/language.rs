@@ -169,7 +169,20 @@ fn what_failed_and_what_is_not_there_yet() {
 #[test]
 fn every_key_on_every_screen() {
     let screens = [
-        "", "j<enter>", "2", "2jd", "2A", "3", "3<tab>", "2T,,", "3B", "2v", "4", "5",
+        "",
+        "j<enter>",
+        "2",
+        "2jd",
+        "2A",
+        "3",
+        "3<tab>",
+        "2T,,",
+        "3B",
+        "2v",
+        "4",
+        "4j<enter>",
+        "4j<enter>n",
+        "5",
     ];
     let keys: BTreeSet<String> = COMMANDS
         .iter()

@@ -17,5 +17,6 @@ mod keys;
 mod language;
 mod permits;
 mod previews;
+mod scene;
 mod screens;
 mod time;

@@ -11,12 +11,13 @@ use foldlog::demo::chart::DemoChart;
 use foldlog::demo::clean::clean;
 use foldlog::demo::diary::Diary;
 use foldlog::demo::error::DemoError;
+use foldlog::demo::fault::{Fault, faults};
 use foldlog::demo::graph::Kind;
-use foldlog::demo::player::Speed;
+use foldlog::demo::player::{Speed, Stands};
 use foldlog::demo::prove::prove;
 use foldlog::demo::report::Report;
 use foldlog::demo::run::{Options, Outcome, StepState, StepView, run};
-use foldlog::demo::snapshot::{PartState, Snapshot};
+use foldlog::demo::snapshot::{PartState, PartView, Snapshot};
 use foldlog::demo::starter;
 use foldlog::demo::text::Language;
 use foldlog::readmodel::query::Session;
@@ -397,6 +398,16 @@ expect = [[120]]
         .unwrap();
     assert!(outcome.passed, "{:?}", failures(&outcome));
 
+    // A run that ends while the broker is away brings it back: others work with it, too.
+    let first_step = Options {
+        until: Some(1),
+        embedded: Some(Arc::clone(&embedded)),
+        ..Options::default()
+    };
+    let outcome = run(embedded.client().unwrap(), store.clone(), demo.clone(), first_step).wait();
+    assert!(outcome.unwrap().passed);
+    assert!(embedded.client().unwrap().topics().is_ok());
+
     let theirs = run(embedded.client().unwrap(), store, demo, Options::default()).wait();
     let error = theirs.unwrap_err();
     assert!(matches!(error, DemoError::NotOurs { .. }), "{error}");
@@ -578,6 +589,75 @@ fn rows_that_were_measured_need_not_be_the_same_twice() {
     change("demo.toml", "name = \"counter\"", "name = \"counter\"\nmeasured = true");
     let proof = prove(&dir, &Options::default(), &mut |_| {}).unwrap();
     assert!(proof.is_good(), "{proof:?}");
+}
+
+#[test]
+fn what_is_done_by_hand_is_what_a_step_would_do_and_what_runs_goes_on_until_the_run_is_cancelled() {
+    let place = Place::new();
+    let demo = place.demo(
+        "[[steps]]\ntitle.en = \"some\"\nactions = [{ produce = { records = 20 } }, { wait = { caught-up = [] } }]\n\
+         [[steps]]\ntitle.en = \"never\"\nactions = [{ wait = { group = \"counter\", members = 7, within = 1 } }]\n",
+    );
+    let all = faults(&demo);
+    let is = |fault: &&Fault, word: &str| fault.title().get(Language::English) == word;
+    let options = Options {
+        by_step: true,
+        attended: true,
+        ..place.options()
+    };
+    let run = run(place.client.clone(), place.store.clone(), demo, options);
+    let (player, scene, steps, by_hand) = (run.player(), run.scene(), run.steps(), run.by_hand());
+    let ask = |word: &str| {
+        let fault = all.iter().find(|fault| is(fault, word)).unwrap();
+        assert!(player.ask(fault.clone()), "{word}");
+    };
+    let counter = |what: &str, holds: &dyn Fn(&PartView) -> bool| {
+        crate::common::eventually(what, || {
+            let scene = scene.borrow().clone();
+            let at = scene.graph.find(Kind::Processor, "counter")?;
+            holds(&scene.parts[at]).then_some(())
+        });
+    };
+    let said = |line: usize, state: StepState| {
+        crate::common::eventually("the line to be over", || {
+            let step = steps.borrow()[line].clone();
+            (step.state == state).then_some(step.note)
+        })
+    };
+    player.next_step();
+    said(2, StepState::Passed);
+    ask("stop counter");
+    ask("write 10 events");
+    counter("ten to wait", &|part| {
+        part.state == PartState::Stopped && part.lag == Some(10)
+    });
+    ask("start counter");
+    counter("none to wait", &|part| part.taken == 30 && part.lag == Some(0));
+    // The cluster is not this run's to take away, and that ends nothing.
+    ask("stop the broker");
+    let refused = crate::common::eventually("a refusal", || {
+        let last = by_hand.borrow().last().cloned()?;
+        (last.state == StepState::Failed).then_some(last)
+    });
+    assert!(refused.note.contains("not this process's own"), "{refused:?}");
+    let done: Vec<String> = (by_hand.borrow().iter())
+        .map(|done| done.title.get(Language::English).to_owned())
+        .collect();
+    assert_eq!(
+        done,
+        ["stop counter", "write 10 events", "start counter", "stop the broker"]
+    );
+    // What never comes about fails its step, and not the run.
+    player.next_step();
+    let why = said(6, StepState::Failed);
+    assert!(why.contains("7 members did not come about"), "{why}");
+    crate::common::eventually("the end of the lesson", || {
+        (player.view().borrow().stands == Stands::Over).then_some(())
+    });
+    ask("kill counter");
+    counter("it to be killed", &|part| part.state == PartState::Killed);
+    run.cancel();
+    assert!(!run.wait().unwrap().passed);
 }
 
 #[test]

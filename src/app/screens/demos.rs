@@ -1,13 +1,15 @@
 //! The demos: use cases that run on this machine.
 
-use crate::demo::run::StepView;
+use std::collections::BTreeMap;
+
+use crate::demo::run::{StepView, prefix};
 
 use super::super::job::{DemoRow, Failure, Job, TaskId};
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Level, Model, Screen};
 use super::super::remote::Remote;
-use super::super::work::{Kind, Work};
+use super::scene::Scene;
 
 /// The demos screen.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +18,10 @@ pub struct Demos {
     pub list: List,
     /// The demos.
     pub remote: Remote<Vec<DemoRow>>,
-    /// The steps of the demo that ran last, with its id.
-    pub last_run: Option<(String, Vec<StepView>)>,
+    /// The scenes that were opened, by the demo's id.
+    pub scenes: BTreeMap<String, Scene>,
+    /// The demo whose scene was opened last.
+    pub open: Option<String>,
     /// The job that writes a report, while it does.
     pub report: Option<TaskId>,
     /// The demo that the studio was opened for; it runs as soon as the cluster answers.
@@ -54,20 +58,24 @@ pub fn translate(model: &mut Model, fx: &mut Vec<Effect>) {
     model.demos.remote.task = Some(model.start(Job::Demos, fx));
 }
 
-/// Starts a demo.
-pub fn run(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
-    let task = model.start(Job::RunDemo(id.to_owned()), fx);
-    model.demos.last_run = Some((id.to_owned(), Vec::new()));
-    model.works.push(Work::new(task, Kind::Demo, id.to_owned(), model.now));
+/// What a demo's topics are called on a cluster that is not Foldlog's own.
+pub fn topics(model: &Model, id: &str) -> String {
+    let demos = model.demos.remote.value.as_deref().unwrap_or_default();
+    let topics = demos.iter().filter(|demo| demo.id == id).flat_map(|demo| &demo.topics);
+    let names: Vec<String> = topics.map(|topic| format!("{}{topic}", prefix(id))).collect();
+    names.join(", ")
 }
 
 /// The steps of a demo as they stand: of its run, or not begun.
 pub fn steps(model: &Model, demo: &DemoRow) -> Vec<StepView> {
-    if let Some((id, steps)) = &model.demos.last_run
-        && *id == demo.id
-        && !steps.is_empty()
-    {
-        return steps.clone();
+    let staged = model.demos.scenes.get(&demo.id).and_then(|scene| scene.staged.as_ref());
+    if let Some(staged) = staged.filter(|staged| !staged.steps.is_empty()) {
+        let mut steps = staged.steps.clone();
+        // The run speaks the language in which it was begun.
+        for (step, line) in steps.iter_mut().zip(&*demo.script) {
+            line.title.get(model.language).clone_into(&mut step.title);
+        }
+        return steps;
     }
     demo.steps
         .iter()
@@ -82,6 +90,7 @@ pub fn steps(model: &Model, demo: &DemoRow) -> Vec<StepView> {
 fn in_view(model: &Model) -> Option<&str> {
     match model.screen {
         Screen::Charts => model.charts.as_ref().map(|charts| charts.demo.as_str()),
+        Screen::Scene => model.demos.open.as_deref(),
         _ => model.demos.selected().map(|demo| demo.id.as_str()),
     }
 }
@@ -89,11 +98,7 @@ fn in_view(model: &Model) -> Option<&str> {
 /// Why no report can be written now.
 pub fn report_refusal(model: &Model) -> Option<&'static str> {
     let id = in_view(model);
-    let ran = model
-        .demos
-        .last_run
-        .as_ref()
-        .is_some_and(|(ran, _)| Some(ran.as_str()) == id);
+    let ran = id.is_some_and(|id| model.demos.scenes.get(id).is_some_and(|scene| scene.staged.is_some()));
     match () {
         () if id.is_none() => Some("there is no demo under the cursor"),
         () if model.works.iter().any(|work| Some(work.name.as_str()) == id) => {

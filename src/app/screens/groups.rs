@@ -21,6 +21,8 @@ pub struct Groups {
     pub remote: Remote<Vec<GroupSummary>>,
     /// The group under the cursor.
     pub group: Remote<GroupDetail>,
+    /// The group to show once the groups are known.
+    pub wanted: Option<String>,
     /// Which group was asked for.
     pub group_of: Option<String>,
     asked_at: Option<Timestamp>,
@@ -51,7 +53,8 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
 /// Takes the groups, and asks for the one under the cursor.
 pub fn answer(model: &mut Model, mut groups: Vec<GroupSummary>, fx: &mut Vec<Effect>) {
     groups.sort_by(|a, b| a.id.cmp(&b.id));
-    let before = model.groups.selected().map(|g| g.id.clone());
+    let wanted = model.groups.wanted.take();
+    let before = wanted.or_else(|| model.groups.selected().map(|g| g.id.clone()));
     model.groups.remote.answer(groups);
     model.groups.refresh();
     if let Some(item) = before.and_then(|id| model.groups.remote.value.as_ref()?.iter().position(|g| g.id == id)) {

@@ -10,6 +10,7 @@ use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Level, Model};
 use super::super::remote::Remote;
+use super::scene;
 
 /// Over how long a rate is measured.
 const RATE_OVER_MS: i64 = 6_000;
@@ -123,7 +124,8 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
 /// cluster is no load on it.
 pub fn tick(model: &mut Model, fx: &mut Vec<Effect>) {
     let wait = (5 * model.topics.took_ms).max(2_000);
-    if model.topics.asked_at.is_none_or(|at| model.now.0 - at.0 >= wait) {
+    // While a demo keeps the broker away nobody need be told that it does not answer.
+    if !scene::broker_lost(model) && model.topics.asked_at.is_none_or(|at| model.now.0 - at.0 >= wait) {
         ask(model, fx);
     }
 }

@@ -16,18 +16,13 @@ use crate::demo::clean;
 use crate::demo::guide::Guide;
 use crate::demo::prove;
 use crate::demo::report::Report;
-use crate::demo::run::{Options, Outcome, Run, StepState, StepView, run as start};
+use crate::demo::run::{Options, Outcome, Run, StepState, StepView, prefix, run as start};
 use crate::demo::text::Language;
 use crate::readmodel::query::Session;
 use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 
 use super::report::ReportFile;
-
-/// What a demo's topics and groups begin with on a cluster that is somebody's.
-fn prefix(demo: &Demo) -> String {
-    format!("foldlog-demo-{}-", demo.id)
-}
 
 /// Asks whether something may be done to a cluster, unless it was said already.
 fn allowed(what: &str, yes: bool) -> miette::Result<()> {
@@ -164,7 +159,7 @@ pub(super) fn headless(
     told: Told,
 ) -> miette::Result<()> {
     if !context.is_embedded() {
-        let prefix = options.prefix.get_or_insert_with(|| prefix(demo));
+        let prefix = options.prefix.get_or_insert_with(|| prefix(&demo.id));
         let names: Vec<String> = demo
             .topics
             .iter()

@@ -1,13 +1,16 @@
 //! Demos, run on the studio's cluster.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
-use crate::app::job::{DemoRow, Event, Failure, Outlet};
+use crate::app::job::{Cue, DemoRow, Event, Failure, Outlet, Staged};
 use crate::app::lang::say;
-use crate::demo::run::{self, Options};
+use crate::demo::catalog::Demo;
+use crate::demo::fault::{Fault, faults};
+use crate::demo::graph::Graph;
+use crate::demo::player::Speed;
+use crate::demo::run::{self, Options, Run, StepState};
 use crate::demo::text::Language;
 
 use super::charts::Ended;
@@ -19,7 +22,7 @@ const EVERY: Duration = Duration::from_millis(100);
 impl Studio {
     /// The demos as the list shows them.
     pub(super) fn demos(&self, language: Language) -> Vec<DemoRow> {
-        let row = |demo: &crate::demo::catalog::Demo| DemoRow {
+        let row = |demo: &Demo| DemoRow {
             id: demo.id.clone(),
             title: demo.title.get(language).to_owned(),
             summary: demo.summary.get(language).to_owned(),
@@ -30,58 +33,116 @@ impl Studio {
                 .filter(|s| !s.check && !s.action)
                 .map(|s| s.title)
                 .collect(),
+            live: demo.is_live(),
+            graph: Arc::new(Graph::of(demo)),
+            script: Arc::new(run::script(demo)),
+            faults: Arc::new(faults(demo)),
         };
         self.demos.catalog.demos().iter().map(row).collect()
     }
 
-    /// Runs a demo and hands on its steps as they stand.
-    pub(super) fn run_demo(&self, id: &str, out: &dyn Outlet) -> Result<Event, Failure> {
+    /// Runs a demo, hands on how it stands, and does what it is told.
+    pub(super) fn run_demo(&self, id: &str, by_step: bool, speed: Speed, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
         let demo = self.demos.catalog.get(id).map_err(failure)?.clone();
+        let faults = faults(&demo);
         let options = Options {
             language: out.language(),
             // On a cluster that is somebody's, nothing of theirs has such a name.
-            prefix: link.embedded.is_none().then(|| format!("foldlog-demo-{id}-")),
+            prefix: link.embedded.is_none().then(|| run::prefix(id)),
+            // A lesson may take the broker away where this process runs it.
+            embedded: link.embedded.clone(),
+            by_step,
+            speed,
+            attended: true,
             ..Options::default()
         };
         let run = run::run(self.writing(&link)?, link.store.clone(), demo, options);
-        let mut steps = run.steps();
-        out.send(Event::Steps(steps.borrow_and_update().clone()));
-        loop {
-            if out.cancelled() {
-                run.cancel();
-            }
-            let changed = self.handle.block_on(async { timeout(EVERY, steps.changed()).await });
-            // The sender is gone: the run is over, and what was sent last has to be said still.
-            if matches!(changed, Ok(Err(_))) {
-                let last = steps.borrow().clone();
-                out.send(Event::Steps(last));
-                break;
-            }
-            if changed.is_ok() {
-                out.send(Event::Steps(steps.borrow_and_update().clone()));
-            }
-        }
-        let scene = run.scene();
-        let outcome = run.wait().map_err(advised)?;
+        thread::scope(|scope| {
+            scope.spawn(|| self.show(&run, out));
+            obey(&run, &faults, out);
+        });
+        let last = staged(&run);
+        let outcome = run.wait().map_err(advised);
+        let scene = last.scene.clone();
+        // What was sent last may have come before the end.
+        out.send(Event::Staged(Box::new(last)));
+        let outcome = outcome?;
         let ended = Ended {
             outcome: outcome.clone(),
-            scene: scene.borrow().clone(),
+            scene,
         };
         self.ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id.to_owned(), ended);
         let checks = outcome.steps.iter().filter(|step| step.check);
-        let held = checks
-            .clone()
-            .filter(|step| step.state == run::StepState::Passed)
-            .count();
+        let held = checks.clone().filter(|step| step.state == StepState::Passed).count();
         let text = say!(out, "{id}: {held} of {all} checks hold", id, held, all = checks.count());
         if outcome.passed {
             Ok(Event::Done(text))
         } else {
             Err(Failure::new(text))
+        }
+    }
+
+    /// Hands on how a run stands whenever that changes, until it is over.
+    fn show(&self, run: &Run, out: &dyn Outlet) {
+        let (mut steps, mut scene, mut by_hand) = (run.steps(), run.scene(), run.by_hand());
+        let mut clock = run.player().view();
+        loop {
+            let view = Staged {
+                steps: steps.borrow_and_update().clone(),
+                scene: scene.borrow_and_update().clone(),
+                by_hand: by_hand.borrow_and_update().clone(),
+                clock: *clock.borrow_and_update(),
+            };
+            out.send(Event::Staged(Box::new(view)));
+            let changed = self.handle.block_on(async {
+                tokio::select! {
+                    changed = steps.changed() => changed,
+                    changed = scene.changed() => changed,
+                    changed = by_hand.changed() => changed,
+                    changed = clock.changed() => changed,
+                }
+            });
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn staged(run: &Run) -> Staged {
+    Staged {
+        steps: run.steps().borrow().clone(),
+        scene: run.scene().borrow().clone(),
+        by_hand: run.by_hand().borrow().clone(),
+        clock: *run.player().view().borrow(),
+    }
+}
+
+/// Does what a run is told until it is over.
+fn obey(run: &Run, faults: &[Fault], out: &dyn Outlet) {
+    let player = run.player();
+    while !run.is_finished() {
+        if out.cancelled() {
+            run.cancel();
+        }
+        match out.cue(EVERY) {
+            None => {}
+            Some(Cue::Play) => player.play(),
+            Some(Cue::Pause) => player.pause(),
+            Some(Cue::OneRecord) => player.one_record(),
+            Some(Cue::Speed(speed)) => player.set_speed(speed),
+            Some(Cue::NextStep) => player.next_step(),
+            Some(Cue::ByStep(by_step)) => player.set_by_step(by_step),
+            Some(Cue::Fault(at)) => {
+                let taken = faults.get(at).is_some_and(|fault| player.ask(fault.clone()));
+                if !taken {
+                    out.send(Event::Refused("what was asked for before is still to be done".into()));
+                }
+            }
         }
     }
 }

@@ -231,7 +231,7 @@ impl World for Studio {
             Job::Charts { demo, store } => self.charts(&demo, store.as_deref(), out),
             Job::Report(id) => self.report(&id, out),
             Job::Demos => Ok(Event::Demos(self.demos(out.language()))),
-            Job::RunDemo(id) => self.run_demo(&id, out),
+            Job::RunDemo { id, by_step, speed } => self.run_demo(&id, by_step, speed, out),
         }
     }
 }

@@ -81,18 +81,22 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
             }
         }
     }
-    let ran = model.demos.last_run.as_ref().is_some_and(|(id, _)| *id == demo.id);
+    let ran = model
+        .demos
+        .scenes
+        .get(&demo.id)
+        .is_some_and(|scene| scene.staged.is_some());
     let runs = model.works.iter().any(|w| w.name == demo.id);
     lines.blank();
     match (runs, ran) {
-        (true, _) => lines.text(model.tr("It is running: x stops it."), Role::Muted),
+        (true, _) => lines.text(model.tr("It is running: ⏎ opens its scene, x stops it."), Role::Muted),
         (false, true) => next(&mut lines, model, demo),
         (false, false) => match model.refusal(Action::RunDemo) {
             Some(why) => lines.owned(
                 say!(model, "It cannot be run now: {why}.", why = model.tr(why)),
                 Role::Muted,
             ),
-            None => lines.text(model.tr("r runs it."), Role::Muted),
+            None => lines.text(model.tr("⏎ opens its scene, r runs it."), Role::Muted),
         },
     }
     lines

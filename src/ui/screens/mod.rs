@@ -11,6 +11,7 @@ pub(super) mod letters;
 pub(super) mod projections;
 pub(super) mod readmodel;
 pub(super) mod records;
+pub(super) mod scene;
 mod slider;
 pub(super) mod time;
 pub(super) mod topics;
