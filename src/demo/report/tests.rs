@@ -29,7 +29,7 @@ fn report(language: Language) -> Report {
         edges: vec![
             EdgeView {
                 records: 1_234,
-                rate: 0.0
+                ..EdgeView::default()
             };
             graph.edges.len()
         ],
