@@ -11,7 +11,7 @@
 //! | [`projection`] | the `.sql` file: parsed and checked |
 //! | [`readmodel`] | SQLite: rows and position in one transaction, queries, dumps |
 //! | [`chart`] | rows of a query as a chart: data, cells of a terminal, SVG |
-//! | [`sink`] | stores outside: Redis, PostgreSQL, Elasticsearch, lakes of files |
+//! | [`sink`] | stores outside: Redis, lakes of files |
 //! | [`replay`] | the fold: log through projection into read model |
 //! | [`agent`] | log files to lines, through rotation and restarts |
 //! | [`demo`] | use cases as data: manifest, generator, runner |

@@ -78,7 +78,7 @@ pub struct Fed {
 pub struct SinkInfo {
     /// Its address without what is secret.
     pub name: String,
-    /// Whether it ever had all rows.
+    /// Whether it had all rows once, and what changed since is known.
     pub whole: bool,
     /// Changes that it does not have yet.
     pub waiting: u64,
@@ -193,7 +193,7 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Vec<SinkInfo>> {
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
     connection
         .prepare(
-            "SELECT name, whole, rows, trouble,
+            "SELECT name, whole AND (SELECT c.applied = m.applied FROM _foldlog_capture c, _foldlog_model m), rows, trouble,
                     (SELECT count(*) FROM _foldlog_change WHERE seq > through),
                     (SELECT count(*) FROM _foldlog_sink_refused WHERE sink = name),
                     (SELECT tab || ' ' || key || ': ' || reason FROM _foldlog_sink_refused WHERE sink = name LIMIT 1)

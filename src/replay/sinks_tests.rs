@@ -249,9 +249,14 @@ impl World {
 
     fn between(&mut self, deed: Deed) {
         match deed {
-            Deed::Without(n) => followed(&self.store, PER_PARTITION, &self.log, &[1], &[0], true, Some(n))
-                .map(|_| ())
-                .unwrap(),
+            Deed::Without(n) => {
+                let before = self.store.info("accounts").unwrap().counts.applied;
+                followed(&self.store, PER_PARTITION, &self.log, &[1], &[0], true, Some(n)).unwrap();
+                let info = self.store.info("accounts").unwrap();
+                // Nobody is told that a store has what it was not fed with.
+                let told = info.sinks.iter().any(|sink| sink.whole);
+                assert!(info.counts.applied == before || !told);
+            }
             Deed::Rebuild => first_build(&self.store, PER_PARTITION, &self.early, true),
             _ => {}
         }

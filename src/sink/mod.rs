@@ -1,4 +1,4 @@
-//! Stores outside that are fed from read models and topics: the only folder that knows Redis, PostgreSQL and Elasticsearch.
+//! Stores outside that are fed from read models and topics: the only folder that knows Redis, and what a lake is.
 //!
 //! | module | what it is |
 //! |---|---|
