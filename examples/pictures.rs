@@ -1,7 +1,8 @@
 //! Makes the pictures that the README shows, from the real program in a real terminal:
 //! `cargo build && cargo run --example pictures`.
 //!
-//! A journey is typed, the screen is waited for, and its cells are written as SVG under `docs/`.
+//! A journey is typed, the screen is waited for, and its cells are written as SVG under `docs/`: the main screens, and each
+//! demo's scene when its lesson is over. With the ids of demos as arguments only those are made again.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -207,9 +208,58 @@ fn program() -> PathBuf {
 }
 
 fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted.is_empty() {
+        screens();
+    }
+    for id in demos() {
+        if wanted.is_empty() || wanted.contains(&id) {
+            scene(&id);
+        }
+    }
+}
+
+/// The ids of the demos, in their order.
+fn demos() -> Vec<String> {
+    let data = tempfile::tempdir().expect("a folder for the broker");
+    let out = std::process::Command::new(program())
+        .args(["demo", "list", "--json", "--data"])
+        .arg(data.path())
+        .output()
+        .expect("the program runs");
+    let lines = String::from_utf8(out.stdout).expect("JSON is text");
+    let id = |line: &str| {
+        let row: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+        row["id"].as_str().expect("a demo has an id").to_owned()
+    };
+    lines.lines().map(id).collect()
+}
+
+/// A demo's scene when its lesson is over, on a broker of its own; of the guide, its first question.
+fn scene(id: &str) {
     let data = tempfile::tempdir().expect("a folder for the broker");
     let folder = data.path().to_str().expect("a folder whose name is text");
-    let mut studio = Terminal::start(&program(), &["--data", folder], &[], 120, 32);
+    let arguments = ["--data", folder, "--lang", "en", "demo", "run", id];
+    let mut studio = Terminal::start(&program(), &arguments, &[], 140, 40);
+    if id == "choose" {
+        studio.wait_for("question 1").keys("j\r").wait_for("question 2");
+    } else {
+        studio.wait_until("the lesson is over", |screen| {
+            let text = screen.contents();
+            ["the lesson is over", "checks hold"]
+                .iter()
+                .any(|end| text.contains(end))
+        });
+    }
+    save(&studio, &format!("demos/{id}"));
+    studio.keys("q");
+    assert!(studio.wait_exit().success(), "the studio ends well");
+}
+
+fn screens() {
+    let data = tempfile::tempdir().expect("a folder for the broker");
+    let folder = data.path().to_str().expect("a folder whose name is text");
+    let mut studio = Terminal::start(&program(), &["--data", folder, "--lang", "en"], &[], 120, 32);
     studio.wait_for("State is a fold of the log");
     studio.keys("r").wait_for("checks hold");
     studio
@@ -237,6 +287,10 @@ fn main() {
         .wait_for("› what if")
         .wait_for("alike");
     save(&studio, "what-if");
+    studio.keys("2").wait_for("Read model");
+    save(&studio, "projections");
+    studio.keys("L").wait_for("读模型");
+    save(&studio, "projections-zh");
     studio.keys("q");
     assert!(studio.wait_exit().success(), "the studio ends well");
 }

@@ -6,7 +6,7 @@ use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, previews, projections, readmodel, records, scene, tail, time,
+    alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, tail, time,
     topics,
 };
 use super::update::ask_demo;
@@ -19,6 +19,10 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             model.cluster.answer(view);
             topics::ask(model, fx);
             projections::ask(model, fx);
+            if std::mem::take(&mut model.guiding.first) {
+                go(model, Screen::Demos, fx);
+                guide::open(model, fx);
+            }
             if let Some(id) = model.demos.first.take() {
                 go(model, Screen::Demos, fx);
                 scene::open(model, &id, fx);
@@ -70,6 +74,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             model.demos.remote.answer(rows);
             model.demos.refresh();
         }
+        Event::Guide(guidance) if model.guiding.remote.expects(id) => guide::answer(model, *guidance),
         Event::Progress(progress) => {
             if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
                 let said = work.progress.notices.len();
@@ -214,6 +219,8 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         if let Some(blame) = &mut model.blame {
             blame.search.fail(failure.clone());
         }
+    } else if model.guiding.remote.expects(id) {
+        model.guiding.remote.fail(failure.clone());
     } else if model.demos.remote.expects(id) {
         told = Some("demos");
         model.demos.remote.fail(failure.clone());

@@ -80,6 +80,7 @@ pub enum Action {
     Chart,
     Report,
     RunFirstDemo,
+    Choose,
     NextStep,
     ScenePlay,
     SceneSpeed,
@@ -146,6 +147,8 @@ pub enum Context {
     Demos,
     /// A demo's scene.
     Scene,
+    /// The guide.
+    Guide,
     /// The groups screen.
     Groups,
     /// An overlay that shows text.
@@ -174,6 +177,7 @@ impl Context {
             Self::Charts => "Charts",
             Self::Demos => "Demos",
             Self::Scene => "Scene",
+            Self::Guide => "Guide",
             Self::Groups => "Groups",
             Self::Overlay => "This window",
         }
@@ -276,6 +280,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::OpenStore, "read model", &[Key::of(Code::Enter)], &[Charts], "open the read model that the chart is of", "read model"),
     command(Action::Board, "all at once", &[Key::ch('b')], &[Charts], "every chart at once; again for one beside the list", "all at once"),
     command(Action::RunDemo, "run demo", &[Key::ch('r')], &[Demos], "open the demo's scene and run it through, with its steps and checks, on this cluster", "run"),
+    command(Action::Choose, "choose", &[Key::ch('C')], &[Demos], "find the demo that fits, by a few questions, and what to learn next", "choose"),
     command(Action::NextStep, "next step", &[Key::ch('n')], &[Scene], "do the next step of the lesson; the first begins it", "next step"),
     command(Action::ScenePlay, "play demo", &[Key::ch('p'), Key::ch(' ')], &[Scene], "hold the demo's clock still, so that no event is written; again to go on", "play/pause"),
     command(Action::OneRecord, "one record", &[Key::ch('.')], &[Scene], "write one event and hold the clock still", "one record"),

@@ -26,6 +26,7 @@ use super::moment::{Go, Moment, Stood, Timeline, Underway, Wrote};
 use super::place::Place;
 use super::screens::blame::Asked;
 use super::screens::charts::ChartRow;
+use super::screens::guide::Guidance;
 use super::screens::letters::Deciding;
 use super::screens::previews::Previewed;
 
@@ -223,6 +224,8 @@ pub struct DemoRow {
     pub projections: Vec<String>,
     /// Its steps, by title.
     pub steps: Vec<String>,
+    /// Whether it is the guide, which asks and runs nothing.
+    pub guide: bool,
     /// Whether services write and processors read while it runs.
     pub live: bool,
     /// Its flow.
@@ -375,6 +378,8 @@ pub enum Job {
     Report(String),
     /// Every demo.
     Demos,
+    /// The guide, and what was done of what it names.
+    Guide,
     /// Run a demo; it can be told what to do while it runs.
     RunDemo {
         /// Its id.
@@ -433,6 +438,8 @@ pub enum Event {
     Charts(Vec<ChartRow>),
     /// The demos.
     Demos(Vec<DemoRow>),
+    /// The guide.
+    Guide(Box<Guidance>),
     /// A running demo as it stands.
     Staged(Box<Staged>),
     /// Why something that a running job was told cannot be done.

@@ -17,7 +17,7 @@ use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, scene, time,
+    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records, scene, time,
     topics,
 };
 use super::work::Work;
@@ -54,6 +54,8 @@ pub enum Screen {
     Demos,
     /// What flows here, and what happens if it breaks?
     Scene,
+    /// Which demo fits, and what comes next?
+    Guide,
     /// Who reads, and how far behind?
     Groups,
 }
@@ -73,6 +75,7 @@ impl Screen {
         Self::Charts,
         Self::Demos,
         Self::Scene,
+        Self::Guide,
         Self::Groups,
     ];
 
@@ -91,6 +94,7 @@ impl Screen {
             Self::Charts => "charts",
             Self::Demos => "demos",
             Self::Scene => "scene",
+            Self::Guide => "guide",
             Self::Groups => "groups",
         }
     }
@@ -189,6 +193,8 @@ pub struct Model {
     pub charts: Option<charts::Charts>,
     /// The demos.
     pub demos: demos::Demos,
+    /// The guide.
+    pub guiding: guide::Guiding,
     /// The groups.
     pub groups: groups::Groups,
     /// Running work, oldest first.
@@ -234,6 +240,7 @@ impl Model {
             differences: None,
             charts: None,
             demos: demos::Demos::default(),
+            guiding: guide::Guiding::default(),
             groups: groups::Groups::default(),
             works: Vec::new(),
             deleting: Vec::new(),
@@ -509,6 +516,7 @@ impl Model {
             Screen::Differences => &self.differences.as_ref()?.list,
             Screen::Charts => &self.charts.as_ref()?.list,
             Screen::Demos => &self.demos.list,
+            Screen::Guide => return None,
             Screen::Groups => &self.groups.list,
         })
     }
@@ -527,6 +535,7 @@ impl Model {
             | Screen::Charts
             | Screen::Scene => false,
             Screen::Demos => self.demos.selected().is_some(),
+            Screen::Guide => self.guiding.can_open(),
             Screen::Groups => self.groups.selected().is_some(),
         }
     }
@@ -566,6 +575,7 @@ pub fn contexts_of(screen: Screen, pane: Pane) -> Vec<Context> {
         Screen::Charts => Context::Charts,
         Screen::Demos => Context::Demos,
         Screen::Scene => Context::Scene,
+        Screen::Guide => Context::Guide,
         Screen::Groups => Context::Groups,
     };
     let mut contexts = vec![Context::Always, own, Context::Browse, Context::Motion];

@@ -200,6 +200,7 @@ pub(super) fn list_mut(model: &mut Model) -> Option<&mut super::list::List> {
         Screen::Differences => &mut model.differences.as_mut()?.list,
         Screen::Demos => &mut model.demos.list,
         Screen::Charts => &mut model.charts.as_mut()?.list,
+        Screen::Guide => &mut model.guiding.list,
         Screen::Groups => &mut model.groups.list,
     })
 }
@@ -220,6 +221,7 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         | Screen::Blame
         | Screen::Differences
         | Screen::Scene
+        | Screen::Guide
         | Screen::Demos => {}
     }
 }

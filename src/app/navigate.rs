@@ -6,7 +6,7 @@ use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, projections, readmodel, records, scene, time, topics,
+    alerts, blame, charts, demos, differences, groups, guide, projections, readmodel, records, scene, time, topics,
 };
 use super::typing;
 
@@ -61,6 +61,7 @@ fn show(model: &mut Model, screen: Screen, fx: &mut Vec<Effect>) {
         Screen::ReadModel => readmodel::ask(model, fx),
         Screen::Charts => charts::ask(model, fx),
         Screen::Demos | Screen::Scene => demos::ask(model, fx),
+        Screen::Guide => guide::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
         Screen::Time => time::resume(model, fx),
         Screen::Records | Screen::Blame | Screen::Differences => {}
@@ -81,6 +82,8 @@ pub(super) fn back(model: &mut Model, fx: &mut Vec<Effect>) {
         model.zoom = false;
     } else if model.pane != Pane::List {
         model.pane = Pane::List;
+    } else if model.screen == Screen::Guide && guide::back(model) {
+        // One question back; the first is left as any screen is.
     } else if motion::list_mut(model).is_some_and(|l| !l.filter().is_empty()) {
         typing::set_filter(model, "", fx);
     } else {
@@ -152,11 +155,12 @@ pub(super) fn open(model: &mut Model, fx: &mut Vec<Effect>) {
         | Screen::Charts
         | Screen::Groups => model.pane = Pane::Detail,
         Screen::Scene => scene::enter(model, fx),
-        Screen::Demos => {
-            if let Some(id) = model.demos.selected().map(|demo| demo.id.clone()) {
-                scene::open(model, &id, fx);
-            }
-        }
+        Screen::Guide => guide::go_on(model, fx),
+        Screen::Demos => match model.demos.selected().map(|demo| (demo.id.clone(), demo.guide)) {
+            Some((_, true)) => guide::open(model, fx),
+            Some((id, false)) => scene::open(model, &id, fx),
+            None => {}
+        },
     }
 }
 

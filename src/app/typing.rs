@@ -166,7 +166,7 @@ pub(super) fn set_filter(model: &mut Model, text: &str, fx: &mut Vec<Effect>) {
             }
         }
         Screen::ReadModel => model.readmodel.refresh(),
-        Screen::Time | Screen::Scene => {}
+        Screen::Time | Screen::Scene | Screen::Guide => {}
         Screen::Differences => {
             if let Some(state) = &mut model.differences {
                 state.refresh();

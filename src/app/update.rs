@@ -18,7 +18,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, letters, previews, projections, readmodel, records, scene, tail,
+    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records, scene, tail,
     time, topics,
 };
 use super::typing;
@@ -267,6 +267,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::Chart => readmodel::toggle_chart(model),
         Action::Report => demos::report(model, fx),
         Action::RunDemo => ask_selected_demo(model, fx),
+        Action::Choose => guide::open(model, fx),
         Action::NextStep => scene::next_step(model, fx),
         Action::ScenePlay => scene::play(model, fx),
         Action::SceneSpeed => scene::faster(model, fx),
@@ -333,6 +334,7 @@ fn refresh(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Differences => differences::again(model, fx),
         Screen::Charts => charts::ask(model, fx),
         Screen::Demos | Screen::Scene => demos::ask(model, fx),
+        Screen::Guide => guide::ask(model, fx),
         Screen::Groups => groups::ask(model, fx),
     }
 }
@@ -371,6 +373,7 @@ fn copy(model: &mut Model, fx: &mut Vec<Effect>) {
             .map(|row| row.title.clone()),
         Screen::Demos => model.demos.selected().map(|d| format!("foldlog demo run {}", d.id)),
         Screen::Scene => model.demos.open.as_ref().map(|id| format!("foldlog demo run {id}")),
+        Screen::Guide => model.guiding.demo().map(|id| format!("foldlog demo run {id}")),
         Screen::Groups => model.groups.selected().map(|g| g.id.clone()),
     };
     if let Some(text) = text {
@@ -450,6 +453,9 @@ fn ask_bring_back(model: &mut Model) {
 }
 
 fn ask_selected_demo(model: &mut Model, fx: &mut Vec<Effect>) {
+    if model.demos.selected().is_some_and(|demo| demo.guide) {
+        return guide::open(model, fx);
+    }
     if let Some(id) = model.demos.selected().map(|d| d.id.clone()) {
         scene::open(model, &id, fx);
         ask_demo(model, &id, false, fx);

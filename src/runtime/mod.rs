@@ -70,7 +70,9 @@ pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
         .worker_threads(1)
         .enable_all()
         .build()?;
-    let first = demos.run.clone();
+    let guides = |id: &String| demos.catalog.guide_of(id).is_some();
+    let guide = demos.run.as_ref().is_some_and(guides);
+    let first = demos.run.clone().filter(|id| !guides(id));
     let language = demos.language;
     let world = world::Studio::new(connect, demos, runtime.handle().clone());
     let exit = {
@@ -81,6 +83,7 @@ pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
             let mut model = Model::new(now(), TimeZone::system(), size);
             model.target = target;
             model.demos.first = first;
+            model.guiding.first = guide;
             model.language = language;
             events::run(&mut screen, &mut signals, model, world, theme()).await
         })

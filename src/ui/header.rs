@@ -142,7 +142,7 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
         Screen::Letters | Screen::Alerts => Screen::Projections.title(),
         Screen::Charts => Screen::Demos.title(),
         Screen::Time | Screen::Blame | Screen::Differences => Screen::ReadModel.title(),
-        Screen::Scene => Screen::Demos.title(),
+        Screen::Scene | Screen::Guide => Screen::Demos.title(),
         screen => screen.title(),
     };
     let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);

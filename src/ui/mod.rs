@@ -97,6 +97,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Differences => screens::differences::list(canvas, rect, model),
             Screen::Charts => screens::charts::list(canvas, rect, model),
             Screen::Demos => screens::demos::list(canvas, rect, model),
+            Screen::Guide => screens::guide::list(canvas, rect, model),
             Screen::Groups => screens::groups::list(canvas, rect, model),
         };
     }
@@ -113,6 +114,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Differences => screens::differences::detail(canvas, rect, model),
             Screen::Charts => screens::charts::detail(canvas, rect, model),
             Screen::Demos => screens::demos::detail(canvas, rect, model),
+            Screen::Guide => screens::guide::detail(canvas, rect, model),
             Screen::Groups => screens::groups::detail(canvas, rect, model),
         };
     }
@@ -142,6 +144,7 @@ fn panes(model: &Model, body: Rect) -> (Option<Rect>, Option<Rect>) {
         Screen::Differences => (50, 100),
         Screen::Letters => (46, 100),
         Screen::Alerts => (54, 110),
+        Screen::Guide => (50, 90),
         Screen::Groups => (45, 80),
     };
     let left = ((u32::from(body.width) * u32::from(percent) / 100) as u16).min(most);

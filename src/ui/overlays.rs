@@ -99,6 +99,7 @@ fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> cra
         Context::Differences,
         Context::Demos,
         Context::Scene,
+        Context::Guide,
         Context::Groups,
         Context::List,
         Context::Browse,

@@ -15,6 +15,7 @@ use foldlog::app::moment::{
 };
 use foldlog::app::screens::blame::Asked;
 use foldlog::app::screens::charts::ChartRow;
+use foldlog::app::screens::guide::{Guidance, Known};
 use foldlog::app::screens::letters::Choices;
 use foldlog::app::screens::previews::Previewed;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
@@ -287,6 +288,29 @@ pub fn progress() -> Progress {
 }
 
 /// The demo of the fake: one that is made up for its steps, and one of the real ones for its flow.
+/// The guide of this program, among demos of which one was done and one failed.
+fn guidance() -> Guidance {
+    let known = |id: &str, en: &str, zh: &str, done: Option<bool>| {
+        let text = |en: &str, zh: &str| Text {
+            en: Some(en.into()),
+            zh: Some(zh.into()),
+        };
+        let summary = text("What it shows.", "它展示的内容。");
+        let title = text(en, zh);
+        (id.to_owned(), Known { title, summary, done })
+    };
+    let demos = [
+        known("messaging", "Messaging", "消息传递", Some(true)),
+        known("log-analytics", "Log analytics", "日志分析", Some(false)),
+        known("event-sourcing", "Event sourcing", "事件溯源", None),
+    ];
+    let catalog = Catalog::load(&[]).unwrap();
+    Guidance {
+        guide: Arc::new(catalog.guide().unwrap().clone()),
+        demos: demos.into_iter().collect(),
+    }
+}
+
 fn demos() -> Vec<DemoRow> {
     let catalog = Catalog::load(&[]).unwrap();
     let messaging = catalog.get("messaging").unwrap();
@@ -305,6 +329,7 @@ fn demos() -> Vec<DemoRow> {
         topics: vec!["order-events".into()],
         projections: messaging.read_models().map(|known| known.name.clone()).collect(),
         steps: vec!["Published once, read four times".into(), "Break it: payment stops".into()],
+        guide: false,
         live: true,
         graph: Arc::new(Graph::of(messaging)),
         script: Arc::new(script(messaging)),
@@ -802,6 +827,7 @@ impl World for Fake {
             Job::Blame(row) => self.blame(&row),
             Job::Charts { .. } => self.charts.clone().map(Event::Charts),
             Job::Report(_) => Ok(Event::Done("the report is /tmp/foldlog.html".into())),
+            Job::Guide => Ok(Event::Guide(Box::new(guidance()))),
             Job::Demos => Ok(Event::Demos(demos())),
             Job::RunDemo { id, by_step, speed } => {
                 out.send(Event::Staged(Box::new(staged(&id, by_step, speed))));

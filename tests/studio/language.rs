@@ -23,7 +23,7 @@ const SIZES: [(u16, u16); 2] = [(80, 24), (200, 50)];
 
 /// Words that are not the studio's: what the layers below say of a failure, of Kafka's states and of an invariant.
 const NOT_OURS: &str = "the invariant broke at offset Stable Empty because SELECT FROM ORDER BY LIMIT OFFSET WHERE topics create produce my \
-                        events ndjson no such column";
+                        events ndjson no such column data pipeline";
 
 fn catalog() -> Catalog {
     read(include_str!("../../src/app/lang/zh.toml")).unwrap()
@@ -73,6 +73,7 @@ static OURS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let mut known = words(include_str!("fake.rs"));
     known.extend(words(include_str!("../../src/ui/sample.rs")));
     known.extend(words(NOT_OURS));
+    known.extend(words(include_str!("../../demo-data/messaging/demo.toml")));
     known.extend(catalog.text.values().flat_map(|text| words(text)));
     let ours = catalog.text.keys().flat_map(|text| words(&prose(text)));
     ours.filter(|word| !known.contains(word)).collect()
@@ -131,6 +132,7 @@ fn the_main_screens() {
     shots("zh_differences", full, held_back, "2v");
     shots("zh_demos", full, held_back, "4");
     shots("zh_groups", full, held_back, "5");
+    shots("zh_guide", full, held_back, "4Cj<enter>");
     shots("zh_keys", full, held_back, "2?");
     shots("zh_palette", full, held_back, ":");
     shots("zh_filter", full, held_back, "/order");

@@ -10,6 +10,7 @@ mod charts;
 mod common;
 mod differences;
 mod fake;
+mod guide;
 mod harness;
 mod hostile;
 mod journeys;

@@ -7,6 +7,7 @@ pub mod demos;
 pub mod differences;
 pub mod flight;
 pub mod groups;
+pub mod guide;
 pub mod letters;
 pub mod previews;
 pub mod projections;

@@ -5,10 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::app::job::{Cue, DemoRow, Event, Failure, Outlet, Staged};
-use crate::app::lang::say;
+use crate::app::lang::{Speaks, say};
+use crate::app::screens::guide::{Guidance, Known};
 use crate::demo::catalog::Demo;
+use crate::demo::diary::Diary;
 use crate::demo::fault::{Fault, faults};
 use crate::demo::graph::Graph;
+use crate::demo::guide::Guide;
 use crate::demo::player::Speed;
 use crate::demo::run::{self, Options, Run, StepState};
 use crate::demo::text::Language;
@@ -33,12 +36,48 @@ impl Studio {
                 .filter(|s| !s.check && !s.action)
                 .map(|s| s.title)
                 .collect(),
+            guide: false,
             live: demo.is_live(),
             graph: Arc::new(Graph::of(demo)),
             script: Arc::new(run::script(demo)),
             faults: Arc::new(faults(demo)),
         };
-        self.demos.catalog.demos().iter().map(row).collect()
+        let guide = |guide: &Guide| DemoRow {
+            id: guide.id.clone(),
+            title: guide.title.get(language).to_owned(),
+            summary: guide.summary.get(language).to_owned(),
+            steps: guide
+                .questions
+                .iter()
+                .map(|question| question.ask.get(language).to_owned())
+                .collect(),
+            guide: true,
+            ..DemoRow::default()
+        };
+        let (demos, guides) = (self.demos.catalog.demos(), self.demos.catalog.guides());
+        demos.iter().map(row).chain(guides.iter().map(guide)).collect()
+    }
+
+    /// The guide, and what was done of the demos that there are.
+    pub(super) fn guide(&self, out: &dyn Outlet) -> Result<Event, Failure> {
+        let catalog = &self.demos.catalog;
+        let guide = catalog.guide();
+        let guide = guide.ok_or_else(|| Failure::new(out.tr("there is no guide")))?;
+        let link = self.link().ok();
+        let done = |id: &str| {
+            let done = Diary::read(&link.as_ref()?.store, id).done?;
+            Some(done.held == done.checks)
+        };
+        let known = |demo: &Demo| Known {
+            title: demo.title.clone(),
+            summary: demo.summary.clone(),
+            done: done(&demo.id),
+        };
+        let demos = catalog.demos().iter().map(|demo| (demo.id.clone(), known(demo)));
+        Ok(Event::Guide(Box::new(Guidance {
+            guide: Arc::new(guide.clone()),
+            demos: demos.collect(),
+        })))
     }
 
     /// Runs a demo, hands on how it stands, and does what it is told.

@@ -230,6 +230,7 @@ impl World for Studio {
             Job::Blame(row) => self.blame(&row, out),
             Job::Charts { demo, store } => self.charts(&demo, store.as_deref(), out),
             Job::Report(id) => self.report(&id, out),
+            Job::Guide => self.guide(out),
             Job::Demos => Ok(Event::Demos(self.demos(out.language()))),
             Job::RunDemo { id, by_step, speed } => self.run_demo(&id, by_step, speed, out),
         }

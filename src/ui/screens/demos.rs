@@ -81,6 +81,11 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, demo: &'a DemoRow, columns: 
             }
         }
     }
+    if demo.guide {
+        lines.blank();
+        lines.text(model.tr("⏎ asks."), Role::Muted);
+        return lines;
+    }
     let ran = model
         .demos
         .scenes

@@ -7,6 +7,7 @@ pub(super) mod charts;
 pub(super) mod demos;
 pub(super) mod differences;
 pub(super) mod groups;
+pub(super) mod guide;
 pub(super) mod letters;
 pub(super) mod projections;
 pub(super) mod readmodel;
