@@ -291,7 +291,7 @@ pub(super) fn wrap_words(text: &str, columns: usize) -> Vec<String> {
                 })
                 .find(|(i, taken)| *taken > columns && *i > 0)
                 .map_or(word.len(), |(i, _)| i);
-            let rest = word.split_off(at);
+            let rest = word.split_off(before_closing(&word, at));
             if let Some(line) = out.last_mut() {
                 line.push_str(&word);
             }
@@ -352,6 +352,16 @@ pub(super) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
     out
 }
 
+/// Where a word without spaces is broken: a line begins with no mark that closes what stands before it.
+fn before_closing(word: &str, at: usize) -> usize {
+    const CLOSING: &str = "，。、；：？！）》」』”’";
+    if !word[at..].starts_with(|c| CLOSING.contains(c)) {
+        return at;
+    }
+    let last = word[..at].grapheme_indices(true).next_back();
+    last.map(|(i, _)| i).filter(|i| *i > 0).unwrap_or(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -361,6 +371,8 @@ mod tests {
         assert_eq!(wrap_words("the log is the truth", 9), ["the log", "is the", "truth"]);
         assert_eq!(wrap_words("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrap_words("", 4), [""]);
+        assert_eq!(wrap_words("日志里有事件。", 12), ["日志里有事", "件。"]);
+        assert_eq!(wrap_words("，，，，", 2), ["，", "，", "，", "，"]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use foldlog::demo::graph::{Edge, Graph, Kind};
 use foldlog::demo::player::{PlayerView, Speed, Stands};
 use foldlog::demo::run::{StepState, StepView, plan, script};
 use foldlog::demo::snapshot::{EdgeView, PartState, PartView, Snapshot};
-use foldlog::demo::text::Language;
+use foldlog::demo::text::{Language, Text};
 use foldlog::readmodel::alert::{Alert, Alerts, At};
 use foldlog::readmodel::apply::PoisonKind;
 use foldlog::readmodel::compare::{RowDifference, Shape as Compared, Tally};

@@ -28,11 +28,7 @@ fn answers_lead_to_a_demo_and_enter_opens_it() {
     assert!(s.text().contains("Must something happen"), "{}", s.text());
     s.keys("j<enter><enter>");
     assert!(s.text().contains("This comes nearest:"), "{}", s.text());
-    assert!(
-        s.text().contains("volume medium · timeliness medium"),
-        "{}",
-        s.text()
-    );
+    assert!(s.text().contains("volume medium · timeliness medium"), "{}", s.text());
     s.keys("<enter>");
     assert_eq!(s.model.screen, Screen::Scene);
     assert_eq!(s.model.demos.open.as_deref(), Some("event-sourcing"));
