@@ -6,8 +6,8 @@ use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, tail, time,
-    topics,
+    alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, tail,
+    time, topics,
 };
 use super::update::ask_demo;
 use super::work::Kind;

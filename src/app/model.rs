@@ -17,8 +17,8 @@ use super::message::Effect;
 use super::overlay::Overlay;
 use super::remote::Remote;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records, scene, time,
-    topics,
+    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records,
+    scene, time, topics,
 };
 use super::work::Work;
 

@@ -18,8 +18,8 @@ use super::overlay::{Confirm, Confirmed, Overlay, PromptKind};
 use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records, scene, tail,
-    time, topics,
+    alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records,
+    scene, tail, time, topics,
 };
 use super::typing;
 use super::work::Kind;
