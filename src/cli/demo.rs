@@ -35,7 +35,7 @@ use report::ReportFile;
   foldlog demo list
   foldlog demo show event-sourcing
   foldlog demo run event-sourcing --headless
-  foldlog demo run messaging --headless --report messaging.html
+  foldlog demo run messaging --headless --report run.html
   foldlog demo clean messaging
   foldlog demo export event-sourcing my-lesson
   foldlog demo new page-views

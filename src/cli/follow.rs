@@ -55,8 +55,8 @@ Examples:
   foldlog follow projections/*.sql --metrics 9464
   export FOLDLOG_WEBHOOK=https://hooks.example.com/T0
   foldlog follow account_balance.sql
-  foldlog follow account_balance.sql --sink redis://127.0.0.1:6379/0
-  foldlog follow account_balance.sql --sink 'lake:/data/lake?every=60s'")]
+  foldlog follow orders.sql --sink redis://127.0.0.1:6379/0
+  foldlog follow orders.sql --sink 'lake:/data?every=60s'")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]

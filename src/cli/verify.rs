@@ -26,7 +26,7 @@ const WIDTH: usize = 200;
   foldlog verify account_balance --twice
   foldlog verify account_balance --shuffle --seed 7
   foldlog verify account_balance --json
-  foldlog verify account_balance --sink redis://127.0.0.1:6379/0
+  foldlog verify orders --sink redis://127.0.0.1:6379/0
 
 The log is replayed from its first record to exactly the position of the read model in use, beside it and by the rules that it \
 was built with, and the two are compared row by row: - is what the read model has, + what the log says. The read model is \

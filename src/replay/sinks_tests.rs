@@ -21,7 +21,7 @@ const SINK: &str = "fake://shelf";
 /// What a store is to a test: rows, and a mark.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Shelf {
-    rows: BTreeMap<(usize, String), Vec<Cell>>,
+    rows: Rows,
     mark: Option<Mark>,
     /// What happens to the next pushes.
     fails: Vec<Fails>,
@@ -275,8 +275,11 @@ fn step(courier: &mut Courier, fold: &mut Fold<'_>, heard: bool) -> Option<Did> 
     did.ok()
 }
 
+/// Rows by their table and key.
+type Rows = BTreeMap<(usize, String), Vec<Cell>>;
+
 /// The rows of the read model, and those that the store refuses.
-fn expected(store: &Store) -> (BTreeMap<(usize, String), Vec<Cell>>, BTreeSet<String>) {
+fn expected(store: &Store) -> (Rows, BTreeSet<String>) {
     let definition = definition(PER_PARTITION);
     let live = Live::open(store, &definition).unwrap();
     let feed = live.feed().unwrap();
@@ -352,7 +355,7 @@ fn a_store_that_was_emptied_is_fed_anew() {
 #[test]
 fn more_changes_than_are_kept() {
     let mut events: Vec<Event> = (0..90)
-        .map(|n| (n % 4 == 0, (n % 3) as i32, n as i64, 0, (n % 5) as u8, 1))
+        .map(|n| (n % 4 == 0, n % 3, n as i64, 0, (n % 5) as u8, 1))
         .collect();
     events.push((false, 0, 100, 15, 0, 0));
     check(
