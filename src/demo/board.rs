@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -69,6 +69,23 @@ pub(super) struct Board {
     /// Which read model each sink stands for that nobody feeds.
     stand_ins: Vec<(String, String)>,
     flow: Mutex<Flow>,
+}
+
+/// A scene that is being published. When this is dropped, the last one is out: whoever is told that a run is over sees its end.
+pub(super) struct Publishing {
+    over: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.over.take();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that publishes a scene panicked");
+        }
+    }
 }
 
 /// What was written so far.
@@ -315,7 +332,7 @@ impl Board {
     }
 
     /// Publishes the scene until what is returned is dropped.
-    pub(super) fn publish(self: &Arc<Self>, sender: watch::Sender<Snapshot>) -> Result<SyncSender<()>, DemoError> {
+    pub(super) fn publish(self: &Arc<Self>, sender: watch::Sender<Snapshot>) -> Result<Publishing, DemoError> {
         let (over, is_over) = sync_channel::<()>(0);
         let board = Arc::clone(self);
         let mut past = Past::default();
@@ -327,8 +344,11 @@ impl Board {
             board.say(&sender, &mut past);
         };
         let thread = thread::Builder::new().name("scene".to_owned()).spawn(publish);
-        thread.map_err(|error| DemoError::Crashed(format!("the system gave no thread: {error}")))?;
-        Ok(over)
+        let thread = thread.map_err(|error| DemoError::Crashed(format!("the system gave no thread: {error}")))?;
+        Ok(Publishing {
+            over: Some(over),
+            thread: Some(thread),
+        })
     }
 
     /// Asks how far the topics reach. A broker that does not answer leaves what is known.

@@ -1,7 +1,6 @@
 //! What happens while a demo runs, step by step.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -144,7 +143,7 @@ impl Stage {
             self.stay(&mut scene);
         }
         let closed = scene.close();
-        finish(published);
+        drop(published);
         lesson?;
         closed
     }
@@ -440,11 +439,6 @@ impl Stage {
         self.set(title, state, note);
         Ok(())
     }
-}
-
-/// The last scene is published before the run is over.
-fn finish(published: SyncSender<()>) {
-    drop(published);
 }
 
 fn millis(time: Duration) -> i64 {
