@@ -20,7 +20,7 @@ use super::show;
 #[command(after_help = "Examples:
   foldlog capture shop.db --topic-prefix shop
   foldlog capture shop.db --topic-prefix shop --table orders
-  foldlog capture shop.db --topic-prefix shop --topic changes
+  foldlog capture shop.db --topic-prefix s --topic changes
   foldlog capture shop.db --topic-prefix shop --once
   foldlog capture shop.db --release
 

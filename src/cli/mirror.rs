@@ -29,7 +29,7 @@ there once, whenever this ends. Offsets are others than in the source where that
 What cannot be: two ways between two clusters, because a mirror is written by the mirror alone; and the state of consumer groups.
 
 Examples:
-  foldlog mirror orders payments --to backup.example.com:9092
+  foldlog mirror orders payments --to backup:9092
   foldlog -c shop mirror orders --to-cluster backup --once
   foldlog mirror orders --to 127.0.0.1:9093 --check")]
 pub struct Args {

@@ -26,8 +26,8 @@ const SHOWN: usize = 1_000;
   foldlog query 'SELECT state, count(*)
                  FROM order_view.orders GROUP BY state'
   foldlog query -o csv - < report.sql > report.csv
-  foldlog query 'SELECT state, count(*)
-                 FROM order_view.orders GROUP BY state' --chart bar
+  foldlog query --chart bar 'SELECT state, count(*)
+                 FROM order_view.orders GROUP BY state'
 
 A chart takes its columns by their place: bar and top a label and a value; line x and y (x a number, or milliseconds since 1970) and \
 the series; histogram a value; gauge a value, the most that it can be and a label; heat a row, a column and a value. `auto` chooses.
