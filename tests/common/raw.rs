@@ -16,8 +16,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientContext, Offset};
 
-use super::PATIENCE;
 use super::cluster::Cluster;
+use super::{PATIENCE, eventually};
 
 /// The configuration that every client of a cluster begins with.
 pub fn config(cluster: &Cluster) -> ClientConfig {
@@ -347,7 +347,23 @@ pub fn read_from(cluster: &Cluster, topic: &str, partition: i32, offset: Offset)
 
 /// Everything that a partition holds whose first record is still there; a beginning that must be looked up costs half a second.
 pub fn read_all(cluster: &Cluster, topic: &str, partition: i32) -> Vec<Record> {
+    settled(cluster, topic, partition);
     read_from(cluster, topic, partition, Offset::Offset(0))
+}
+
+/// Waits until no transaction holds readers of committed records back: the coordinator answers a commit when it is decided, and
+/// the markers that let readers on are written after that (KIP-98).
+pub fn settled(cluster: &Cluster, topic: &str, partition: i32) {
+    let [written, committed] =
+        ["read_uncommitted", "read_committed"].map(|level| consumer(cluster, &[("isolation.level", level)]));
+    let end = |consumer: &BaseConsumer| {
+        consumer
+            .fetch_watermarks(topic, partition, PATIENCE)
+            .map(|marks| marks.1)
+    };
+    eventually("the markers of a transaction", || {
+        (end(&committed) == end(&written)).then_some(())
+    });
 }
 
 /// Everything from `offset` to the end, or the first error.

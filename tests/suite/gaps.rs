@@ -8,7 +8,7 @@ use foldlog::record::{Record, TopicPartition};
 use rdkafka::producer::Producer;
 
 use crate::common::cluster::{Cluster, unique};
-use crate::common::raw::{New, Writer, read_all, write_values};
+use crate::common::raw::{New, Writer, read_all, settled, write_values};
 use crate::common::{PATIENCE, eventually};
 use crate::contract::differences::TRANSACTIONS;
 
@@ -100,6 +100,7 @@ fn markers_and_aborted_records_are_passed() {
     transaction(&mut writer, &topic, 0, &["never", "never"], false);
     transaction(&mut writer, &topic, 0, &["c"], true);
     // 1 + (2 + marker) + (2 + marker) + (1 + marker): the last offset is a marker.
+    settled(&cluster, &topic, 0);
     for order in ORDERS {
         let records = read_to_end(&cluster, &topic, order);
         assert_eq!(values(&records), ["plain", "a", "b", "c"], "{order:?}");
@@ -117,6 +118,7 @@ fn a_partition_that_holds_nothing_but_an_aborted_transaction_comes_to_its_end() 
     };
     transaction(&mut writer, &topic, 0, &["never", "never"], false);
     transaction(&mut writer, &topic, 1, &["always"], true);
+    (0..2).for_each(|partition| settled(&cluster, &topic, partition));
     for order in ORDERS {
         assert_eq!(values(&read_to_end(&cluster, &topic, order)), ["always"], "{order:?}");
     }
@@ -141,6 +143,7 @@ fn an_open_transaction_is_not_read_and_not_waited_for() {
         assert_eq!(values(&read_to_end(&cluster, &topic, order)), ["before"], "{order:?}");
     }
     writer.producer().commit_transaction(PATIENCE).unwrap();
+    settled(&cluster, &topic, 0);
     for order in ORDERS {
         assert_eq!(
             values(&read_to_end(&cluster, &topic, order)),
