@@ -12,7 +12,7 @@ use foldlog::broker::embedded::Embedded;
 use foldlog::broker::profile::{Access, Profile};
 use tempfile::TempDir;
 
-use super::raw;
+use super::{PATIENCE, raw};
 
 /// Which broker stands behind a [`Cluster`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +130,18 @@ impl Cluster {
         }
     }
 
-    /// Foldlog's own client.
+    /// Foldlog's own client, with the patience of a test.
     pub fn client(&self) -> Client {
-        Client::new(self.profile()).expect("the profile is good")
+        self.client_with(&[])
+    }
+
+    /// The same with more properties.
+    pub fn client_with(&self, properties: &[(&str, &str)]) -> Client {
+        let mut profile = self.profile();
+        let properties = properties.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        profile.properties.extend(properties);
+        let client = Client::new(profile).expect("the profile is good");
+        client.with_deadline(PATIENCE)
     }
 
     /// A topic of its own for the calling test, with this many partitions.

@@ -17,6 +17,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::{ClientContext, Offset};
 
 use super::cluster::Cluster;
+use super::wire::serves;
 use super::{PATIENCE, eventually};
 
 /// The configuration that every client of a cluster begins with.
@@ -38,11 +39,13 @@ pub fn config_with(cluster: &Cluster, properties: &[(&str, &str)]) -> ClientConf
     config
 }
 
-/// Topics, partitions and configuration.
+/// Topics, partitions and configuration. What is changed can be used when the change returns: Apache Kafka's controller answers
+/// when it has decided, and the broker learns of it a moment later.
 pub struct Admin {
     client: AdminClient<DefaultClientContext>,
     looker: BaseConsumer,
     runtime: tokio::runtime::Runtime,
+    cluster: Cluster,
 }
 
 type Outcome = Result<(), RDKafkaErrorCode>;
@@ -56,6 +59,7 @@ impl Admin {
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime"),
+            cluster: cluster.clone(),
         }
     }
 
@@ -81,7 +85,9 @@ impl Admin {
         Self::first(
             self.runtime
                 .block_on(self.client.create_topics([&topic], &Self::options())),
-        )
+        )?;
+        self.until_served(name, usize::try_from(partitions).expect("a number of partitions"));
+        Ok(())
     }
 
     /// Deletes a topic.
@@ -89,7 +95,11 @@ impl Admin {
         Self::first(
             self.runtime
                 .block_on(self.client.delete_topics(&[name], &Self::options())),
-        )
+        )?;
+        eventually("the topic to be gone", || {
+            (self.partitions(name) == Err(RDKafkaErrorCode::UnknownTopicOrPartition)).then_some(())
+        });
+        Ok(())
     }
 
     /// Raises the number of a topic's partitions to `count`.
@@ -98,7 +108,17 @@ impl Admin {
         Self::first(
             self.runtime
                 .block_on(self.client.create_partitions([&partitions], &Self::options())),
-        )
+        )?;
+        self.until_served(name, count);
+        Ok(())
+    }
+
+    /// Waits until the broker answers for each of the topic's partitions.
+    fn until_served(&self, name: &str, partitions: usize) {
+        eventually("the broker to serve the topic", || {
+            let known = self.partitions(name).ok()?;
+            (known.len() == partitions && serves(&self.cluster, name, &known)).then_some(())
+        });
     }
 
     /// One entry of a topic's configuration, with whether it is the default; `None` where there is no such topic.
@@ -356,13 +376,9 @@ pub fn read_all(cluster: &Cluster, topic: &str, partition: i32) -> Vec<Record> {
 pub fn settled(cluster: &Cluster, topic: &str, partition: i32) {
     let [written, committed] =
         ["read_uncommitted", "read_committed"].map(|level| consumer(cluster, &[("isolation.level", level)]));
-    let end = |consumer: &BaseConsumer| {
-        consumer
-            .fetch_watermarks(topic, partition, PATIENCE)
-            .map(|marks| marks.1)
-    };
+    let end = |consumer: &BaseConsumer| Some(consumer.fetch_watermarks(topic, partition, PATIENCE).ok()?.1);
     eventually("the markers of a transaction", || {
-        (end(&committed) == end(&written)).then_some(())
+        (end(&committed)? == end(&written)?).then_some(())
     });
 }
 

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, RequestHeader, ResponseHeader, TopicName};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ListOffsetsRequest, RequestHeader, ResponseHeader, TopicName,
+};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use kafka_protocol::records::{
     Compression, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, Record, RecordBatchEncoder,
@@ -103,6 +106,26 @@ impl Wire {
         };
         api.min_version.max(R::VERSIONS.min)..=api.max_version.min(R::VERSIONS.max)
     }
+}
+
+/// Whether the broker answers for these partitions of a topic: it may know of them and not serve them yet.
+pub fn serves(cluster: &Cluster, topic: &str, partitions: &[i32]) -> bool {
+    let end = |partition: &i32| {
+        ListOffsetsPartition::default()
+            .with_partition_index(*partition)
+            .with_timestamp(-1)
+    };
+    let asked = ListOffsetsTopic::default()
+        .with_name(topic_name(topic))
+        .with_partitions(partitions.iter().map(end).collect());
+    let request = ListOffsetsRequest::default()
+        .with_replica_id((-1).into())
+        .with_topics(vec![asked]);
+    let mut wire = Wire::new(cluster);
+    let version = *wire.versions::<ListOffsetsRequest>().end();
+    let answer = wire.ask(&request, version);
+    let found = &answer.topics[0].partitions;
+    found.len() == partitions.len() && found.iter().all(|partition| partition.error_code == 0)
 }
 
 /// A topic's name on the wire.

@@ -1,8 +1,9 @@
 //! Kafka's own Java tools against the broker: what they print is what a Java service would see.
 
 use crate::common::cluster::{Cluster, unique};
+use crate::common::eventually;
 use crate::common::java::tool;
-use crate::common::raw::{New, Writer, read_all, texts, write_values};
+use crate::common::raw::{Admin, New, Writer, read_all, texts, write_values};
 
 #[test]
 fn java_reads_what_librdkafka_wrote() {
@@ -116,15 +117,25 @@ fn java_makes_describes_and_removes_topics() {
     if topics(&create).is_none() {
         return;
     }
+    // A controller answers before the broker has heard of it.
+    let admin = Admin::new(&cluster);
+    let has = |count: usize| {
+        eventually("the broker to know", || {
+            (admin.partitions(&topic).unwrap_or_default().len() == count).then_some(())
+        });
+    };
+    has(3);
     assert!(topics(&["--list"]).unwrap().lines().any(|line| line == topic));
     let described = topics(&["--describe", "--topic", &topic]).unwrap();
     assert!(described.contains("PartitionCount: 3"), "{described}");
     assert!(described.contains("ReplicationFactor: 1"), "{described}");
     assert!(described.contains("cleanup.policy=compact"), "{described}");
     topics(&["--alter", "--topic", &topic, "--partitions", "5"]).unwrap();
+    has(5);
     let described = topics(&["--describe", "--topic", &topic]).unwrap();
     assert!(described.contains("PartitionCount: 5"), "{described}");
     topics(&["--delete", "--topic", &topic]).unwrap();
+    has(0);
     assert!(!topics(&["--list"]).unwrap().lines().any(|line| line == topic));
 }
 
