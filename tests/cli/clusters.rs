@@ -1,5 +1,6 @@
 //! Clusters with a name, and what is said when one cannot be reached or written to.
 
+use crate::common::port::Port;
 use crate::common::process::BrokerProcess;
 
 use super::{Shell, json};
@@ -80,12 +81,9 @@ fn a_cluster_or_file_that_is_wrong_is_told() {
 #[test]
 fn a_broker_that_does_not_answer_is_told_with_the_reason() {
     let shell = Shell::new();
-    // A port on which nobody listens: it was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .to_string();
+    // A port on which nobody listens.
+    let held = Port::hold();
+    let free = held.address();
     let error = shell.fails(&["-b", &free, "topics"], "");
     assert!(
         error.contains(&free) && error.contains("refused") && error.contains("Check the port"),

@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, Command};
 use std::sync::mpsc::{Receiver, channel};
 
 use super::Shell;
+use crate::common::port::Port;
 use crate::common::process::BrokerProcess;
 use crate::common::{PATIENCE, eventually};
 
@@ -77,9 +78,9 @@ impl Drop for Process {
     }
 }
 
-/// A broker, and a reader and a writer that are attached to it.
-fn attached(shell: &Shell) -> (BrokerProcess, Process, Process) {
-    let broker = BrokerProcess::start(shell.data.path(), "127.0.0.1:0");
+/// A broker on a port, and a reader and a writer that are attached to it.
+fn attached(shell: &Shell, port: &Port) -> (BrokerProcess, Process, Process) {
+    let broker = BrokerProcess::start(shell.data.path(), &port.address());
     shell.ok(&["topics", "create", "t"], "");
     let reader = Process::reader(shell);
     let mut writer = Process::start(shell, &["produce", "t"]);
@@ -91,8 +92,8 @@ fn attached(shell: &Shell) -> (BrokerProcess, Process, Process) {
 #[test]
 fn who_comes_after_a_kill_serves_where_the_others_wait() {
     for asleep in [true, false] {
-        let shell = Shell::new();
-        let (mut broker, reader, mut writer) = attached(&shell);
+        let (shell, port) = (Shell::new(), Port::hold());
+        let (mut broker, reader, mut writer) = attached(&shell, &port);
         // Asleep they cannot take over before the third one does; awake one of the three does.
         if asleep {
             reader.stop();
@@ -116,8 +117,8 @@ fn who_comes_after_a_kill_serves_where_the_others_wait() {
 
 #[test]
 fn who_is_attached_goes_along_to_another_port() {
-    let shell = Shell::new();
-    let (mut broker, reader, mut writer) = attached(&shell);
+    let (shell, port) = (Shell::new(), Port::hold());
+    let (mut broker, reader, mut writer) = attached(&shell, &port);
     reader.stop();
     writer.stop();
     broker.kill();

@@ -5,15 +5,15 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::common::cluster::{Cluster, scratch};
+use crate::common::port::Port;
 use crate::common::process::BrokerProcess;
 use crate::common::raw::{Admin, New, Writer, config_with, read_all, texts, write_values};
 use crate::common::{PATIENCE, eventually};
 
 #[test]
 fn killed_while_an_idempotent_producer_writes() {
-    let data = scratch();
-    let mut broker = BrokerProcess::start(data.path(), "127.0.0.1:0");
-    let address = broker.address.clone();
+    let (data, port) = (scratch(), Port::hold());
+    let mut broker = BrokerProcess::start(data.path(), &port.address());
     let cluster = broker.cluster();
     Admin::new(&cluster).create_topic("orders", 2, &[]).unwrap();
     let mut writer = Writer::new(
@@ -49,8 +49,8 @@ fn killed_while_an_idempotent_producer_writes() {
             (acknowledged > before + 2000).then_some(())
         });
         broker.kill();
-        broker = BrokerProcess::start(data.path(), &address);
-        assert_eq!(broker.address, address);
+        broker = BrokerProcess::start(data.path(), &port.address());
+        assert_eq!(broker.address, port.address());
     }
     let deliveries = writer.acknowledged();
     assert_eq!(deliveries.len(), sent * 2);

@@ -13,6 +13,7 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use crate::common::cluster::{Cluster, scratch, unique};
+use crate::common::port::Port;
 use crate::common::process::BrokerProcess;
 use crate::common::raw::{Admin, config_with, write_values};
 use crate::common::{PATIENCE, eventually};
@@ -320,9 +321,8 @@ fn groups_are_listed_and_described() {
 
 #[test]
 fn a_group_goes_on_when_its_broker_is_killed_and_started_again() {
-    let data = scratch();
-    let mut broker = BrokerProcess::start(data.path(), "127.0.0.1:0");
-    let address = broker.address.clone();
+    let (data, port) = (scratch(), Port::hold());
+    let mut broker = BrokerProcess::start(data.path(), &port.address());
     let cluster = broker.cluster();
     Admin::new(&cluster).create_topic("orders", 2, &[]).unwrap();
     let commits = [
@@ -348,8 +348,8 @@ fn a_group_goes_on_when_its_broker_is_killed_and_started_again() {
         });
     }
     broker.kill();
-    let broker = BrokerProcess::start(data.path(), &address);
-    assert_eq!(broker.address, address);
+    let broker = BrokerProcess::start(data.path(), &port.address());
+    assert_eq!(broker.address, port.address());
     fill(&cluster, "orders", 2, 10);
     let client = cluster.client();
     eventually("the group to be whole again, with everything committed", || {

@@ -6,13 +6,14 @@ use foldlog::broker::reader::{Order, Poll, Range, ReadPlan};
 
 use super::{NOON, write};
 use crate::common::cluster::scratch;
+use crate::common::port::Port;
 use crate::common::process::BrokerProcess;
 use crate::common::{PATIENCE, eventually};
 
 #[test]
 fn a_broker_that_dies_ends_a_bounded_read_and_not_a_live_one() {
-    let data = scratch();
-    let mut broker = BrokerProcess::start(data.path(), "127.0.0.1:0");
+    let (data, port) = (scratch(), Port::hold());
+    let mut broker = BrokerProcess::start(data.path(), &port.address());
     let cluster = broker.cluster();
     let client = cluster.client().with_deadline(Duration::from_secs(2));
     let topic = cluster.topic(1);

@@ -1,25 +1,23 @@
 //! Servers that a test starts for itself: on loopback, on a port of their own, with a folder that goes with them.
 
 use std::io::Read;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::common::port::Port;
 use crate::common::{eventually, skip};
 
 /// A Redis server; killed when dropped.
 pub struct RedisServer {
     child: Option<Child>,
     folder: TempDir,
+    /// Its own from before its start until it is dropped, whether it runs or not.
+    _held: Port,
     pub port: u16,
     arguments: Vec<String>,
-}
-
-/// A port that nobody listens on.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl RedisServer {
@@ -29,10 +27,12 @@ impl RedisServer {
             skip("there is no redis-server (apt-get install redis-server)");
             return None;
         }
+        let held = Port::hold();
         let mut server = Self {
             child: None,
             folder: tempfile::tempdir().unwrap(),
-            port: free_port(),
+            port: held.number(),
+            _held: held,
             arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
         };
         server.again();
