@@ -1,4 +1,4 @@
-//! `foldlog broker` as a process of its own, which a test can kill as a power cut would.
+//! Processes: `foldlog broker` as one of its own, which a test can kill as a power cut would, and a test in one of its own.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -84,6 +84,29 @@ impl Drop for BrokerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs the test of this name in a process of its own, where what it takes of a process, such as open files, is taken from no
+/// other test. `true` in that process, whose test goes on.
+pub fn alone(test: &str) -> bool {
+    const ALONE: &str = "FOLDLOG_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let program = std::env::current_exe().expect("a test knows its program");
+    let output = Command::new(program)
+        .args([test, "--exact", "--nocapture"])
+        .env(ALONE, "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    false
 }
 
 /// The `127.0.0.1:PORT` in a line.

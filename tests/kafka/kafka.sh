@@ -39,12 +39,20 @@ fetch() {
   want=$(cksum <"$here/pom.xml")
   [[ -f $stamp && $(<"$stamp") == "$want" ]] && return
   need mvn maven
-  local fresh
+  # One at a time where that can be had: who waited finds them there.
+  local lock
+  exec {lock}>"$root/jars.lock"
+  if command -v flock >/dev/null 2>&1; then flock "$lock"; fi
+  if [[ ! -f $stamp || $(<"$stamp") != "$want" ]]; then fetch_now "$want"; fi
+  exec {lock}>&-
+}
+
+fetch_now() {
+  local want=$1 fresh
   fresh=$(mktemp -d "$root/jars.XXXXXX")
   mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" \
     1>&2 || fail "Maven could not fetch the jars"
   printf '%s\n' "$want" >"$fresh/.pom"
-  # Two scripts may have fetched at once: the folder that is there already is as good as ours.
   rm -rf "$jars.old"
   if [[ -d $jars ]]; then mv "$jars" "$jars.old" 2>/dev/null || true; fi
   mv -T "$fresh" "$jars" 2>/dev/null || mv "$fresh" "$jars"
