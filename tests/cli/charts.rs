@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Shell;
+use super::common::PATIENCE;
 
 const ORDERS: &str = "-- projection: seen\n-- topic: events\n-- type: $.type\n\n\
 CREATE TABLE seen (type TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;\n\n\
@@ -178,7 +179,7 @@ fn a_follow_tells_prometheus_how_it_is() {
     let applied = "foldlog_records_total{projection=\"seen\",outcome=\"applied\"}";
     let began = Instant::now();
     while value(applied) != Some(7.0) || value("foldlog_phase{projection=\"seen\",phase=\"live\"}") != Some(1.0) {
-        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", scrape());
+        assert!(began.elapsed() < PATIENCE, "{:?}", scrape());
     }
     assert_eq!(value("foldlog_lag_records{projection=\"seen\"}"), Some(0.0));
     assert_eq!(

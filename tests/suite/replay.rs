@@ -12,7 +12,6 @@ mod webhook;
 mod whatif;
 
 use std::path::Path;
-use std::time::Duration;
 
 use foldlog::broker::client::Client;
 use foldlog::broker::producer::NewRecord;
@@ -101,6 +100,3 @@ pub fn number(store: &Store, sql: &str) -> i64 {
         ref other => panic!("{other:?}"),
     }
 }
-
-/// Long enough for several commits of a follower, short enough to wait for in vain.
-pub const SHORT: Duration = Duration::from_millis(300);

@@ -6,7 +6,7 @@ use foldlog::replay::follow::{FollowOptions, follow, paused};
 use foldlog::replay::rebuild::RebuildOptions;
 use foldlog::replay::task::Task;
 
-use super::{SHORT, accounts, dumped, event, projection, rebuilt, store, write};
+use super::{accounts, dumped, event, projection, rebuilt, store, write};
 use crate::common::cluster::{Cluster, scratch};
 use crate::common::eventually;
 use crate::common::raw::Admin;
@@ -35,6 +35,12 @@ fn seen(task: Task<ReadModelInfo>, folder: &std::path::Path, count: u64) -> Task
     task
 }
 
+/// Ends it, and with it its hold of the read model.
+fn ended(task: Task<ReadModelInfo>) -> ReadModelInfo {
+    task.cancel();
+    task.wait().unwrap()
+}
+
 #[test]
 fn it_builds_then_stays_live_and_goes_on_where_it_stopped() {
     let cluster = Cluster::shared();
@@ -51,8 +57,7 @@ fn it_builds_then_stays_live_and_goes_on_where_it_stopped() {
     let task = seen(task, folder.path(), 500);
     some(500, 1_200);
     let task = seen(task, folder.path(), 1_200);
-    task.cancel();
-    let info = task.wait().unwrap();
+    let info = ended(task);
     assert_eq!((info.counts.applied, info.state), (1_200, State::Ready));
     some(1_200, 1_500);
     let task = following(&client, folder.path(), &text);
@@ -62,7 +67,7 @@ fn it_builds_then_stays_live_and_goes_on_where_it_stopped() {
         let progress = progress.borrow_and_update();
         (progress.total > 0 && progress.lag() == 0 && progress.counts.applied == 1_500).then_some(())
     });
-    drop(task);
+    ended(task);
     let other = scratch();
     rebuilt(&client, other.path(), &text, RebuildOptions::default()).unwrap();
     assert_eq!(dumped(&store(folder.path())), dumped(&store(other.path())));
@@ -93,9 +98,7 @@ fn poison_pauses_it_with_the_reason_and_what_came_before_is_kept() {
         ..FollowOptions::default()
     };
     let task = follow(client.clone(), store(folder.path()), projection(&text), skip);
-    let task = seen(task, folder.path(), 4);
-    drop(task);
-    let info = eventually("the state", || store(folder.path()).find("accounts").unwrap());
+    let info = ended(seen(task, folder.path(), 4));
     assert_eq!(
         (info.counts.applied, info.counts.skipped, info.state),
         (3, 1, State::Ready)
@@ -130,7 +133,7 @@ fn partitions_that_are_added_are_read_from_their_beginning() {
         notices.iter().any(|notice| notice.contains("partitions were added")),
         "{notices:?}"
     );
-    drop(task);
+    ended(task);
     // While nobody follows.
     Admin::new(&cluster).grow(&topic, 3).unwrap();
     eventually("the new partition", || {
@@ -140,13 +143,8 @@ fn partitions_that_are_added_are_read_from_their_beginning() {
         &client,
         (20..30).map(|n| (&*topic, 2, 1_700_000_000_000, Some(event(n)))),
     );
-    let task = eventually("the writer before to end", || {
-        let task = following(&client, folder.path(), &text);
-        std::thread::sleep(SHORT);
-        (!task.is_finished()).then_some(task)
-    });
-    let task = seen(task, folder.path(), 30);
-    drop(task);
+    let task = following(&client, folder.path(), &text);
+    ended(seen(task, folder.path(), 30));
 }
 
 #[test]
