@@ -10,7 +10,7 @@ use super::location::Location;
 use super::profile::{Access, Profile};
 
 /// How long a request may take before it counts as unanswered.
-pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A cluster's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]

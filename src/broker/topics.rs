@@ -178,6 +178,22 @@ impl Client {
         Ok(found)
     }
 
+    /// Whether readers of committed records can come to the end of these topics. They cannot while a transaction is open, nor for a
+    /// moment after it: its coordinator answers a commit before the markers are written that let readers on (KIP-98).
+    pub fn is_settled(&self, topics: &[TopicInfo]) -> Result<bool, BrokerError> {
+        // In this order: what is written in between makes the two differ.
+        let committed = self.reading(true).watermarks_of(topics)?;
+        let mut written = self.reading(false).watermarks_of(topics)?;
+        for (topic, marks) in committed {
+            let ends = |marks: &[Watermarks]| marks.iter().map(|mark| mark.high).collect::<Vec<_>>();
+            let all = written.remove(&topic).transpose()?.unwrap_or_default();
+            if ends(&marks?) != ends(&all) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// For each partition the first offset whose record is at or after `time`; the end where there is none.
     pub fn offsets_at(&self, topic: &TopicInfo, time: Timestamp) -> Result<Vec<(i32, i64)>, BrokerError> {
         let topics = std::slice::from_ref(topic);

@@ -9,7 +9,7 @@ use super::ffi::Fault;
 use super::producer::{NewRecord, Producer};
 
 /// How long the broker may take to settle what a predecessor left open; it answers that it is busy until then.
-const BEGIN: Duration = Duration::from_secs(15);
+const BEGIN: Duration = Duration::from_secs(60);
 /// How long giving up may take: whoever comes next gives up for us.
 const ABORT: Duration = Duration::from_secs(2);
 

@@ -16,7 +16,7 @@ use crate::record::{Position, Timestamp, TopicPartition};
 use crate::replay::error::ReplayError;
 use crate::replay::follow::{FollowOptions, follow, paused};
 use crate::replay::group::Group;
-use crate::replay::progress::SinkProgress;
+use crate::replay::progress::{Phase, SinkProgress};
 use crate::replay::task::Task;
 use crate::sink::address::Address;
 
@@ -213,6 +213,12 @@ impl Board {
         let running = locked(&self.running);
         let active = running.iter().filter(|running| running.task.is_some());
         active.map(|running| running.name.clone()).collect()
+    }
+
+    /// Whether a processor has come to apply what it reads. Until then it may fail yet, whatever its group had read before.
+    pub(super) fn is_live(&self, name: &str) -> bool {
+        let live = |task: &Task<ReadModelInfo>| task.progress().borrow().phase == Phase::Live;
+        self.with(name, |running| running.task.as_ref().is_some_and(live)) == Some(true)
     }
 
     /// How a processor is, and why.

@@ -12,6 +12,7 @@ use crate::readmodel::alert::Alert;
 use crate::readmodel::capture::waiting;
 use crate::readmodel::compare::{Side, compare};
 use crate::readmodel::query::{Cell, Session};
+use crate::record::{Position, TopicPartition};
 use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::verify::{VerifyOptions, verify};
 
@@ -254,7 +255,8 @@ impl Scene {
         }
     }
 
-    /// Whether groups are at the end of their topics. One that has failed or stands before a poison record never will be.
+    /// Whether groups are at the end of their topics, and what they published can be read. One that has failed or stands before a
+    /// poison record never will be.
     pub(super) fn caught_up(&self, parts: &[String]) -> Result<Seen, DemoError> {
         let parts = if parts.is_empty() {
             let failed = self.board.failed();
@@ -262,10 +264,13 @@ impl Scene {
         } else {
             parts.to_vec()
         };
-        let mut behind = self.behind(&parts)?;
-        if behind.is_empty() {
-            // One that was looked at before another had published for it may be behind again.
-            behind = self.behind(&parts)?;
+        let topics = self.around(&parts);
+        let written = self.ends(&topics, false)?;
+        let mut behind = self.behind(&parts, &written)?;
+        // Another may have published since for one that was looked at; and what a transaction wrote can only be read once its
+        // markers are there, which is a moment after its end.
+        if behind.is_empty() && self.ends(&topics, true)? != written {
+            behind.push(self.say("more is on its way", "还有记录在路上"));
         }
         let caught_up = self.say("caught up", "已追上");
         Ok(Seen {
@@ -279,8 +284,32 @@ impl Scene {
         })
     }
 
-    /// Which of these have something left to read or to publish, and how much.
-    fn behind(&self, parts: &[String]) -> Result<Vec<String>, DemoError> {
+    /// The topics that these read and write.
+    fn around(&self, parts: &[String]) -> BTreeSet<&str> {
+        let processors = self.demo.processors.iter().filter(|known| parts.contains(&known.name));
+        let named = processors.flat_map(|known| {
+            let written = known.projection.emits.iter().map(|emit| emit.topic.as_str());
+            known.projection.topics.iter().map(String::as_str).chain(written)
+        });
+        named.collect()
+    }
+
+    /// Where topics end: for readers of committed records, or for all.
+    fn ends(&self, topics: &BTreeSet<&str>, committed: bool) -> Result<Position, DemoError> {
+        let client = self.client.reading(committed);
+        let infos = topics.iter().map(|topic| client.topic(topic));
+        let infos = infos.collect::<Result<Vec<_>, _>>()?;
+        let mut ends = Position::new();
+        for (topic, marks) in client.watermarks_of(&infos)? {
+            for mark in marks? {
+                ends.set(TopicPartition::new(topic.as_str(), mark.partition), mark.high);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Which of these have something left to read up to these ends, or to publish, and how much.
+    fn behind(&self, parts: &[String], ends: &Position) -> Result<Vec<String>, DemoError> {
         let mut behind = Vec::new();
         // What is captured comes before all that is read.
         if let Some((capture, reason)) = self.board.failed_capture() {
@@ -305,7 +334,11 @@ impl Scene {
                 behind.push(format!("{part} {}{why}", state.word()));
                 continue;
             }
-            let lag = self.lag(part)?;
+            if !self.board.is_live(part) {
+                behind.push(self.say(&format!("{part} begins"), &format!("{part} 正在启动")));
+                continue;
+            }
+            let lag = self.lag(part, ends)?;
             if lag != Some(0) {
                 let lag = lag.map_or_else(|| "?".to_owned(), |lag| lag.to_string());
                 behind.push(format!(
@@ -332,8 +365,8 @@ impl Scene {
         Ok(info.and_then(|info| info.emitted).map_or(0, |emitted| emitted.waiting))
     }
 
-    /// How far a processor's group is behind what its topics hold now; `None` where it did not commit every partition yet.
-    fn lag(&self, part: &str) -> Result<Option<i64>, DemoError> {
+    /// How far a processor's group is from these ends of its topics; `None` where it did not commit every partition yet.
+    fn lag(&self, part: &str, ends: &Position) -> Result<Option<i64>, DemoError> {
         let Some(processor) = self.demo.processors.iter().find(|known| known.name == *part) else {
             return Ok(None);
         };
@@ -343,18 +376,17 @@ impl Scene {
             Err(error) => return Err(error.into()),
         };
         let mut lag = 0;
-        for topic in &processor.projection.topics {
-            let info = self.client.topic(topic)?;
-            for mark in self.client.watermarks(&info)? {
-                let entry = detail
-                    .offsets
-                    .iter()
-                    .find(|at| at.topic == *topic && at.partition == mark.partition);
-                let Some(committed) = entry.and_then(|entry| entry.committed) else {
-                    return Ok(None);
-                };
-                lag += (mark.high - committed).max(0);
-            }
+        let topics = &processor.projection.topics;
+        for (at, end) in ends
+            .iter()
+            .filter(|(at, _)| topics.iter().any(|topic| **topic == *at.topic))
+        {
+            let mut offsets = detail.offsets.iter();
+            let entry = offsets.find(|known| *known.topic == *at.topic && known.partition == at.partition);
+            let Some(committed) = entry.and_then(|entry| entry.committed) else {
+                return Ok(None);
+            };
+            lag += (end - committed).max(0);
         }
         Ok(Some(lag))
     }

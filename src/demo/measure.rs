@@ -11,7 +11,7 @@ use super::script::{Measure, Produce};
 /// How long is waited between two looks; a look itself asks the broker, and takes longer.
 const LOOK: Duration = Duration::from_micros(200);
 /// How long an event may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What is compared with: a batch that runs at night shows an event at the end of its day.
 const BATCH_HOURS: u32 = 24;
 

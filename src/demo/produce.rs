@@ -25,7 +25,7 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// How long a poll waits: a cancelled demo ends within this.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long a member that was killed may stay in its group: its session, and the time that the broker takes to notice.
-const MISSED: Duration = Duration::from_secs(20);
+const MISSED: Duration = Duration::from_secs(60);
 /// Records between two looks at whether the demo was cancelled.
 const BETWEEN: usize = 256;
 

@@ -12,7 +12,7 @@ use super::snapshot::PartState;
 use super::text::Text;
 
 /// How long a wait may take unless it says so itself.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(300);
 
 /// A step as it is written: what to look at, what is done, and what must hold then.
 #[derive(Debug, Deserialize)]

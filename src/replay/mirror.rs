@@ -11,6 +11,7 @@ mod ledger;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::broker::client::Client;
@@ -36,6 +37,8 @@ const WRITE: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long is waited after an outage before it is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How soon is looked again whether what was written can be read: the markers of a transaction follow at once.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What is mirrored, and until when.
 #[derive(Debug, Clone, Default)]
@@ -167,6 +170,7 @@ impl Work {
                 Poll::Idle => {}
                 Poll::End => {
                     self.say(control, &round, ends);
+                    self.settle(&targets, control)?;
                     return Ok(End::Complete);
                 }
             }
@@ -329,6 +333,19 @@ impl Work {
             }
         }
         self.done.records += batch.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until whoever reads the mirror sees what was written to it.
+    fn settle(&self, targets: &[TopicInfo], control: &Control) -> Result<(), ReplayError> {
+        let began = Instant::now();
+        while !self.target.is_settled(targets)? {
+            // It is written all the same; somebody else's transaction may be open there.
+            if control.cancel.is_cancelled() || began.elapsed() >= WRITE {
+                break;
+            }
+            thread::sleep(SOON);
+        }
         Ok(())
     }
 

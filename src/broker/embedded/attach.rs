@@ -16,8 +16,8 @@ use super::lock::{self, Holder, Taken};
 use super::log::files::lock as locked;
 use super::running::Running;
 
-/// How long a process that holds the lock may take to say where it serves.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a process that holds the lock may take to say where it serves, or to be done with all it has to write when it ends.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often is looked while the lock changes hands; that takes a moment, and then nobody looks any more.
 const LOOK: Duration = Duration::from_millis(20);
 /// How soon is tried again what failed for a reason that a person has to remove.

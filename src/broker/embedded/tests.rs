@@ -9,11 +9,14 @@ use super::Embedded;
 use super::error::EmbeddedError;
 use crate::broker::error::BrokerError;
 
+/// How long anything may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Asks for the versions of version 0 of `ApiVersions` and answers whether a whole response came.
 fn answers(address: SocketAddr) -> bool {
     let ask = || -> std::io::Result<usize> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 0xff, 0xff])?;
         let mut length = [0; 4];
         stream.read_exact(&mut length)?;
@@ -29,7 +32,7 @@ fn open(data: &Path) -> Embedded {
 }
 
 fn until(what: &str, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::yield_now();
