@@ -107,6 +107,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("ureq", &["replay", "sink"]),
     ("native_tls", &["sink"]),
+    ("postgres", &["sink"]),
+    ("postgres_native_tls", &["sink"]),
     ("tokio", &["broker", "replay", "demo", "runtime", "cli"]),
     ("tokio_util", &["broker", "replay", "demo", "runtime", "cli"]),
 ];

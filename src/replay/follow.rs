@@ -119,7 +119,7 @@ fn run(
 fn lakes(client: &Client, projection: &Projection, options: &FollowOptions, control: &Control) -> Vec<Task<u64>> {
     let lakes = options.sinks.iter().filter_map(|address| match address {
         Address::Lake(lake) => Some(lake),
-        Address::Redis(_) => None,
+        _ => None,
     });
     lakes
         .map(|address| {

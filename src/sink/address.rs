@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::error::SinkError;
 
 /// The addresses that there are.
-pub const FORMS: &str =
-    "write redis://HOST:6379/0 for a hash per row in Redis, or lake:DIR for a topic's records as files by date";
+pub const FORMS: &str = "write redis://HOST:6379/0, postgres://USER@HOST/DATABASE or elasticsearch+http://HOST:9200 for the rows of a read \
+     model, or lake:DIR for the records of its topics as files by date";
 
 /// How long a lake gathers records for a file.
 const EVERY: Duration = Duration::from_secs(10);
@@ -19,6 +19,10 @@ const EVERY: Duration = Duration::from_secs(10);
 pub enum Address {
     /// Redis, or what speaks its protocol.
     Redis(Server),
+    /// PostgreSQL.
+    Postgres(Server),
+    /// Elasticsearch, or what speaks its `_bulk`.
+    Elastic(Server),
     /// Files in a folder.
     Lake(LakeAddress),
 }
@@ -91,7 +95,7 @@ impl fmt::Display for Address {
     /// The address without what is secret; two that are shown alike are the same store.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis(server) => server.fmt(f),
+            Self::Redis(server) | Self::Postgres(server) | Self::Elastic(server) => server.fmt(f),
             Self::Lake(lake) => write!(f, "lake:{}", lake.dir.display()),
         }
     }
@@ -107,6 +111,9 @@ impl Address {
         match scheme.to_ascii_lowercase().as_str() {
             "redis" => Server::parse("redis", rest, false, 6379).and_then(redis),
             "rediss" => Server::parse("rediss", rest, true, 6379).and_then(redis),
+            "postgres" | "postgresql" => Server::parse("postgres", rest, false, 5432).and_then(postgres),
+            "elasticsearch+http" => Server::parse("elasticsearch+http", rest, false, 9200).and_then(elastic),
+            "elasticsearch+https" => Server::parse("elasticsearch+https", rest, true, 9200).and_then(elastic),
             "lake" => lake(rest),
             _ => Err(wrong("it begins with none of the words that there are")),
         }
@@ -128,6 +135,25 @@ fn redis(server: Server) -> Result<Address, SinkError> {
     }
     server.only(&["prefix"])?;
     Ok(Address::Redis(server))
+}
+
+fn postgres(server: Server) -> Result<Address, SinkError> {
+    server.only(&["schema", "sslmode"])?;
+    let modes = ["disable", "prefer", "require", "verify-full"];
+    match server.option("sslmode") {
+        Some(mode) if !modes.contains(&mode) => Err(wrong(format!("sslmode is one of {}", modes.join(", ")))),
+        _ => Ok(Address::Postgres(server)),
+    }
+}
+
+fn elastic(server: Server) -> Result<Address, SinkError> {
+    if !server.path.is_empty() {
+        return Err(wrong(
+            "it names an index; each table has one of its own, which ?prefix=NAME begins",
+        ));
+    }
+    server.only(&["prefix"])?;
+    Ok(Address::Elastic(server))
 }
 
 fn lake(rest: &str) -> Result<Address, SinkError> {
@@ -282,6 +308,14 @@ mod tests {
             "redis://[::1]/0?prefix=a:"
         );
         assert_eq!(shown("lake:/data/lake?every=2s"), "lake:/data/lake");
+        assert_eq!(
+            shown("postgresql://me:hunter2@db/app?schema=x&sslmode=require"),
+            "postgres://db/app?schema=x"
+        );
+        assert_eq!(
+            shown("elasticsearch+https://me:hunter2@search:9200"),
+            "elasticsearch+https://search:9200"
+        );
         let address = Address::parse("redis://me:hunter2@cache").unwrap();
         assert!(!format!("{address:?}").contains("hunter2"));
         let Address::Redis(server) = address else {
@@ -305,6 +339,8 @@ mod tests {
             ("redis://me:hunter%zz@cache", "hex digits"),
             ("redis://cache/hunter2", "a number"),
             ("redis://cache?hunter=2", "`hunter`"),
+            ("postgres://me:hunter2@h/db?sslmode=yes", "verify-full"),
+            ("elasticsearch+http://me:hunter2@h/index", "each table"),
             ("lake:", "which folder"),
             ("lake:/x?every=soon", "10s"),
             ("lake:/x?evry=1s", "`evry`"),

@@ -5,14 +5,18 @@
 //! | [`address`] | where a store is, as a URL |
 //! | [`error`] | what can go wrong with one |
 //! | [`redis`] | a hash for each row |
+//! | [`postgres`] | a table for each table |
+//! | [`elastic`] | a document for each row, by `_bulk` |
 //! | [`lake`] | records as files by date |
 //!
 //! A store of rows is told what rows are, never what happened to them: giving it the same row twice changes nothing. Beside the
 //! rows it keeps a mark that says how far it was fed, so that a store that was emptied, or put back from a backup, is known.
 
 pub mod address;
+pub mod elastic;
 pub mod error;
 pub mod lake;
+pub mod postgres;
 pub mod redis;
 
 use crate::readmodel::error::ReadModelError;
@@ -75,6 +79,8 @@ pub trait RowStore: Send {
 pub fn row_store(address: &Address, model: &Model) -> Option<Box<dyn RowStore>> {
     match address {
         Address::Redis(server) => Some(Box::new(redis::Redis::new(server.clone(), model.clone()))),
+        Address::Postgres(server) => Some(Box::new(postgres::Postgres::new(server.clone(), model.clone()))),
+        Address::Elastic(server) => Some(Box::new(elastic::Elastic::new(server.clone(), model.clone()))),
         Address::Lake(_) => None,
     }
 }

@@ -1,6 +1,8 @@
 //! Stores outside, the real ones: what they hold after follows, crashes, and their own absence.
 
+mod elastic;
 mod lake;
+mod postgres;
 mod redis;
 pub mod server;
 
