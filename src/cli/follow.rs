@@ -82,9 +82,7 @@ pub struct Args {
     #[arg(long, value_name = "ADDR")]
     metrics: Option<Address>,
     /// Keep this store in step with the read model, or write the records of its topics into a lake: redis://HOST:6379/0,
-    /// postgres://USER@HOST/DATABASE,
-    /// elasticsearch+http://HOST:9200, lake:DIR; may be
-    /// given several times
+    /// postgres://USER@HOST/DATABASE, elasticsearch+http://HOST:9200, lake:DIR; may be given several times
     #[arg(long = "sink", value_name = "URL", env = "FOLDLOG_SINK", hide_env_values = true)]
     sinks: Vec<String>,
 }

@@ -313,8 +313,11 @@ fn elasticsearch_of_somebody_else_is_left_alone() {
     let text = everything(&topic);
     standin.with(|shelf| shelf.put("accounts-entry", "mine", json!({})));
     let task = following(&client, folder.path(), &text, &[&standin.url]);
-    let sink = until(&task, folder.path(), "a refusal", |_, sink| sink.trouble.is_some());
-    assert!(sink.trouble.unwrap().contains("accounts-entry"));
+    until(&task, folder.path(), "a refusal", |_, sink| {
+        sink.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.contains("accounts-entry"))
+    });
     assert_eq!(standin.with(|shelf| shelf.indices.len()), 1);
     task.cancel();
     task.wait().unwrap();

@@ -78,8 +78,11 @@ fn postgres_refuses_rows_one_by_one() {
     write(&client, [each(1, "good"), each(2, "a\\u0000b"), each(3, "good")]);
     server.psql("CREATE SCHEMA accounts; CREATE TABLE accounts.mine (n int)");
     let task = following(&client, folder.path(), &text, &[&server.url("")]);
-    let sink = until(&task, folder.path(), "a refusal", |_, sink| sink.trouble.is_some());
-    assert!(sink.trouble.unwrap().contains("accounts.mine"));
+    until(&task, folder.path(), "a refusal", |_, sink| {
+        sink.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.contains("accounts.mine"))
+    });
     task.cancel();
     task.wait().unwrap();
     let url = server.url("?schema=ours");
