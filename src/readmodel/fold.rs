@@ -129,7 +129,7 @@ impl<'c> Fold<'c> {
         })
     }
 
-    /// Keeps rows in memory, in `room` bytes at most, where that is known to be the same. The tables must be empty.
+    /// Keeps rows in memory, in `room` bytes at most, where that is known to be the same.
     pub(super) fn keep_rows(&mut self, room: usize) -> Result<(), ReadModelError> {
         self.applier
             .keep_rows(self.connection, room)

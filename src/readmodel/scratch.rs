@@ -11,6 +11,7 @@ use crate::record::{RecordRef, TopicPartition};
 
 use super::apply::Outcome;
 use super::bookkeeping;
+use super::cached;
 use super::changes::{Change, Recorder, Watched};
 use super::compile::Definition;
 use super::condition;
@@ -196,6 +197,13 @@ impl Scratch {
     /// The fold that goes on from where it stands. A record that cannot be applied is skipped and listed.
     pub fn fold(&self) -> Result<Fold<'_>, ReadModelError> {
         fold::resume(&self.connection, &self.definition, OnPoison::Skip)
+    }
+
+    /// The same for many events: rows are kept in memory until the commit where that is known to be the same.
+    pub fn fold_many(&self) -> Result<Fold<'_>, ReadModelError> {
+        let mut fold = self.fold()?;
+        fold.keep_rows(cached::ROOM)?;
+        Ok(fold)
     }
 
     /// The same, which says of each event what it did: [`Fold::step`].

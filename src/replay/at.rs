@@ -3,6 +3,7 @@
 use crate::broker::client::Client;
 use crate::broker::reader::{Order, Range, ReadPlan, Reader};
 use crate::readmodel::compile::{Definition, compile};
+use crate::readmodel::fold::Fold;
 use crate::readmodel::latest::Latest;
 use crate::readmodel::scratch::{Effect, Scratch};
 use crate::readmodel::snapshot::{Snapshot, Snapshots};
@@ -15,7 +16,7 @@ use super::keeper::Keeper;
 use super::log::{self, Log, Span};
 use super::lookout;
 use super::progress::Phase;
-use super::rebuild::{Until, WAIT, read};
+use super::rebuild::{Ended, Until, WAIT, read};
 use super::source::{Polled, Records, Source};
 use super::task::{Control, Task};
 
@@ -54,8 +55,10 @@ pub(super) fn merged(client: &Client) -> impl Fn(Vec<Range>) -> Result<Reader, R
 pub(super) struct Way<'e> {
     /// Begin before there are so many records, so that something lies on the way.
     pub(super) below: Option<u64>,
-    /// Is told of each event on the way.
+    /// Is told of events on the way: the last of them, each by itself.
     pub(super) each: Option<&'e mut Told<'e>>,
+    /// How many offsets these are; the events before them are folded faster.
+    pub(super) last: u64,
 }
 
 /// Is told what an event did.
@@ -142,23 +145,42 @@ impl Past {
         let mut scratch = Scratch::new(&self.store, &self.definition, &self.log.origin(), snapshot)?;
         let cancel = control.cancel.clone();
         scratch.interrupt_when(move || cancel.is_cancelled())?;
-        let ranges = self.ranges(&scratch.info()?.position, moment);
-        let span = Span::of(&ranges);
-        let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
+        let span = Span::of(&self.ranges(&scratch.info()?.position, moment)).but(way.last);
+        let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every);
         control.meter.phase(Phase::Rebuilding);
-        let mut fold = match way.each {
-            Some(_) => scratch.recorded()?,
-            None => scratch.fold()?,
-        };
-        fold.advance(&log::starts(&ranges));
-        if !filled.is_empty() {
-            let mut keeper = Keeper::new(self.snapshots.clone(), control.snapshot_every);
-            read(&mut fold, || open(filled), &span, control, &mut keeper, way.each)?;
+        if way.last < span.total() || way.each.is_none() {
+            self.leg(scratch.fold_many()?, moment, &span, &mut keeper, None, open, control)?;
         }
-        fold.advance(moment);
-        fold.commit()?;
-        drop(fold);
+        if way.each.is_some() {
+            let fold = scratch.recorded()?;
+            self.leg(fold, moment, &span.but(0), &mut keeper, way.each, open, control)?;
+        }
         Ok(scratch)
+    }
+
+    /// A part of the way, from where `fold` stands to the end of the span.
+    #[expect(clippy::too_many_arguments, reason = "the two parts of a way differ in these")]
+    fn leg<S: Source>(
+        &self,
+        mut fold: Fold<'_>,
+        moment: &Position,
+        span: &Span,
+        keeper: &mut Keeper,
+        each: Option<&mut Told<'_>>,
+        open: &(dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Sync),
+        control: &mut Control,
+    ) -> Result<(), ReplayError> {
+        let mut ranges = self.ranges(&fold.position(), moment);
+        fold.advance(&log::starts(&ranges));
+        ranges.retain(|range| !is_empty(range));
+        let mut ended = Ended::End;
+        if !ranges.is_empty() {
+            ended = read(&mut fold, || open(ranges), span, control, keeper, each)?;
+        }
+        if let Ended::End = ended {
+            fold.advance(moment);
+        }
+        Ok(fold.commit()?)
     }
 
     /// The nearest snapshot that is still what a replay of the log begins with.

@@ -205,6 +205,7 @@ impl Asking<'_> {
             // No snapshot is before the first record.
             below: Some(0),
             each: Some(&mut each),
+            last: u64::MAX,
         };
         let scratch = past.go(&past.ends, way, open, control)?;
         Ok(BlameReport {

@@ -78,6 +78,7 @@ fn goals(
     let way = Way {
         below: Some(0),
         each: Some(&mut each),
+        last: u64::MAX,
     };
     past.go(&past.ends, way, open, &mut control()).unwrap();
     let goal = |(number, (table, key)): (usize, (String, Vec<String>))| {

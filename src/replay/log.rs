@@ -243,6 +243,7 @@ impl Log {
 pub(super) struct Span {
     starts: Position,
     total: u64,
+    left: u64,
 }
 
 impl Span {
@@ -254,7 +255,18 @@ impl Span {
         Self {
             starts: starts(ranges),
             total,
+            left: 0,
         }
+    }
+
+    /// The same, of which so many offsets are left to somebody else.
+    pub(super) fn but(self, left: u64) -> Self {
+        Self { left, ..self }
+    }
+
+    /// Whether only what is left to somebody else lies behind `position`.
+    pub(super) fn is_done(&self, position: impl FnOnce() -> Position) -> bool {
+        self.left > 0 && self.total.saturating_sub(self.covered(&position())) <= self.left
     }
 
     pub(super) fn total(&self) -> u64 {

@@ -142,7 +142,8 @@ impl Meter {
     /// Says how far it is, at once.
     pub(super) fn say(&mut self, done: u64, total: u64, counts: Counts, position: Position) {
         let now = Instant::now();
-        self.sent = Some(now);
+        // Who waits for the first sign of life is told at once.
+        self.sent = (done > 0).then_some(now);
         let records = counts.total();
         self.samples.push_back((now, records, done));
         // The oldest sample that is kept is at least a window old, so that the rate is over a whole one.

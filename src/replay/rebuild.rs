@@ -247,6 +247,8 @@ pub(super) fn fill<S: Source>(
 pub(super) enum Ended {
     /// Everything was read.
     End,
+    /// The rest of the span is somebody else's.
+    Left,
     /// Too many poison records.
     GaveUp,
 }
@@ -308,6 +310,9 @@ fn apply<B: Records>(
                     if meter.is_due() {
                         let position = fold.position();
                         meter.say(span.covered(&position), span.total(), fold.counts(), position);
+                    }
+                    if span.is_done(|| fold.position()) {
+                        return Ok(Ended::Left);
                     }
                 }
                 drop(records);

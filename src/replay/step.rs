@@ -120,7 +120,7 @@ pub(super) struct Steps<S: Source> {
     open: Open<S>,
     done: Done,
     before: Before,
-    ahead: Ahead<S>,
+    ahead: Ahead,
 }
 
 impl<S: Source + Send + 'static> Steps<S> {
@@ -181,8 +181,7 @@ impl<S: Source + Send + 'static> Steps<S> {
     pub(super) fn prepare(&mut self, control: &Control) -> Result<(), ReplayError> {
         let info = self.scratch.info()?;
         self.ask_before(info.counts.total(), control);
-        self.ahead.prepare(&self.past, || Some(info.position), &self.open);
-        Ok(())
+        self.ahead.prepare(&self.past, || Ok(info.position), &self.open)
     }
 
     /// Has the events before asked for while enough are left to go back by.

@@ -285,7 +285,7 @@ fn replay<S: Source>(
     let ranges = past.ranges(&scratch.info()?.position, &past.ends);
     let filled: Vec<Range> = ranges.iter().filter(|range| !is_empty(range)).cloned().collect();
     control.meter.phase(Phase::Rebuilding);
-    let mut fold = scratch.fold()?;
+    let mut fold = scratch.fold_many()?;
     fold.advance(&log::starts(&ranges));
     let met = SharedMet::default();
     let changed = || {

@@ -10,8 +10,8 @@ use super::super::error::ReadModelError;
 use super::{Applier, Outcome, go};
 
 impl<'c> Applier<'c> {
-    /// Keeps rows in memory from here on, in `room` bytes at most, of the tables for which that is known to be the same. They must
-    /// be empty. Whoever records or publishes what each event does needs it on disk.
+    /// Keeps rows in memory from here on, in `room` bytes at most, of the tables for which that is known to be the same.
+    /// Whoever records or publishes what each event does needs it on disk.
     pub(in super::super) fn keep_rows(&mut self, connection: &'c Connection, room: usize) -> rusqlite::Result<()> {
         if self.recorder.is_none() && self.emits.is_none() {
             self.cache = Cache::new(connection, self.definition.plan(), room)?;

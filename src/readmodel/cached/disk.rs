@@ -22,6 +22,14 @@ pub(super) struct Disk<'c> {
     rest: Vec<usize>,
 }
 
+/// Whether a table has no row.
+pub(super) fn is_empty(connection: &Connection, table: &Table) -> rusqlite::Result<bool> {
+    let name = quoted(&table.name);
+    connection.query_row(&format!("SELECT NOT EXISTS (SELECT 1 FROM main.{name})"), [], |row| {
+        row.get(0)
+    })
+}
+
 impl<'c> Disk<'c> {
     pub(super) fn new(connection: &'c Connection, table: &Table) -> rusqlite::Result<Self> {
         let name = quoted(&table.name);

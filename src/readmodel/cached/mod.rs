@@ -89,13 +89,15 @@ pub(super) enum Done {
 }
 
 impl<'c> Cache<'c> {
-    /// `None` where nothing is kept in memory. The tables must be there, and empty.
+    /// `None` where nothing is kept in memory. The tables must be there; rows that they hold are read when they are met.
     pub(super) fn new(connection: &'c Connection, plan: &'c Plan, room: usize) -> rusqlite::Result<Option<Self>> {
         let kept = |(number, table): (usize, &'c Table)| {
+            let mut rows = Rows::new(table.columns.len(), &table.key);
+            rows.complete = disk::is_empty(connection, table)?;
             Ok(Kept {
                 number,
                 table,
-                rows: Rows::new(table.columns.len(), &table.key),
+                rows,
                 disk: Disk::new(connection, table)?,
                 won: 0,
                 lost: 0,

@@ -1,9 +1,11 @@
-//! What lies before a walk: what was undone or read already, then the rest of the log, opened ahead of need.
+//! What lies before a walk: what was undone or read already, then the rest of the log, read ahead of need.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::record::{Position, Record, TopicPartition};
 
@@ -18,29 +20,25 @@ use super::Open;
 const KEPT: usize = if cfg!(test) { 60 } else { 100_000 };
 /// What they may weigh.
 const KEPT_BYTES: usize = 64 * 1024 * 1024;
-/// So few are left when the log is opened behind them.
+/// So few are left when the log is read behind them.
 const FEW: usize = if cfg!(test) { 10 } else { 5_000 };
 
 /// What comes next.
-pub(super) struct Ahead<S> {
+#[derive(Default)]
+pub(super) struct Ahead {
     records: VecDeque<Record>,
     bytes: usize,
-    source: Option<S>,
-    opening: Option<Receiver<Result<Option<S>, ReplayError>>>,
+    coming: Option<Coming>,
 }
 
-impl<S> Default for Ahead<S> {
-    fn default() -> Self {
-        Self {
-            records: VecDeque::new(),
-            bytes: 0,
-            source: None,
-            opening: None,
-        }
-    }
+/// What a thread reads meanwhile, a batch ahead. Dropping it cancels that.
+struct Coming {
+    /// `None` is the end of the log.
+    batches: Receiver<Result<Option<Vec<Record>>, ReplayError>>,
+    _guard: DropGuard,
 }
 
-impl<S: Source + Send + 'static> Ahead<S> {
+impl Ahead {
     /// Puts back what was undone.
     pub(super) fn undone(&mut self, record: Record) {
         self.bytes += record.view().size();
@@ -50,37 +48,43 @@ impl<S: Source + Send + 'static> Ahead<S> {
                 self.bytes -= far.view().size();
             }
             // What it reads is no longer what comes after them.
-            (self.source, self.opening) = (None, None);
+            self.coming = None;
         }
     }
 
-    /// Opens the log behind what is known, on a thread, so that no step waits for it. `position` is that of the walk.
-    pub(super) fn prepare(&mut self, past: &Past, position: impl FnOnce() -> Option<Position>, open: &Open<S>) {
-        if self.source.is_some() || self.opening.is_some() || self.records.len() > FEW {
-            return;
+    /// Has the log read behind what is known, on a thread, so that no step waits for it. `position` is that of the walk.
+    pub(super) fn prepare<S: Source + 'static>(
+        &mut self,
+        past: &Past,
+        position: impl FnOnce() -> Result<Position, ReplayError>,
+        open: &Open<S>,
+    ) -> Result<(), ReplayError> {
+        if self.coming.is_some() || self.records.len() > FEW {
+            return Ok(());
         }
-        let Some(mut from) = position() else { return };
+        let mut from = position()?;
         for record in &self.records {
             let at = TopicPartition::new(record.topic.clone(), record.partition);
             from.set(at, record.offset + 1);
         }
         let (past, open) = (past.clone(), Arc::clone(open));
-        let (send, receive) = sync_channel(1);
+        // One batch that waits and one on its way.
+        let (send, batches) = sync_channel(1);
+        let cancel = CancellationToken::new();
+        let guard = cancel.clone().drop_guard();
         let work = move || {
+            let ended = read(&past, &from, &open, &send, &cancel);
             // Nobody waits for it any more where this fails.
-            let _ = send.send(opened(&past, &from, &open));
+            let _ = send.send(ended.map(|()| None));
         };
-        if thread::Builder::new()
-            .name("steps ahead".to_owned())
-            .spawn(work)
-            .is_ok()
-        {
-            self.opening = Some(receive);
-        }
+        let thread = thread::Builder::new().name("steps ahead".to_owned()).spawn(work);
+        thread.map_err(|error| crashed(&format!("no thread for the steps ahead: {error}")))?;
+        self.coming = Some(Coming { batches, _guard: guard });
+        Ok(())
     }
 
     /// The next record; `None` at the end of the log as it was when `past` was opened.
-    pub(super) fn next(
+    pub(super) fn next<S: Source + 'static>(
         &mut self,
         past: &Past,
         position: &Position,
@@ -88,25 +92,23 @@ impl<S: Source + Send + 'static> Ahead<S> {
         control: &Control,
     ) -> Result<Option<Record>, ReplayError> {
         while self.records.is_empty() {
-            if self.source.is_none() {
-                self.source = match self.opening.take() {
-                    Some(opening) => wait(&opening, control)?,
-                    None => opened(past, position, open)?,
-                };
-            }
-            let Some(source) = &mut self.source else {
-                return Ok(None);
-            };
-            match source.poll(WAIT)? {
-                Polled::Batch(batch) => {
-                    for record in batch.records() {
-                        self.bytes += record.size();
-                        self.records.push_back(record.to_record());
-                    }
+            self.prepare(past, || Ok(position.clone()), open)?;
+            let Some(coming) = &self.coming else { return Ok(None) };
+            match coming.batches.recv_timeout(WAIT) {
+                Ok(Ok(Some(batch))) => {
+                    self.bytes += batch.iter().map(|record| record.view().size()).sum::<usize>();
+                    self.records.extend(batch);
                 }
-                Polled::Idle if control.cancel.is_cancelled() => return Err(ReplayError::Cancelled),
-                Polled::Idle => {}
-                Polled::End => return Ok(None),
+                Ok(ended) => {
+                    self.coming = None;
+                    return ended.map(|_| None);
+                }
+                Err(RecvTimeoutError::Timeout) if control.cancel.is_cancelled() => return Err(ReplayError::Cancelled),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.coming = None;
+                    return Err(crashed(&"the thread of the steps ahead ended"));
+                }
             }
         }
         let next = self.records.pop_front();
@@ -115,23 +117,31 @@ impl<S: Source + Send + 'static> Ahead<S> {
     }
 }
 
-/// The rest of the log; `None` where there is none.
-fn opened<S>(past: &Past, from: &Position, open: &Open<S>) -> Result<Option<S>, ReplayError> {
+/// Reads the rest of the log until its end, or until nobody wants more.
+fn read<S: Source>(
+    past: &Past,
+    from: &Position,
+    open: &Open<S>,
+    to: &SyncSender<Result<Option<Vec<Record>>, ReplayError>>,
+    cancel: &CancellationToken,
+) -> Result<(), ReplayError> {
     let mut rest = past.ranges(from, &past.log.ends());
     rest.retain(|range| !is_empty(range));
     if rest.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
-    open(rest).map(Some)
-}
-
-fn wait<S>(opening: &Receiver<Result<Option<S>, ReplayError>>, control: &Control) -> Result<Option<S>, ReplayError> {
-    loop {
-        match opening.recv_timeout(WAIT) {
-            Ok(opened) => return opened,
-            Err(RecvTimeoutError::Timeout) if control.cancel.is_cancelled() => return Err(ReplayError::Cancelled),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(crashed(&"the thread of the steps ahead ended")),
+    let mut source = open(rest)?;
+    while !cancel.is_cancelled() {
+        match source.poll(WAIT)? {
+            Polled::Batch(batch) => {
+                let records = batch.records().map(|record| record.to_record()).collect();
+                if to.send(Ok(Some(records))).is_err() {
+                    break;
+                }
+            }
+            Polled::Idle => {}
+            Polled::End => break,
         }
     }
+    Ok(())
 }

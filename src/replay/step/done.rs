@@ -108,6 +108,7 @@ pub(super) fn there<S: Source>(
     let way = Way {
         below,
         each: Some(&mut each),
+        last: PIECE as u64,
     };
     let mut scratch = past.go(moment, way, &**open, control)?;
     let tables = scratch.tables()?;
