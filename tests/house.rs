@@ -15,11 +15,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("readmodel", &["record", "decode", "projection"]),
     ("chart", &["record", "decode", "readmodel"]),
     ("sink", &["record", "decode", "readmodel"]),
+    ("agent", &["record"]),
     (
         "replay",
-        &["record", "broker", "decode", "projection", "readmodel", "sink"],
+        &["record", "broker", "decode", "projection", "readmodel", "sink", "agent"],
     ),
-    ("agent", &["record"]),
     (
         "demo",
         &[
@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "chart",
             "sink",
             "replay",
+            "agent",
         ],
     ),
     (

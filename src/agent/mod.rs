@@ -6,12 +6,14 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`tail`] | the files that are followed: found, read, rotated |
+//! | [`backlog`] | what an agent has not sent yet, and what it is made to send again |
 //! | [`registry`] | how far each was read, kept over restarts |
 //! | [`event`] | a line as JSON, with the fields that Filebeat gives it |
 //! | [`combined`] | a line of an access log, taken apart |
 //! | `lines` | bytes to lines, none longer than it may be |
 //! | `glob` | which files a pattern means |
 
+pub mod backlog;
 pub mod combined;
 pub mod error;
 pub mod event;

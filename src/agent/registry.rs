@@ -75,18 +75,11 @@ impl Registry {
             Err(fs::TryLockError::WouldBlock) => return Err(AgentError::Locked { path: path.to_owned() }),
             Err(fs::TryLockError::Error(error)) => return Err(AgentError::io("lock", &lock_path, error)),
         }
-        let content = match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| AgentError::Registry {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Content {
-                id: Uuid::new_v4(),
-                next: 0,
-                files: Vec::new(),
-            },
-            Err(error) => return Err(AgentError::io("read", path, error)),
-        };
+        let content = read(path)?.unwrap_or_else(|| Content {
+            id: Uuid::new_v4(),
+            next: 0,
+            files: Vec::new(),
+        });
         Ok(Self {
             path: path.to_owned(),
             id: content.id,
@@ -94,6 +87,11 @@ impl Registry {
             entries: content.files,
             _lock: lock,
         })
+    }
+
+    /// What an agent has written down at `path`, whether it is at work or not; nothing where none was there.
+    pub(super) fn peek(path: &Path) -> Result<Vec<Entry>, AgentError> {
+        Ok(read(path)?.map_or_else(Vec::new, |content| content.files))
     }
 
     /// A number that no file had before.
@@ -118,6 +116,19 @@ impl Registry {
             fs::rename(&new, &self.path)
         };
         write().map_err(|error| AgentError::io("write", &self.path, error))
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Content>, AgentError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| AgentError::Registry {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(AgentError::io("read", path, error)),
     }
 }
 

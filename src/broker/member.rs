@@ -24,7 +24,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(100);
 /// How long a member may be silent before the group shares its partitions out to others: the least that Apache Kafka allows
 /// unless it is told otherwise, so that a member that was killed is missed soon.
-const SESSION_MS: u32 = 6000;
+pub const SESSION: Duration = Duration::from_secs(6);
 
 /// What a member hears of its group.
 #[derive(Debug)]
@@ -59,9 +59,9 @@ pub struct Member {
 }
 
 impl Client {
-    /// Joins the group `group` as `name`, to share the partitions of `topics`. Refused where the profile forbids writing: a
-    /// group is seen by everybody.
-    pub fn join(&self, group: &str, name: &str, topics: &[String]) -> Result<Member, BrokerError> {
+    /// Joins the group `group` as `name`, to share the partitions of `topics`; it is missed after a silence of `session`, which the
+    /// broker must allow. Refused where the profile forbids writing: a group is seen by everybody.
+    pub fn join(&self, group: &str, name: &str, topics: &[String], session: Duration) -> Result<Member, BrokerError> {
         self.allow_write("joining a consumer group")?;
         for topic in topics {
             self.topic(topic)?;
@@ -69,8 +69,8 @@ impl Client {
         let properties = [
             ("group.id", group.to_owned()),
             ("client.id", name.to_owned()),
-            ("session.timeout.ms", SESSION_MS.to_string()),
-            ("heartbeat.interval.ms", "1000".to_owned()),
+            ("session.timeout.ms", session.as_millis().to_string()),
+            ("heartbeat.interval.ms", (session / 6).as_millis().to_string()),
             ("partition.assignment.strategy", "range".to_owned()),
             // What waits here has been read and not been handled: little, so that partitions change hands soon.
             ("queued.min.messages", "1000".to_owned()),
@@ -252,5 +252,40 @@ impl Member {
     fn error(&self, what: &str, fault: &Fault) -> BrokerError {
         self.client
             .error_of(self.membership.native(), what, fault, Duration::ZERO)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::embedded::Embedded;
+    use super::super::topics::NewTopic;
+    use super::*;
+
+    #[test]
+    fn a_member_is_missed_as_soon_as_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Embedded::open(folder.path(), None).unwrap();
+        let client = broker.client().unwrap();
+        let topic = NewTopic {
+            name: "t".to_owned(),
+            partitions: Some(1),
+            ..NewTopic::default()
+        };
+        client.create_topic(&topic).unwrap();
+        let start = Instant::now();
+        let patience = Duration::from_secs(60);
+        for (group, session) in [("soon", Duration::from_millis(300)), ("late", Duration::from_secs(300))] {
+            let mut member = client.join(group, "n", &["t".to_owned()], session).unwrap();
+            while !matches!(member.poll(Duration::from_millis(10)).unwrap(), News::Assigned(_)) {
+                assert!(start.elapsed() < patience, "{group}: no partition");
+            }
+            // Dropped without a word, as where a process was killed.
+        }
+        while !client.group("soon").unwrap().members.is_empty() {
+            assert!(start.elapsed() < patience, "it is still there");
+        }
+        assert_eq!(client.group("late").unwrap().members.len(), 1);
     }
 }

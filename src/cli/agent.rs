@@ -2,34 +2,26 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use miette::{IntoDiagnostic, WrapErr, miette};
+use miette::{IntoDiagnostic, WrapErr};
 use serde_json::json;
 
-use crate::agent::event::{Parse, event};
+use crate::agent::event::Parse;
 use crate::agent::registry::Registry;
-use crate::agent::tail::{Line, Notice, Tail};
-use crate::broker::client::Client;
-use crate::broker::error::BrokerError;
-use crate::broker::producer::{NewRecord, Producer};
-use crate::record::{Header, Timestamp};
+use crate::agent::tail::{Notice, Tail};
+use crate::replay::ship::{Said, Sent, ShipOptions, Shipper};
+use crate::replay::watch::Watch;
 
 use super::context::Context;
 use super::interrupt::Interrupt;
 use super::show;
 
-/// The header with the id by which a line that was sent twice is known.
-const ID: &str = "foldlog-id";
-/// How soon files are looked at again after nothing came: what is written tells nobody.
+/// How soon files are looked at again after nothing came.
 const AGAIN: Duration = Duration::from_millis(250);
-/// How long it waits before lines are sent again that did not arrive: longer each time, up to the second.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// How long lines may take to be acknowledged; librdkafka gives up on them itself before.
-const FLUSH: Duration = Duration::from_secs(60);
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -83,20 +75,10 @@ enum Format {
     Combined,
 }
 
-/// What was sent.
-#[derive(Debug, Default)]
-struct Sent {
-    lines: u64,
-    cut: u64,
-    failed: u64,
-}
-
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let connection = context.connect()?;
     connection.client.topic(&args.topic).into_diagnostic()?;
-    // Before anything is read: whoever may not write is told so at once.
-    let producer = connection.client.producer().into_diagnostic()?;
     let path = match &args.registry {
         Some(path) => path.clone(),
         None => {
@@ -105,7 +87,6 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             context.data().join("agent").join(name)
         }
     };
-    let registry = Registry::open(&path).into_diagnostic()?;
     // Names in the registry must mean the same from another folder.
     let patterns = args
         .files
@@ -116,178 +97,90 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         .into_diagnostic()
         .wrap_err("cannot tell where this folder is")?;
     let longest = usize::try_from(args.max_line).unwrap_or(usize::MAX);
-    let (wake, woken) = channel();
-    let interrupt = Interrupt::listen(move || {
-        // Nobody listens any more where it has ended by itself.
-        let _ = wake.send(());
-    });
-    let mut agent = Agent {
-        tail: Tail::new(patterns, longest, registry),
-        client: &connection.client,
-        producer,
+    let options = ShipOptions {
+        topic: args.topic,
         parse: match args.parse {
             Format::Text => Parse::Text,
             Format::Json => Parse::Json,
             Format::Combined => Parse::Combined,
         },
         host: args.host.unwrap_or_else(host_name),
-        topic: args.topic,
-        sent: Sent::default(),
-        progress: progress(),
+        root: None,
+        once: args.once,
+        again: AGAIN,
+        watch: Arc::new(Watch::default()),
     };
-    let outcome = agent.follow(&interrupt, &woken, args.once);
-    agent.progress.finish_and_clear();
-    agent.report(context);
-    outcome
+    // Before anything is read: whoever may not write is told so at once.
+    let mut shipper = Shipper::new(&connection.client, options).into_diagnostic()?;
+    let mut tail = Tail::new(patterns, longest, Registry::open(&path).into_diagnostic()?);
+    let (wake, woken) = channel();
+    let interrupt = Interrupt::listen(move || {
+        // Nobody listens any more where it has ended by itself.
+        let _ = wake.send(());
+    });
+    let mut pause = |wait| match woken.recv_timeout(wait) {
+        Ok(()) => false,
+        Err(RecvTimeoutError::Timeout) => !interrupt.is_set(),
+        // Without a thread for signals they end the process.
+        Err(RecvTimeoutError::Disconnected) => {
+            std::thread::sleep(wait);
+            !interrupt.is_set()
+        }
+    };
+    let progress = progress();
+    let outcome = shipper.follow(&mut tail, &mut pause, &mut |said| tell(&progress, said));
+    progress.finish_and_clear();
+    report(context, shipper.sent, tail.files());
+    Ok(outcome?)
 }
 
-struct Agent<'a> {
-    tail: Tail,
-    client: &'a Client,
-    producer: Producer,
-    parse: Parse,
-    host: String,
-    topic: String,
-    sent: Sent,
-    progress: ProgressBar,
-}
-
-impl Agent<'_> {
-    fn follow(&mut self, interrupt: &Interrupt, woken: &Receiver<()>, once: bool) -> miette::Result<()> {
-        let mut first = true;
-        while !interrupt.is_set() {
-            let lines = self.tail.poll().into_diagnostic()?;
-            for notice in self.tail.notices() {
-                self.say(&notice);
-            }
-            if std::mem::take(&mut first) && !self.tail.has_files() {
-                if once {
-                    return Err(miette!("there is no file to read: nothing fits what was given"));
-                }
-                self.progress.suspend(|| eprintln!("no file yet: waiting for one"));
-            }
-            if lines.is_empty() {
-                if once {
-                    return Ok(());
-                }
-                match woken.recv_timeout(AGAIN) {
-                    Ok(()) => return Ok(()),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    // Without a thread for signals they end the process.
-                    Err(RecvTimeoutError::Disconnected) => std::thread::sleep(AGAIN),
-                }
-                continue;
-            }
-            if !self.deliver(&lines, woken, once)? {
-                return Ok(());
-            }
-            self.tail.commit().into_diagnostic()?;
-            self.show();
-        }
-        Ok(())
-    }
-
-    /// Sends lines until they have arrived, however long the broker is away; says whether they have, or somebody asked to stop.
-    fn deliver(&mut self, lines: &[Line], woken: &Receiver<()>, once: bool) -> miette::Result<bool> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let error = match self.send(lines) {
-                Ok(()) => return Ok(true),
-                Err(error) => error,
-            };
-            if once || !is_passing(&error) {
-                return Err(error).into_diagnostic();
-            }
-            self.progress.suspend(|| eprintln!("{error}; trying again"));
-            match woken.recv_timeout(pause) {
-                Ok(()) => return Ok(false),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
-            }
-            pause = (pause * 2).min(LAST_PAUSE);
-            // One that has failed takes nothing more.
-            self.producer = self.client.producer().into_diagnostic()?;
-        }
-    }
-
-    /// Sends lines, and waits until they have arrived.
-    fn send(&mut self, lines: &[Line]) -> Result<(), BrokerError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
-        let mut failed = 0;
-        for line in lines {
-            let event = event(line, self.parse, &self.host, now);
-            let headers = [Header {
-                key: ID.to_owned(),
-                value: Some(line.id.clone().into_bytes()),
-            }];
-            let record = NewRecord {
-                topic: &self.topic,
-                partition: None,
-                key: Some(line.key.as_os_str().as_encoded_bytes()),
-                value: Some(event.json.as_bytes()),
-                timestamp: Some(event.time),
-                headers: &headers,
-            };
-            self.producer.send(record)?;
-            failed += u64::from(event.failed);
-        }
-        self.producer.flush(FLUSH)?;
-        self.sent.lines += lines.len() as u64;
-        self.sent.failed += failed;
-        self.sent.cut += lines.iter().filter(|line| line.cut).count() as u64;
-        Ok(())
-    }
-
-    fn say(&self, notice: &Notice) {
-        let text = match notice {
-            Notice::Found(path) => format!("following {}", path.display()),
-            Notice::Renamed(from, to) => format!("{} is {} now", from.display(), to.display()),
-            Notice::Truncated(path) => format!("{} was cut and begins anew", path.display()),
-            Notice::Compressed(path) => format!("{} is compressed and not read", path.display()),
-            Notice::Unreadable(path, reason) => format!("cannot read {}: {reason}", path.display()),
-        };
-        let text = crate::decode::printable::one_line(text.as_bytes(), 400).text;
-        self.progress.suspend(|| eprintln!("{text}"));
-    }
-
-    fn show(&self) {
-        self.progress.set_message(self.summary());
-        self.progress.tick();
-    }
-
-    fn summary(&self) -> String {
-        let Sent { lines, cut, failed } = self.sent;
-        let mut text = format!(
-            "{} sent, {} open",
-            show::counted(lines, "line"),
-            show::counted(self.tail.files() as u64, "file")
-        );
-        if failed > 0 {
-            text += &format!(", {failed} with error.message");
-        }
-        if cut > 0 {
-            text += &format!(", {cut} cut");
-        }
-        text
-    }
-
-    fn report(&self, context: &Context) {
-        if context.json() {
-            let Sent { lines, cut, failed } = self.sent;
-            println!("{}", json!({ "sent": lines, "failed": failed, "cut": cut }));
-        } else {
-            eprintln!("{}", self.summary());
+fn tell(progress: &ProgressBar, said: Said<'_>) {
+    match said {
+        Said::Notice(notice) => say(progress, &notice),
+        Said::NoFile => progress.suspend(|| eprintln!("no file yet: waiting for one")),
+        Said::Trouble(error) => progress.suspend(|| eprintln!("{error}; trying again")),
+        Said::Sent { sent, files } => {
+            progress.set_message(summary(sent, files));
+            progress.tick();
         }
     }
 }
 
-/// Whether what could not be sent now may be sent later: not what the broker will never take.
-fn is_passing(error: &BrokerError) -> bool {
-    !matches!(
-        error,
-        BrokerError::Write { of_record: true, .. } | BrokerError::UnknownTopic { .. }
-    )
+fn say(progress: &ProgressBar, notice: &Notice) {
+    let text = match notice {
+        Notice::Found(path) => format!("following {}", path.display()),
+        Notice::Renamed(from, to) => format!("{} is {} now", from.display(), to.display()),
+        Notice::Truncated(path) => format!("{} was cut and begins anew", path.display()),
+        Notice::Compressed(path) => format!("{} is compressed and not read", path.display()),
+        Notice::Unreadable(path, reason) => format!("cannot read {}: {reason}", path.display()),
+    };
+    let text = crate::decode::printable::one_line(text.as_bytes(), 400).text;
+    progress.suspend(|| eprintln!("{text}"));
+}
+
+fn summary(sent: Sent, files: usize) -> String {
+    let Sent { lines, cut, failed } = sent;
+    let mut text = format!(
+        "{} sent, {} open",
+        show::counted(lines, "line"),
+        show::counted(files as u64, "file")
+    );
+    if failed > 0 {
+        text += &format!(", {failed} with error.message");
+    }
+    if cut > 0 {
+        text += &format!(", {cut} cut");
+    }
+    text
+}
+
+fn report(context: &Context, sent: Sent, files: usize) {
+    if context.json() {
+        let Sent { lines, cut, failed } = sent;
+        println!("{}", json!({ "sent": lines, "failed": failed, "cut": cut }));
+    } else {
+        eprintln!("{}", summary(sent, files));
+    }
 }
 
 fn progress() -> ProgressBar {

@@ -8,8 +8,9 @@ use miette::Report;
 use serde_json::json;
 
 use crate::readmodel::capture::release;
-use crate::replay::capture::{CaptureOptions, Captured, Watch, capture};
+use crate::replay::capture::{CaptureOptions, Captured, capture};
 use crate::replay::error::ReplayError;
+use crate::replay::watch::Watch;
 
 use super::context::Context;
 use super::interrupt::Interrupt;

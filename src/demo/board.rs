@@ -20,6 +20,7 @@ use crate::replay::progress::{Phase, SinkProgress};
 use crate::replay::task::Task;
 use crate::sink::address::Address;
 
+use super::agents::Tailing;
 use super::catalog::Demo;
 use super::connector::Capturing;
 use super::error::DemoError;
@@ -34,6 +35,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const LET_GO: Duration = Duration::from_secs(30);
 /// How soon is looked again whether it is.
 const AGAIN: Duration = Duration::from_millis(10);
+/// How soon a processor that was killed is missed where the broker is ours: long enough that a busy machine is not taken for a dead
+/// one.
+const MISSED: Duration = Duration::from_millis(2500);
 /// The rate is that of this long.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -44,6 +48,8 @@ pub(super) struct Running {
     pub(super) projection: Projection,
     group_id: String,
     pub(super) members: usize,
+    /// How soon a killed one is missed; `None` as soon as any cluster allows.
+    session: Option<Duration>,
     pub(super) pace: Option<u64>,
     holds: bool,
     state: PartState,
@@ -65,6 +71,7 @@ pub(super) struct Board {
     running: Mutex<Vec<Running>>,
     pub(super) mirrors: Mirrors,
     captures: Mutex<Vec<Capturing>>,
+    agents: Mutex<Vec<Tailing>>,
     lakes: Mutex<Vec<Filling>>,
     /// Which read model each sink stands for that nobody feeds.
     stand_ins: Vec<(String, String)>,
@@ -112,6 +119,7 @@ impl Board {
             projection: processor.projection.clone(),
             group_id: processor.group.clone(),
             members: processor.members,
+            session: None,
             pace: None,
             holds: false,
             state: PartState::Stopped,
@@ -126,6 +134,7 @@ impl Board {
             running: Mutex::new(running.collect()),
             mirrors,
             captures: Mutex::new(Capturing::of(&store, demo)),
+            agents: Mutex::new(Tailing::of(&store, demo)),
             topics: topics.map(|part| part.name.clone()).collect(),
             client,
             store,
@@ -149,6 +158,14 @@ impl Board {
             Feeds::Records(_) => None,
         });
         self.stand_ins = rows.collect();
+    }
+
+    /// Says that the broker is ours, which lets a member that was killed be missed sooner than a cluster would: nobody who looks on
+    /// waits for a session of six seconds to be over.
+    pub(super) fn is_ours(&mut self) {
+        for running in locked(&self.running).iter_mut() {
+            running.session = Some(MISSED);
+        }
     }
 
     /// Begins to write the lakes.
@@ -192,13 +209,46 @@ impl Board {
         running.collect()
     }
 
-    /// A capture that ended with an error, and what it said.
-    pub(super) fn failed_capture(&self) -> Option<(String, String)> {
+    /// A capture or an agent that ended with an error, and what it said.
+    pub(super) fn failed_source(&self) -> Option<(String, String)> {
+        let failed = |name: &str, (state, reason): (PartState, String)| {
+            (state == PartState::Failed).then(|| (name.to_owned(), reason))
+        };
         let mut captures = locked(&self.captures);
-        captures.iter_mut().find_map(|known| {
-            let (state, reason) = known.state();
-            (state == PartState::Failed).then(|| (known.name.clone(), reason))
+        let capture = captures
+            .iter_mut()
+            .find_map(|known| failed(&known.name.clone(), known.state()));
+        let mut agents = locked(&self.agents);
+        capture.or_else(|| {
+            agents
+                .iter_mut()
+                .find_map(|known| failed(&known.name.clone(), known.state()))
         })
+    }
+
+    /// Changes an agent, which runs or not, or its files.
+    pub(super) fn with_agent<T>(&self, name: &str, change: impl FnOnce(&mut Tailing) -> T) -> Option<T> {
+        let mut agents = locked(&self.agents);
+        agents.iter_mut().find(|known| known.name == name).map(change)
+    }
+
+    /// The agent that writes a topic.
+    pub(super) fn agent_of(&self, topic: &str) -> Option<String> {
+        let agents = locked(&self.agents);
+        let found = agents.iter().find(|known| known.topic == topic);
+        found.map(|known| known.name.clone())
+    }
+
+    /// Every agent that runs, with how many lines it has not sent yet.
+    pub(super) fn tailing(&self) -> Result<Vec<(String, u64)>, DemoError> {
+        let mut agents = locked(&self.agents);
+        let mut counted = Vec::new();
+        for known in agents.iter_mut() {
+            if known.state().0 == PartState::Running {
+                counted.push((known.name.clone(), known.waiting()?));
+            }
+        }
+        Ok(counted)
     }
 
     /// The processor whose read model this is.
@@ -223,7 +273,8 @@ impl Board {
 
     /// How a processor is, and why.
     pub(super) fn state(&self, name: &str) -> (PartState, String) {
-        if let Some(state) = self.with_capture(name, Capturing::state) {
+        let source = self.with_capture(name, Capturing::state);
+        if let Some(state) = source.or_else(|| self.with_agent(name, Tailing::state)) {
             return state;
         }
         self.with(name, |running| {
@@ -234,14 +285,15 @@ impl Board {
         .unwrap_or_default()
     }
 
-    /// Starts a processor, a mirror or a capture unless it runs.
+    /// Starts a processor, a mirror, a capture or an agent unless it runs.
     pub(super) fn start(&self, name: &str, skip_poison: bool) {
         self.mirrors.start(name);
         self.with_capture(name, |capture| capture.start(&self.client));
+        self.with_agent(name, |agent| agent.start(&self.client));
         self.with(name, |running| running.start(&self.client, &self.store, skip_poison));
     }
 
-    /// Ends a processor, a mirror or a capture, and waits for its end.
+    /// Ends a processor, a mirror, a capture or an agent, and waits for its end.
     pub(super) fn stop(&self, name: &str, kill: bool) -> Result<(), DemoError> {
         let state = if kill { PartState::Killed } else { PartState::Stopped };
         if self.mirrors.stop(name, state) {
@@ -252,6 +304,10 @@ impl Board {
                 Err(error) if !matches!(error, ReplayError::Cancelled) => Err(error.into()),
                 _ => Ok(()),
             };
+        }
+        if let Some(task) = self.with_agent(name, |agent| agent.end(kill)).flatten() {
+            task.wait()?;
+            return Ok(());
         }
         let task = self.with(name, |running| {
             running.reap();
@@ -303,10 +359,10 @@ impl Board {
         failed.map(|running| running.name.clone()).collect()
     }
 
-    /// Takes note of a record that a service wrote.
-    pub(super) fn sent(&self, service: &str, topic: &str, now: Option<Timestamp>, upcoming: usize) {
+    /// Takes note of a record that a service wrote to a topic, or to the log of an agent.
+    pub(super) fn sent(&self, service: &str, to: &str, now: Option<Timestamp>, upcoming: usize) {
         let mut flow = locked(&self.flow);
-        *flow.sent.entry((service.to_owned(), topic.to_owned())).or_default() += 1;
+        *flow.sent.entry((service.to_owned(), to.to_owned())).or_default() += 1;
         flow.now = now;
         flow.upcoming = upcoming;
     }
@@ -404,6 +460,14 @@ impl Board {
                 (known.name.clone(), (state, reason, known.records()))
             })
             .collect();
+        let mut agents = locked(&self.agents);
+        let carried: BTreeMap<String, PartView> = agents
+            .iter_mut()
+            .map(|known| {
+                let written = sum(&flow.sent, |_, to| to == known.name);
+                (known.name.clone(), known.view(written))
+            })
+            .collect();
         let find = |name: &str| running.iter().find(|running| running.name == name);
         let stored = |name: &str| running.iter().find(|running| running.projection.name == name);
         let lakes = locked(&self.lakes);
@@ -443,7 +507,10 @@ impl Board {
             },
             Kind::Processor => match find(&part.name) {
                 Some(running) => running.view(&flow.ends),
-                None => self.mirrors.view(&part.name).unwrap_or_default(),
+                None => match carried.get(&part.name) {
+                    Some(agent) => agent.clone(),
+                    None => self.mirrors.view(&part.name).unwrap_or_default(),
+                },
             },
             Kind::Store => view(&part.name, &lakes, fed(&part.name).as_ref()).unwrap_or_else(|| PartView {
                 state: PartState::Running,
@@ -463,7 +530,14 @@ impl Board {
             let mut lag = None;
             let records = match (from.kind, to.kind) {
                 (Kind::Service, _) if captured.contains_key(&from.name) => parts[edge.from].given,
-                (Kind::Service, _) => sum(&flow.sent, |service, topic| service == from.name && topic == to.name),
+                (Kind::Service, _) => {
+                    lag = carried
+                        .get(&to.name)
+                        .filter(|_| to.kind == Kind::Processor)
+                        .and_then(|agent| agent.lag);
+                    sum(&flow.sent, |service, into| service == from.name && into == to.name)
+                }
+                (Kind::Processor, _) if carried.contains_key(&from.name) => parts[edge.from].given,
                 (Kind::Topic, Kind::Processor) => find(&to.name).map_or(parts[edge.to].taken, |running| {
                     let taken = of_topic(&running.group.committed(), &from.name);
                     lag = Some(of_topic(&flow.ends, &from.name).saturating_sub(taken));
@@ -505,7 +579,11 @@ impl Running {
         if self.task.is_some() {
             return;
         }
-        let group = Arc::new(Group::new(&self.group_id, &self.name, self.members));
+        let group = Group::new(&self.group_id, &self.name, self.members);
+        let group = Arc::new(match self.session {
+            Some(session) => group.missed_after(session),
+            None => group,
+        });
         group.slow(self.pace);
         group.hold(self.holds);
         // Until it says more, it stands where the one before stood.

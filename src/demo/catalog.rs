@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::agent::event::Parse;
 use crate::broker::topics::NewTopic;
 use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::parse;
+use crate::record::Timestamp;
 
 use super::chart::DemoChart;
 use super::condition::asks_log;
@@ -45,6 +47,8 @@ pub struct Demo {
     pub services: Vec<Service>,
     /// Databases whose changes are captured.
     pub databases: Vec<Database>,
+    /// Who follows log files.
+    pub agents: Vec<Agent>,
     /// Who reads them live.
     pub processors: Vec<Processor>,
     /// Second clusters that hold some of its topics once more.
@@ -97,6 +101,23 @@ pub struct Database {
     pub(super) schemas: bool,
     pub(super) clock: crate::record::Timestamp,
     pub(super) start: bool,
+}
+
+/// A log agent, which follows a log file that a run writes.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// What it is called.
+    pub title: Text,
+    /// The topic of its lines.
+    pub topic: String,
+    /// The file, as it is called on its machine.
+    pub file: String,
+    pub(super) parse: Parse,
+    pub(super) host: String,
+    pub(super) start: bool,
+    pub(super) at: Option<[u16; 2]>,
 }
 
 /// A projection that is followed live in a consumer group.
@@ -160,12 +181,19 @@ pub struct Check {
 pub(super) struct Source {
     pub(super) service: String,
     pub(super) topic: String,
+    /// The agent that sends them there, as lines of its log file.
+    pub(super) agent: Option<String>,
     pub(super) from: From,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum From {
-    Recorded { file: String, text: String },
+    Recorded {
+        file: String,
+        text: String,
+    },
+    /// Lines of a log, each with its time.
+    Lines(Vec<(Timestamp, String)>),
     Generated(std::sync::Arc<Generator>),
 }
 
@@ -253,27 +281,57 @@ impl Catalog {
 }
 
 impl Demo {
-    /// Every event, in the order in which it is written; the same at every call.
+    /// Every event, in the order in which it is written; the same at every call. A line of a log is what its agent makes of it.
     pub fn events(&self) -> Result<Vec<Event>, DemoError> {
-        Ok(self.sources()?.into_iter().flat_map(|(_, events)| events).collect())
+        let mut all = Vec::new();
+        for (source, events) in self.sources()? {
+            let agent = self
+                .agents
+                .iter()
+                .find(|agent| source.agent.as_ref() == Some(&agent.name));
+            let Some(agent) = agent else {
+                all.extend(events);
+                continue;
+            };
+            let mut offset = 0;
+            for line in events {
+                all.push(agent.record(&line, offset));
+                offset += line.value.map_or(0, |text| text.len() as u64) + 1;
+            }
+        }
+        Ok(all)
     }
 
-    /// The events of each source, with the service that writes them.
-    pub(super) fn sources(&self) -> Result<Vec<(&str, Vec<Event>)>, DemoError> {
+    /// The events of each source; those of a log are its lines.
+    pub(super) fn sources(&self) -> Result<Vec<(&Source, Vec<Event>)>, DemoError> {
         let events = |source: &Source| match &source.from {
             From::Recorded { file, text } => recorded(text, file, &source.topic),
+            From::Lines(lines) => Ok(lines
+                .iter()
+                .map(|(timestamp, text)| Event {
+                    topic: source.topic.clone(),
+                    key: None,
+                    value: Some(text.clone().into_bytes()),
+                    timestamp: *timestamp,
+                })
+                .collect()),
             From::Generated(generator) => Ok(generator.events(&source.topic)),
         };
         let sources = self.sources.iter();
-        sources
-            .map(|source| Ok((source.service.as_str(), events(source)?)))
-            .collect()
+        sources.map(|source| Ok((source, events(source)?))).collect()
+    }
+
+    /// Which service writes the log of which agent.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let sources = self.sources.iter();
+        sources.filter_map(|source| Some((source.service.as_str(), source.agent.as_deref()?)))
     }
 
     /// Which service writes which topic.
     pub(super) fn writes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.sources
             .iter()
+            .filter(|source| source.agent.is_none())
             .map(|source| (source.service.as_str(), source.topic.as_str()))
             .chain(
                 self.databases
@@ -285,7 +343,9 @@ impl Demo {
     /// Whether its steps decide what is written when: then nothing is written before the first, and a run begins with empty
     /// topics. Otherwise the topics hold every event before the first step, and a second run finds them there.
     pub fn is_live(&self) -> bool {
-        !self.processors.is_empty() || self.steps.iter().flat_map(|step| &step.actions).any(Action::writes)
+        !self.processors.is_empty()
+            || !self.agents.is_empty()
+            || self.steps.iter().flat_map(|step| &step.actions).any(Action::writes)
     }
 
     /// The projection of each of its read models.
@@ -325,6 +385,7 @@ impl Demo {
         self.sources.iter_mut().for_each(|source| name(&mut source.topic));
         self.types.iter_mut().for_each(|(topic, _)| name(topic));
         self.databases.iter_mut().for_each(|database| name(&mut database.topic));
+        self.agents.iter_mut().for_each(|agent| name(&mut agent.topic));
         self.processors
             .iter_mut()
             .for_each(|processor| name(&mut processor.group));

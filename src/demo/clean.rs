@@ -4,6 +4,7 @@ use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
 use crate::readmodel::store::Store;
 
+use super::agents;
 use super::connector;
 use super::diary::Diary;
 use super::error::DemoError;
@@ -30,6 +31,9 @@ pub fn clean(client: &Client, store: &Store, id: &str) -> Result<Cleaned, DemoEr
     }
     if connector::delete(&connector::folder(store, id))? {
         cleaned.removed.push("source databases".to_owned());
+    }
+    if agents::delete(&agents::folder(store, id))? {
+        cleaned.removed.push("log files".to_owned());
     }
     let lakes = super::sinks::folder(store, id);
     if lakes.exists() {

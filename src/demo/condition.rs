@@ -312,8 +312,14 @@ impl Scene {
     fn behind(&self, parts: &[String], ends: &Position) -> Result<Vec<String>, DemoError> {
         let mut behind = Vec::new();
         // What is captured comes before all that is read.
-        if let Some((capture, reason)) = self.board.failed_capture() {
-            behind.push(format!("{capture} {}: {reason}", PartState::Failed.word()));
+        if let Some((source, reason)) = self.board.failed_source() {
+            behind.push(format!("{source} {}: {reason}", PartState::Failed.word()));
+        }
+        for (agent, waiting) in self.board.tailing()? {
+            if waiting > 0 {
+                let said = self.say(&format!("{waiting} to send"), &format!("待发送 {waiting}"));
+                behind.push(format!("{agent} {said}"));
+            }
         }
         for (capture, path) in self.board.capturing() {
             let waiting = waiting(&path)?;

@@ -7,8 +7,9 @@ use crate::broker::client::Client;
 use crate::readmodel::capture::{Source, execute};
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::store::Store;
-use crate::replay::capture::{CaptureOptions, Captured, Watch, capture};
+use crate::replay::capture::{CaptureOptions, Captured, capture};
 use crate::replay::task::Task;
+use crate::replay::watch::Watch;
 
 use super::catalog::{Database, Demo};
 use super::error::DemoError;

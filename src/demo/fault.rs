@@ -56,6 +56,10 @@ impl Fault {
             Action::Release(_) => ("what waits is published, each once", "等着的都发布出去，每条一次"),
             Action::Cut(_) => ("the other cluster cannot be reached", "另一个集群连不上了"),
             Action::Join(_) => ("it goes on with what the other cluster lacks", "把另一个集群缺的补上"),
+            Action::Rotate(_) => (
+                "its file gets another name, and is read to its end all the same",
+                "文件改了名，照样读到末尾",
+            ),
             Action::Rebuild(_) => ("the log is folded into it once more", "把日志重新折叠一遍"),
             Action::Poison(_) => (
                 "a record that no handler can apply: whoever reads it stops before it",
@@ -150,6 +154,18 @@ pub fn faults(demo: &Demo) -> Vec<Fault> {
         ];
         for action in all {
             add(Some((Kind::Processor, &mirror.name)), action);
+        }
+    }
+    for agent in &demo.agents {
+        let name = || agent.name.clone();
+        let all = [
+            Action::Stop(name()),
+            Action::Kill(name()),
+            Action::Start(name()),
+            Action::Rotate(name()),
+        ];
+        for action in all {
+            add(Some((Kind::Processor, &agent.name)), action);
         }
     }
     for projection in &demo.projections {
@@ -249,6 +265,17 @@ mod tests {
         assert_eq!(words(&all, graph.find(Kind::Store, "payment")), ["rebuild payment"]);
         assert!(words(&all, None).contains(&"stop the broker".to_owned()));
         assert!(faults(catalog.get("event-sourcing").unwrap()).is_empty());
+        let demo = catalog.get("log-analytics").unwrap();
+        let (all, graph) = (faults(demo), Graph::of(demo));
+        assert_eq!(
+            words(&all, graph.find(Kind::Processor, "web-agent")),
+            [
+                "stop web-agent",
+                "kill web-agent",
+                "start web-agent",
+                "rotate the log of web-agent"
+            ]
+        );
     }
 
     #[test]

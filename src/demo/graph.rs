@@ -12,7 +12,7 @@ pub enum Kind {
     Service,
     /// Keeps them.
     Topic,
-    /// Reads them in its consumer group.
+    /// Reads them in its consumer group; or carries them on: a mirror, a log agent.
     Processor,
     /// A read model.
     Store,
@@ -26,7 +26,7 @@ pub struct Part {
     /// What it is.
     pub kind: Kind,
     /// What it is called where its records are: the topic, the read model, the consumer group of a processor; empty for what
-    /// nobody on the cluster knows: a service, a mirror.
+    /// nobody on the cluster knows: a service, a mirror, a log agent.
     pub id: String,
     /// What it is called; its name where nothing is said.
     pub title: Text,
@@ -69,6 +69,9 @@ impl Graph {
         for (topic, drawn) in demo.topics.iter().zip(&demo.topics_drawn) {
             graph.add(Kind::Topic, &topic.name, &topic.name, &drawn.0, drawn.1);
         }
+        for agent in &demo.agents {
+            graph.add(Kind::Processor, &agent.name, "", &agent.title, agent.at);
+        }
         for processor in &demo.processors {
             let (name, group) = (&processor.name, &processor.group);
             graph.add(Kind::Processor, name, group, &processor.title, processor.at);
@@ -90,6 +93,12 @@ impl Graph {
         }
         for (service, topic) in demo.writes() {
             graph.join((Kind::Service, service), (Kind::Topic, topic));
+        }
+        for (service, agent) in demo.logs() {
+            graph.join((Kind::Service, service), (Kind::Processor, agent));
+        }
+        for agent in &demo.agents {
+            graph.join((Kind::Processor, &agent.name), (Kind::Topic, &agent.topic));
         }
         for projection in &demo.projections {
             for topic in &projection.topics {

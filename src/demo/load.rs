@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use toml::Spanned;
+
+use crate::agent::event::Parse;
 use crate::broker::topics::NewTopic;
 use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::{check_together, parse, parse_path};
+use crate::record::Timestamp;
 
-use super::catalog::{Database, Demo, From, Mirror, Processor, Service, Source};
+use super::catalog::{Agent, Database, Demo, From, Mirror, Processor, Service, Source};
 use super::chart;
 use super::error::DemoError;
 use super::events::recorded;
 use super::folder::Folder;
 use super::generate::Generator;
-use super::manifest::Manifest;
+use super::manifest::{Events, Lines, Manifest};
 use super::sinks;
 use super::steps;
 use super::text::{Language, Text};
@@ -40,7 +44,8 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         return Err(loader.wrong(manifest.title.span(), "the demo has no title", "empty", Some(help)));
     }
     let (topics, types) = loader.topics(&manifest)?;
-    let sources = loader.sources(&manifest, &topics)?;
+    let agents = loader.agents(&manifest, &topics)?;
+    let sources = loader.sources(&manifest, &topics, &agents)?;
     let mut services = loader.services(&manifest, &sources)?;
     let databases = loader.databases(&manifest, &topics, &mut services)?;
     let projections = loader.projections(&manifest, &topics)?;
@@ -73,6 +78,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         projections,
         services,
         databases,
+        agents,
         processors,
         mirrors,
         sinks,
@@ -88,6 +94,16 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
     steps::read(&loader, manifest.steps, &mut demo)?;
     demo.charts = chart::read(&loader, manifest.charts, &demo)?;
     Ok(demo)
+}
+
+/// The lines of a log, each with the time that it says; one that says none is as old as the line before it.
+fn lines(text: &str, agent: &Agent) -> Vec<(Timestamp, String)> {
+    let mut last = Timestamp(0);
+    let timed = text.lines().filter(|line| !line.is_empty()).map(|line| {
+        last = agent.time_of(line, last);
+        (last, line.to_owned())
+    });
+    timed.collect()
 }
 
 /// What reading one manifest needs, and how its errors are made.
@@ -142,15 +158,93 @@ impl Loader<'_> {
         Ok((topics, types))
     }
 
-    fn sources(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Source>, DemoError> {
+    /// The log agents.
+    fn agents(&self, manifest: &Manifest, topics: &[NewTopic]) -> Result<Vec<Agent>, DemoError> {
+        let mut out: Vec<Agent> = Vec::new();
+        for agent in &manifest.agents {
+            let (name, span) = (agent.name.get_ref(), agent.name.span());
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(fits) {
+                let help = "a name of letters, digits, `-` and `_`";
+                return Err(self.wrong(span, "this cannot be an agent's name", "here", Some(help)));
+            }
+            let services = manifest.services.iter().map(|service| service.name.get_ref());
+            let processors = manifest.processors.iter().map(|processor| processor.name.get_ref());
+            let mirrors = manifest.mirrors.iter().map(|mirror| mirror.name.get_ref());
+            let captures = manifest.databases.iter().map(|database| database.capture.get_ref());
+            let mut taken = services.chain(processors).chain(mirrors).chain(captures);
+            if taken.any(|known| known == name) || out.iter().any(|known| known.name == *name) {
+                return Err(self.wrong(span, "another part has this name", "again", None));
+            }
+            let topic = agent.topic.get_ref();
+            if !topics.iter().any(|known| known.name == *topic) {
+                let help = "lines go to a topic of the demo's own: add it as `[[topics]]`";
+                return Err(self.wrong(agent.topic.span(), "the demo has no such topic", "unknown", Some(help)));
+            }
+            let file = agent.file.get_ref();
+            let below = file.strip_prefix('/').unwrap_or_default();
+            let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['*', '?']);
+            if !below.split('/').all(plain) {
+                let help = "write it as it is called on its machine: `file = \"/var/log/nginx/access.log\"`";
+                return Err(self.wrong(agent.file.span(), "this is not a log file's name", "here", Some(help)));
+            }
+            out.push(Agent {
+                name: name.clone(),
+                title: agent.title.clone(),
+                topic: topic.clone(),
+                file: file.clone(),
+                parse: match agent.parse {
+                    Lines::Json => Parse::Json,
+                    Lines::Combined => Parse::Combined,
+                },
+                host: agent.host.clone().unwrap_or_else(|| name.clone()),
+                start: agent.start,
+                at: agent.at,
+            });
+        }
+        Ok(out)
+    }
+
+    /// Where events go: the topic, and the agent that sends them there.
+    fn target<'a>(
+        &self,
+        events: &Events,
+        topics: &[NewTopic],
+        agents: &'a [Agent],
+    ) -> Result<(String, Option<&'a Agent>, Range<usize>), DemoError> {
+        match (&events.topic, &events.agent) {
+            (Some(topic), None) if topics.iter().any(|known| known.name == *topic.get_ref()) => {
+                Ok((topic.get_ref().clone(), None, topic.span()))
+            }
+            (Some(topic), None) => {
+                let help = "events go to a topic of the demo's own: add it as `[[topics]]`";
+                Err(self.wrong(topic.span(), "the demo has no such topic", "unknown", Some(help)))
+            }
+            (None, Some(named)) => match agents.iter().find(|known| known.name == *named.get_ref()) {
+                Some(agent) => Ok((agent.topic.clone(), Some(agent), named.span())),
+                None => {
+                    let help = "lines are read by an agent of the demo's own: add it as `[[agents]]`";
+                    Err(self.wrong(named.span(), "the demo has no such agent", "unknown", Some(help)))
+                }
+            },
+            (topic, agent) => {
+                let span = topic.as_ref().or(agent.as_ref()).map_or(0..0, Spanned::span);
+                let help = "give `[[events]]` the `topic` that they go to, or the `agent` whose log they are lines of";
+                Err(self.wrong(span, "where do these events go?", "these events", Some(help)))
+            }
+        }
+    }
+
+    fn sources(&self, manifest: &Manifest, topics: &[NewTopic], agents: &[Agent]) -> Result<Vec<Source>, DemoError> {
         let mut out = Vec::new();
         for events in &manifest.events {
-            let topic = events.topic.get_ref();
-            if !topics.iter().any(|known| known.name == *topic) {
-                let help = "events go to a topic of the demo's own: add it as `[[topics]]`";
-                return Err(self.wrong(events.topic.span(), "the demo has no such topic", "unknown", Some(help)));
-            }
+            let (topic, agent, span) = self.target(events, topics, agents)?;
+            let topic = &topic;
             let from = match (&events.file, &events.generate) {
+                (Some(file), None) if agent.is_some() => {
+                    let text = self.folder.read(file.get_ref())?;
+                    From::Lines(agent.map_or_else(Vec::new, |agent| lines(&text, agent)))
+                }
                 (Some(file), None) => {
                     let text = self.folder.read(file.get_ref())?;
                     let name = self.folder.name_of(file.get_ref());
@@ -165,7 +259,7 @@ impl Loader<'_> {
                 _ => {
                     let help = "give it `file = \"….ndjson\"`, or `[events.generate]`, and not both";
                     let message = "where do these events come from?";
-                    return Err(self.wrong(events.topic.span(), message, "these events", Some(help)));
+                    return Err(self.wrong(span, message, "these events", Some(help)));
                 }
             };
             let service = events.service.as_ref().map_or(PRODUCER, |name| name.get_ref());
@@ -182,6 +276,7 @@ impl Loader<'_> {
             out.push(Source {
                 service: service.to_owned(),
                 topic: topic.clone(),
+                agent: agent.map(|agent| agent.name.clone()),
                 from,
             });
         }

@@ -26,6 +26,8 @@ pub(super) struct Manifest {
     #[serde(default)]
     pub(super) databases: Vec<Database>,
     #[serde(default)]
+    pub(super) agents: Vec<Agent>,
+    #[serde(default)]
     pub(super) projections: Vec<Projection>,
     #[serde(default)]
     pub(super) processors: Vec<Processor>,
@@ -104,6 +106,34 @@ pub(super) struct Database {
     pub(super) at: Option<[u16; 2]>,
 }
 
+/// A log agent: it follows a log file that a service writes, and sends each line to a topic.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Agent {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) title: Text,
+    /// The log file as it is called on its machine; it lies in a folder of the run.
+    pub(super) file: Spanned<String>,
+    pub(super) topic: Spanned<String>,
+    /// What a line is.
+    pub(super) parse: Lines,
+    /// The machine's name; the agent's where it is not given.
+    pub(super) host: Option<String>,
+    /// Whether it runs from the beginning.
+    #[serde(default = "yes")]
+    pub(super) start: bool,
+    pub(super) at: Option<[u16; 2]>,
+}
+
+/// What the lines of a log are. Each says when it was written: a run writes the same records every time.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Lines {
+    Json,
+    Combined,
+}
+
 /// Who reads events: a projection that is followed live in a consumer group.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -167,10 +197,12 @@ fn yes() -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Events {
-    pub(super) topic: Spanned<String>,
+    pub(super) topic: Option<Spanned<String>>,
+    /// The agent whose log file they are lines of, instead of records of a topic.
+    pub(super) agent: Option<Spanned<String>>,
     /// The service that writes them; one that is called `producer` where it is not given.
     pub(super) service: Option<Spanned<String>>,
-    /// NDJSON of `{key, timestamp, value}`.
+    /// NDJSON of `{key, timestamp, value}`; the lines themselves where an agent sends them.
     pub(super) file: Option<Spanned<String>>,
     pub(super) generate: Option<Spanned<Generate>>,
 }

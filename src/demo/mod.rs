@@ -4,6 +4,7 @@
 //! the specification of a seeded generator, and a JSON Schema for each type of event. Those of this program are compiled in;
 //! `--demos DIR` adds others, or newer versions of the same, without a compiler.
 
+mod agents;
 mod board;
 pub mod catalog;
 pub mod chart;

@@ -162,6 +162,9 @@ impl Scene {
                 if let Some(capture) = self.board.capture_of(&topic) {
                     return self.capture_again(&capture, twice.records);
                 }
+                if let Some(agent) = self.board.agent_of(&topic) {
+                    return self.send_again(&agent, twice.records);
+                }
                 let last = self.timeline.last(&topic, twice.records);
                 last.iter().try_for_each(|due| self.write(due))?;
                 self.flush()?;
@@ -223,6 +226,15 @@ impl Scene {
                 self.board.lost(false);
                 Ok(self.say("the broker is back", "broker 已恢复"))
             }
+            Action::Rotate(agent) => {
+                let rotated = self.board.with_agent(agent, |known| known.rotate());
+                let count = rotated.transpose()?.unwrap_or(0);
+                let plural = if count == 1 { "" } else { "s" };
+                Ok(self.say(
+                    &format!("the next line begins a new file; {count} older one{plural}"),
+                    &format!("下一行写进新文件；旧文件 {count} 个"),
+                ))
+            }
             Action::Change(change) => {
                 execute(
                     &connector::path(&self.store, &self.demo.id, &change.database),
@@ -245,6 +257,18 @@ impl Scene {
         Ok(self.say(
             &format!("{capture} was killed, and hands on {again} changes once more"),
             &format!("{capture} 被杀掉，{again} 个变更再写一遍"),
+        ))
+    }
+
+    /// Lets an agent send its last lines once more, as one does that was killed before it had written down that they arrived.
+    fn send_again(&self, agent: &str, lines: usize) -> Result<String, DemoError> {
+        self.board.stop(agent, true)?;
+        let again = self.board.with_agent(agent, |known| known.forget(lines));
+        self.board.start(agent, false);
+        let again = again.transpose()?.unwrap_or(0);
+        Ok(self.say(
+            &format!("{agent} was killed, and sends {again} lines once more"),
+            &format!("{agent} 被杀掉，{again} 行再发一遍"),
         ))
     }
 
@@ -365,6 +389,9 @@ impl Scene {
     }
 
     pub(super) fn write(&mut self, due: &Due) -> Result<(), DemoError> {
+        if let Some(agent) = &due.agent {
+            return self.log(agent, due);
+        }
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => self.client.producer()?,
@@ -382,6 +409,16 @@ impl Scene {
         sent?;
         let (now, left) = (self.timeline.now(), self.timeline.left());
         self.board.sent(&due.service, &event.topic, now, left);
+        Ok(())
+    }
+
+    /// Writes a line into the log that an agent follows.
+    fn log(&self, agent: &str, due: &Due) -> Result<(), DemoError> {
+        let line = due.event.value.as_deref().unwrap_or_default();
+        let appended = self.board.with_agent(agent, |known| known.append(line));
+        appended.transpose()?;
+        let (now, left) = (self.timeline.now(), self.timeline.left());
+        self.board.sent(&due.service, agent, now, left);
         Ok(())
     }
 
@@ -408,6 +445,7 @@ impl Scene {
             .map_or("", |(service, _)| service);
         let due = Due {
             service: service.to_owned(),
+            agent: None,
             partition: event.partition(i32::try_from(partitions).unwrap_or(1), 0),
             event,
         };
@@ -562,7 +600,7 @@ impl Scene {
         }
         let ended = |part: &String| matches!(self.board.state(part).0, Failed | Killed | Poisoned | Stopped);
         match condition {
-            Condition::CaughtUp(_) if self.board.failed_capture().is_some() => true,
+            Condition::CaughtUp(_) if self.board.failed_source().is_some() => true,
             Condition::CaughtUp(parts) if parts.is_empty() => !self.board.failed().is_empty(),
             Condition::CaughtUp(parts) => parts.iter().any(ended),
             _ => false,
@@ -580,7 +618,8 @@ impl Scene {
             self.store.delete(LOG)?;
         }
         let captures = self.board.capturing().into_iter().map(|(name, _)| name);
-        let parts: Vec<String> = captures.chain(self.board.active()).collect();
+        let agents = self.demo.agents.iter().map(|agent| agent.name.clone());
+        let parts: Vec<String> = captures.chain(agents).chain(self.board.active()).collect();
         self.board.mirrors.close();
         let stopped: Vec<_> = parts.iter().map(|part| self.board.stop(part, false)).collect();
         let emptied = self.board.stop_lakes();

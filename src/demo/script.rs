@@ -77,6 +77,8 @@ pub(super) enum Action {
     Lose(Broker),
     /// Start the broker again.
     BringBack(Broker),
+    /// Rename the log file that an agent follows, so that the next line begins a new one.
+    Rotate(String),
     /// Change the rows or the tables of a source database.
     Change(Change),
     /// Wait until something holds.
@@ -575,6 +577,7 @@ impl Action {
             }
             Self::Lose(_) => ("stop the broker".to_owned(), "停掉 broker".to_owned()),
             Self::BringBack(_) => ("start the broker again".to_owned(), "恢复 broker".to_owned()),
+            Self::Rotate(agent) => (format!("rotate the log of {agent}"), format!("轮转 {agent} 的日志文件")),
             Self::Change(change) => (
                 format!("change rows of {}", change.database),
                 format!("修改 {} 的数据", change.database),

@@ -13,6 +13,7 @@ use crate::replay::progress::Progress;
 use crate::replay::rebuild::RebuildReport;
 use crate::sink::lake;
 
+use super::agents;
 use super::board::Board;
 use super::catalog::{Demo, LessonStep};
 use super::connector;
@@ -102,6 +103,9 @@ impl Stage {
         let mirrors = Mirrors::begin(&client, &self.demo)?;
         let mut board = Board::new(client.clone(), store.clone(), &self.demo, mirrors);
         board.feeds(&self.demo, &self.options.sinks);
+        if self.options.embedded.is_some() {
+            board.is_ours();
+        }
         let board = Arc::new(board);
         let mut scene = Scene::new(
             client,
@@ -195,9 +199,9 @@ impl Stage {
             )
         };
         self.set(run.at, StepState::Passed, note);
-        for (service, events) in self.demo.sources()? {
+        for (source, events) in self.demo.sources()? {
             for event in &events {
-                scene.board.wrote(service, &event.topic, 1);
+                scene.board.wrote(&source.service, &event.topic, 1);
             }
         }
 
@@ -226,6 +230,7 @@ impl Stage {
             self.store.delete(&projection.name)?;
         }
         connector::create(&self.store, &self.demo)?;
+        agents::delete(&agents::folder(&self.store, &self.demo.id))?;
         for (_, topic, address) in self.demo.lakes(&self.store, &self.options.sinks) {
             if let Some(id) = diary.topics.get(&topic) {
                 lake::forget(&address.dir, &topic, id).map_err(ReplayError::from)?;
@@ -285,10 +290,12 @@ impl Stage {
         run.at += 1;
         self.set(run.at, StepState::Running, "");
         let captures = self.demo.databases.iter().filter(|database| database.start);
+        let agents = self.demo.agents.iter().filter(|agent| agent.start);
         let processors = self.demo.processors.iter().filter(|processor| processor.start);
         let mirrors = self.demo.mirrors.iter().filter(|mirror| mirror.start);
         let started: Vec<&str> = captures
             .map(|database| database.capture.as_str())
+            .chain(agents.map(|agent| agent.name.as_str()))
             .chain(processors.map(|processor| processor.name.as_str()))
             .chain(mirrors.map(|mirror| mirror.name.as_str()))
             .collect();

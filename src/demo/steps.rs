@@ -145,6 +145,7 @@ fn check_action(loader: &Loader<'_>, action: &Action, span: Range<usize>, demo: 
             names.read_model(&projection.name)
         }
         Action::Change(change) => names.database(&change.database),
+        Action::Rotate(agent) => names.agent(agent),
         Action::Wait(question) => read_condition(loader, question, span, demo).map(|_| ()),
         _ => Ok(()),
     }
@@ -168,10 +169,11 @@ impl Names<'_> {
         self.known("mirror", name, &known)
     }
 
-    /// What can be started and stopped: a processor, a mirror, a capture.
+    /// What can be started and stopped: a processor, a mirror, a capture, an agent.
     fn whatever_runs(&self, name: &str) -> Result<(), DemoError> {
         let captured = self.demo.databases.iter().any(|known| known.capture == name);
-        if captured || self.mirror(name).is_ok() {
+        let carried = self.demo.agents.iter().any(|known| known.name == name);
+        if captured || carried || self.mirror(name).is_ok() {
             return Ok(());
         }
         self.part(name)
@@ -180,6 +182,11 @@ impl Names<'_> {
     fn database(&self, name: &str) -> Result<(), DemoError> {
         let known: Vec<&str> = self.demo.databases.iter().map(|known| known.name.as_str()).collect();
         self.known("database", name, &known)
+    }
+
+    fn agent(&self, name: &str) -> Result<(), DemoError> {
+        let known: Vec<&str> = self.demo.agents.iter().map(|known| known.name.as_str()).collect();
+        self.known("agent", name, &known)
     }
 
     fn topic(&self, name: &str) -> Result<(), DemoError> {

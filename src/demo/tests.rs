@@ -507,6 +507,104 @@ fn a_mirror_that_cannot_be_meant_is_refused_with_its_place() {
 }
 
 #[test]
+fn an_agent_that_cannot_be_meant_is_refused_with_its_place() {
+    let catalog = Catalog::load(&[]).unwrap();
+    for (from, to, message, place) in [
+        (
+            "name = \"web-agent\"",
+            "name = \"log-search\"",
+            "another part",
+            "\"log-search\"",
+        ),
+        (
+            "name = \"web-agent\"",
+            "name = \"../web\"",
+            "an agent's name",
+            "\"../web\"",
+        ),
+        (
+            "file = \"/var/log/nginx/access.log\"",
+            "file = \"/var/../../access.log\"",
+            "not a log file's name",
+            "\"/var/..",
+        ),
+        (
+            "file = \"/var/log/nginx/access.log\"",
+            "file = \"access.log\"",
+            "not a log file's name",
+            "\"access.log",
+        ),
+        (
+            "log\"\ntopic = \"web-logs\"",
+            "log\"\ntopic = \"web\"",
+            "no such topic",
+            "\"web\"",
+        ),
+        ("agent = \"web-agent\"", "agent = \"web\"", "no such agent", "\"web\""),
+        (
+            "agent = \"web-agent\"",
+            "agent = \"web-agent\"\ntopic = \"web-logs\"",
+            "where do these events go?",
+            "\"web-logs\"",
+        ),
+        (
+            "{ rotate = \"web-agent\" }",
+            "{ rotate = \"web\" }",
+            "no agent `web`",
+            "{ rotate",
+        ),
+        (
+            "{ kill = \"web-agent\" }",
+            "{ slow = { part = \"web-agent\", rate = 5 } }",
+            "no processor `web-agent`",
+            "{ slow",
+        ),
+        (
+            "parse = \"combined\"",
+            "parse = \"text\"",
+            "unknown variant `text`",
+            "\"text\"",
+        ),
+    ] {
+        refuses(catalog.get("log-analytics").unwrap(), from, to, message, place);
+    }
+}
+
+#[test]
+fn an_agent_stands_between_who_writes_the_log_and_the_topic_of_its_lines() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let demo = catalog.get("log-analytics").unwrap().clone().with_prefix("x-").unwrap();
+    let graph = Graph::of(&demo);
+    let agent = graph.find(Kind::Processor, "web-agent").unwrap();
+    let name = |at: usize| (graph.parts[at].kind, graph.parts[at].name.as_str());
+    let into: Vec<_> = graph
+        .edges
+        .iter()
+        .filter(|edge| edge.to == agent)
+        .map(|edge| name(edge.from))
+        .collect();
+    let out: Vec<_> = graph
+        .edges
+        .iter()
+        .filter(|edge| edge.from == agent)
+        .map(|edge| name(edge.to))
+        .collect();
+    assert_eq!(into, [(Kind::Service, "web")]);
+    assert_eq!(out, [(Kind::Topic, "x-web-logs")]);
+    let web = graph.find(Kind::Service, "web").unwrap();
+    assert_eq!(graph.edges.iter().filter(|edge| edge.from == web).count(), 1);
+    // Its events are what the agent makes of the lines, each with the time that the line says.
+    let events = demo.events().unwrap();
+    let lines: Vec<&Event> = events.iter().filter(|event| event.topic == "x-web-logs").collect();
+    assert_eq!((lines.len(), lines[0].timestamp.0), (240, 1_730_707_202_000));
+    let value: serde_json::Value = serde_json::from_slice(lines[1].value.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        (&value["log"]["offset"], &value["host"]["name"]),
+        (&119.into(), &"web-1".into())
+    );
+}
+
+#[test]
 fn the_edges_follow_from_what_each_part_reads_and_writes() {
     let catalog = Catalog::load(&[]).unwrap();
     let graph = Graph::of(catalog.get("stream-processing").unwrap());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::record::Timestamp;
 
-use super::catalog::Demo;
+use super::catalog::{Demo, Source};
 use super::error::DemoError;
 use super::events::Event;
 use super::script::Produce;
@@ -15,6 +15,8 @@ use super::script::Produce;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) service: String,
+    /// The agent whose log it is a line of.
+    pub(super) agent: Option<String>,
     pub(super) partition: i32,
     pub(super) event: Event,
 }
@@ -35,10 +37,10 @@ impl Timeline {
             .iter()
             .map(|topic| (topic.name.as_str(), topic.partitions.unwrap_or(1)))
             .collect();
-        let mut sources: Vec<(&str, std::iter::Peekable<std::vec::IntoIter<Event>>)> = demo
+        let mut sources: Vec<(&Source, std::iter::Peekable<std::vec::IntoIter<Event>>)> = demo
             .sources()?
             .into_iter()
-            .map(|(service, events)| (service, events.into_iter().peekable()))
+            .map(|(source, events)| (source, events.into_iter().peekable()))
             .collect();
         let mut nth: BTreeMap<String, usize> = BTreeMap::new();
         let mut upcoming = VecDeque::new();
@@ -48,12 +50,13 @@ impl Timeline {
             let Some((_, Reverse(at))) = heads.max() else {
                 break;
             };
-            let (service, events) = &mut sources[at];
+            let (source, events) = &mut sources[at];
             let Some(event) = events.next() else { break };
             let number = nth.entry(event.topic.clone()).or_default();
             let count = partitions.get(event.topic.as_str()).copied().unwrap_or(1);
             upcoming.push_back(Due {
-                service: (*service).to_owned(),
+                service: source.service.clone(),
+                agent: source.agent.clone(),
                 partition: event.partition(count, *number),
                 event,
             });

@@ -9,7 +9,6 @@ mod envelope;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::record::Timestamp;
 
 use super::error::ReplayError;
 use super::task::{Control, Task};
+use super::watch::Watch;
 use envelope::{Envelope, Part};
 
 /// How many changes are handed on at a time.
@@ -52,25 +52,6 @@ pub struct CaptureOptions {
     pub clock: Option<Timestamp>,
     /// What it has done so far, and what kills it.
     pub watch: Arc<Watch>,
-}
-
-/// What a capture has done so far, for whoever looks on.
-#[derive(Debug, Default)]
-pub struct Watch {
-    records: AtomicU64,
-    killed: AtomicBool,
-}
-
-impl Watch {
-    /// How many records it wrote.
-    pub fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
-    }
-
-    /// Ends it before it writes down what it has handed on, as a killed process would.
-    pub fn kill(&self) {
-        self.killed.store(true, Ordering::Relaxed);
-    }
 }
 
 /// What a capture did until it ended.
@@ -155,7 +136,7 @@ impl Capture {
                 self.write(change, source.tables(), part)?;
             }
             self.producer.flush(ACKNOWLEDGED)?;
-            if self.options.watch.killed.load(Ordering::Relaxed) {
+            if self.options.watch.is_killed() {
                 return Ok(());
             }
             position = last.number;
@@ -165,7 +146,7 @@ impl Capture {
     }
 
     fn is_over(&self, control: &Control) -> bool {
-        control.cancel.is_cancelled() || self.options.watch.killed.load(Ordering::Relaxed)
+        control.cancel.is_cancelled() || self.options.watch.is_killed()
     }
 
     /// Hands on every row as it is now. One that is ended in the middle begins anew.
@@ -198,7 +179,7 @@ impl Capture {
             self.write(&last, &tables, Part::Last)?;
         }
         self.producer.flush(ACKNOWLEDGED)?;
-        if !self.options.watch.killed.load(Ordering::Relaxed) {
+        if !self.options.watch.is_killed() {
             source.handed_on(position)?;
         }
         self.done.rows = rows;
@@ -235,7 +216,7 @@ impl Capture {
                 headers: &record.headers,
             })?;
             self.done.records += 1;
-            self.options.watch.records.fetch_add(1, Ordering::Relaxed);
+            self.options.watch.wrote(1);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use miette::Diagnostic;
 use thiserror::Error;
 
+use crate::agent::error::AgentError;
 use crate::broker::error::BrokerError;
 use crate::decode::printable::printable;
 use crate::projection::error::ProjectionError;
@@ -30,6 +31,12 @@ pub enum ReplayError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Sink(#[from] SinkError),
+    /// Files that are followed cannot be read, or it cannot be written down how far.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// There is nothing to follow, where that was to be read once.
+    #[error("there is no file to read: nothing fits what was given")]
+    NoFiles,
     /// The projection's file cannot be used.
     #[error(transparent)]
     #[diagnostic(transparent)]

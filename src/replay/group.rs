@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
-use crate::broker::member::{Member, News};
+use crate::broker::member::{Member, News, SESSION};
 use crate::record::{Position, Record, RecordRef, TopicPartition};
 
 use super::error::ReplayError;
@@ -32,6 +32,7 @@ pub struct Group {
     id: String,
     name: String,
     members: usize,
+    session: Duration,
     /// Records a second at most; 0 is no limit.
     pace: AtomicU64,
     killed: AtomicBool,
@@ -49,12 +50,20 @@ impl Group {
             id: id.to_owned(),
             name: name.to_owned(),
             members,
+            session: SESSION,
             pace: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             committed: Mutex::default(),
             shares: Mutex::new(vec![0; members]),
         }
+    }
+
+    /// The same group, whose members are missed after a silence of `session`. Apache Kafka allows no less than [`SESSION`] unless it
+    /// is told otherwise.
+    #[must_use]
+    pub fn missed_after(self, session: Duration) -> Self {
+        Self { session, ..self }
     }
 
     /// Applies this many records a second at most; `None` as many as there are.
@@ -156,7 +165,7 @@ impl Members {
         };
         for number in 0..group.members {
             let name = format!("{}-{}", group.name, number + 1);
-            let member = client.join(&group.id, &name, topics)?;
+            let member = client.join(&group.id, &name, topics, group.session)?;
             let (shared, to) = (Arc::clone(&shared), to.clone());
             let thread = thread::Builder::new().name(name).spawn(move || {
                 Joined {

@@ -12,9 +12,10 @@ use foldlog::readmodel::capture::{execute, waiting};
 use foldlog::readmodel::compare::{Side, compare};
 use foldlog::readmodel::query::Session;
 use foldlog::readmodel::store::Store;
-use foldlog::replay::capture::{CaptureOptions, Captured, Watch, capture};
+use foldlog::replay::capture::{CaptureOptions, Captured, capture};
 use foldlog::replay::rebuild::{RebuildOptions, rebuild};
 use foldlog::replay::task::Task;
+use foldlog::replay::watch::Watch;
 use tempfile::TempDir;
 
 use crate::common::cluster::{Cluster, scratch, unique};

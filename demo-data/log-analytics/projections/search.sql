@@ -5,7 +5,8 @@
 -- type: $.service
 
 CREATE TABLE line (
-  -- One number for each record of both topics: partitions of `logs` end with 0 to 2, `web-logs` with 9.
+  -- One number for each line: the place of its record in `logs`, ending with the partition; in `web-logs`, ending with 9, what
+  -- the agent's id says, which is file and offset. It is the same should the line be sent twice.
   id       INTEGER PRIMARY KEY,
   service  TEXT NOT NULL,
   level    TEXT NOT NULL,
@@ -32,11 +33,25 @@ INSERT INTO entry (rowid, message, service) VALUES (@offset * 10 + @partition, :
 INSERT INTO line VALUES (@offset * 10 + @partition, :service, upper(:level), @timestamp, :logger_name, :message);
 INSERT INTO entry (rowid, message, service) VALUES (@offset * 10 + @partition, :message, :service);
 
--- The access log names no service: a record without a type.
+-- The access log names no service: a record without a type. The agent's header is UUID-FILE-OFFSET.
 -- on: *
-INSERT INTO line VALUES (@offset * 10 + 9, 'web', iif($http::response::status_code >= 500, 'ERROR', 'INFO'), @timestamp,
-                         $log::file::path, :message);
-INSERT INTO entry (rowid, message, service) VALUES (@offset * 10 + 9, :message, 'web');
+INSERT INTO entry (rowid, message, service)
+SELECT id, :message, 'web'
+FROM (SELECT (CAST(substr(@headers ->> '$[0][1]', 38) AS INTEGER) * 1000000000 + $log::offset) * 10 + 9 AS id)
+WHERE id NOT IN (SELECT rowid FROM entry WHERE rowid = id);
+INSERT INTO line
+SELECT (CAST(substr(@headers ->> '$[0][1]', 38) AS INTEGER) * 1000000000 + $log::offset) * 10 + 9, 'web',
+       iif($http::response::status_code >= 500, 'ERROR', 'INFO'), @timestamp, $log::file::path, :message
+WHERE true
+ON CONFLICT (id) DO NOTHING;
+
+-- test: a line that its agent sends twice is there once
+-- given envelope: {"topic": "web-logs", "offset": 0, "timestamp": 9, "headers": {"foldlog-id": "00000000-0000-0000-0000-000000000000-2-119"}, "value": {"message": "GET /cart", "log": {"offset": 119, "file": {"path": "a.log"}}, "http": {"response": {"status_code": 200}}}}
+-- given envelope: {"topic": "web-logs", "offset": 1, "timestamp": 9, "headers": {"foldlog-id": "00000000-0000-0000-0000-000000000000-2-119"}, "value": {"message": "GET /cart", "log": {"offset": 119, "file": {"path": "a.log.1"}}, "http": {"response": {"status_code": 200}}}}
+-- expect: SELECT id, source FROM line
+-- = [20000001199, "a.log"]
+-- expect: SELECT rowid FROM entry
+-- = [20000001199]
 
 -- test: a line is found by a word of another form, and by its service
 -- given: {"service": "payment", "level": "error", "logger_name": "shop.payment.Gateway", "message": "card declined for trace-7"}

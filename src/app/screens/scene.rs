@@ -271,7 +271,8 @@ pub fn refusal(model: &Model, action: super::super::command::Action) -> Option<&
                 Some("it is not there yet: n begins the lesson")
             }
             kind if kind != Kind::Service && graph(model)?.parts.get(scene.cursor)?.id.is_empty() => {
-                Some("this cluster has nothing of it to look at")
+                let topic = topic_behind(graph(model)?, scene.cursor);
+                topic.is_none().then_some("this cluster has nothing of it to look at")
             }
             _ => None,
         },
@@ -294,6 +295,17 @@ pub fn refusal(model: &Model, action: super::super::command::Action) -> Option<&
     }
 }
 
+/// The topic that what a service writes comes to, or what an agent carries.
+fn topic_behind(graph: &Graph, part: usize) -> Option<String> {
+    let next = graph.edges.iter().filter(|edge| edge.from == part).map(|edge| edge.to);
+    let mut next = next.map(|at| (&graph.parts[at], at));
+    match next.next()? {
+        (part, _) if part.kind == Kind::Topic => Some(part.id.clone()),
+        (part, at) if part.kind == Kind::Processor && part.id.is_empty() => topic_behind(graph, at),
+        _ => None,
+    }
+}
+
 /// Opens what the part under the cursor holds.
 pub fn enter(model: &mut Model, fx: &mut Vec<Effect>) {
     let (Some(scene), Some(graph)) = (scene(model), graph(model)) else {
@@ -303,10 +315,14 @@ pub fn enter(model: &mut Model, fx: &mut Vec<Effect>) {
         return;
     };
     match part.kind {
-        // What a service has written is in its topic.
+        // What a service has written is in its topic, whoever carries it there.
         Kind::Service => {
-            let edge = graph.edges.iter().find(|edge| edge.from == scene.cursor);
-            if let Some(topic) = edge.map(|edge| graph.parts[edge.to].id.clone()) {
+            if let Some(topic) = topic_behind(graph, scene.cursor) {
+                navigate::open_topic(model, &topic, Place::End, fx);
+            }
+        }
+        Kind::Processor if part.id.is_empty() => {
+            if let Some(topic) = topic_behind(graph, scene.cursor) {
                 navigate::open_topic(model, &topic, Place::End, fx);
             }
         }
@@ -319,5 +335,25 @@ pub fn enter(model: &mut Model, fx: &mut Vec<Effect>) {
             model.readmodel.wanted = Some(part.id);
             navigate::enter(model, Screen::ReadModel, fx);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::catalog::Catalog;
+
+    #[test]
+    fn what_carries_records_on_leads_to_the_topic_where_they_arrive() {
+        let catalog = Catalog::load(&[]).unwrap();
+        let leads = |id: &str, kind: Kind, name: &str| {
+            let graph = Graph::of(catalog.get(id).unwrap());
+            topic_behind(&graph, graph.find(kind, name).unwrap())
+        };
+        let topic = |name: &str| Some(name.to_owned());
+        assert_eq!(leads("log-analytics", Kind::Service, "order"), topic("logs"));
+        assert_eq!(leads("log-analytics", Kind::Service, "web"), topic("web-logs"));
+        assert_eq!(leads("log-analytics", Kind::Processor, "web-agent"), topic("web-logs"));
+        assert_eq!(leads("data-pipeline", Kind::Processor, "mirror"), None);
     }
 }
