@@ -141,16 +141,19 @@ fn until_over(
     loop {
         let ended = stay(client, store, &mut live, options, control)?;
         let info = live.read_info()?;
-        let (Ended::Paused, Some(wait)) = (ended, &options.wait) else {
+        if ended != Ended::Paused {
+            return Ok(info);
+        }
+        let mark = store.mark(&info.name);
+        drop(live);
+        pause::let_go(store, &info.name)?;
+        // Not before: whoever is told that it stands still may write the read model.
+        control.meter.phase(Phase::Paused);
+        let Some(wait) = &options.wait else {
             return Ok(info);
         };
-        let paused = Paused {
-            store,
-            wait,
-            mark: store.mark(&info.name),
-        };
+        let paused = Paused { store, wait, mark };
         control.meter.notice(pause::advice(&info));
-        drop(live);
         let Some(resumed) = paused.until_decided(definition, control)? else {
             return Ok(info);
         };
@@ -513,7 +516,6 @@ impl Following<'_, '_> {
                     self.fold.commit()?;
                     self.tell_group();
                     self.say();
-                    self.meter.phase(Phase::Paused);
                     return Ok(Some(Ended::Paused));
                 }
             }

@@ -1,6 +1,7 @@
 //! A follow that stands before a record: it waits until somebody decides about it, without the lock and without work.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::decode::printable::printable;
 use crate::readmodel::compile::{Definition, compile};
@@ -16,6 +17,11 @@ use super::task::Control;
 
 /// How often a paused follow looks whether something was decided: two looks at a folder.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long whoever publishes for a follow that has ended may take to be done with what it was doing.
+const LET_GO: Duration = Duration::from_secs(30);
+/// How soon is looked again whether it is.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Characters of a reason that are told.
 const REASON: usize = 500;
@@ -72,6 +78,15 @@ impl Paused<'_> {
             }
         }
     }
+}
+
+/// Waits until a read model that was let go is free: a thread that publishes ends after what it is doing, and holds it until then.
+pub(super) fn let_go(store: &Store, name: &str) -> Result<(), ReadModelError> {
+    let began = Instant::now();
+    while began.elapsed() < LET_GO && store.is_held(name)? {
+        thread::sleep(AGAIN);
+    }
+    Ok(())
 }
 
 /// Why a read model is paused, and what can be done.
