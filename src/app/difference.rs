@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::readmodel::compare::{RowDifference, Tally};
+use crate::record::Timestamp;
 
 use super::model::Level;
 use super::moment::EventAt;
@@ -18,7 +19,7 @@ pub enum Question {
     Verify(String),
     /// What would the projection's file make of the log, as it is saved now?
     Preview(String),
-    /// What would the read model be without an event, or had it said something else?
+    /// What would the read model be, were the log another in one thing?
     WhatIf(Thought),
 }
 
@@ -50,15 +51,51 @@ impl Question {
     }
 }
 
-/// A change of the log that is thought up.
+/// A read model of a log that is changed in thought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Thought {
     /// The read model.
     pub read_model: String,
-    /// The event.
-    pub event: EventAt,
-    /// What it says instead; `None` where it is left out.
-    pub instead: Option<String>,
+    /// What is changed.
+    pub change: Change,
+}
+
+/// A change of the log that is thought up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An event was never there.
+    Without(EventAt),
+    /// No event that this SQL condition chooses was.
+    WithoutWhere(String),
+    /// An event said something else.
+    Instead(EventAt, String),
+    /// Another one of its key came right after it, and said this.
+    Besides(EventAt, Option<Vec<u8>>, String),
+    /// It came elsewhere.
+    Moved(EventAt, Spot),
+}
+
+impl Change {
+    /// The event that it is about.
+    pub fn event(&self) -> Option<&EventAt> {
+        match self {
+            Self::Without(event) | Self::Instead(event, _) | Self::Besides(event, ..) | Self::Moved(event, _) => {
+                Some(event)
+            }
+            Self::WithoutWhere(_) => None,
+        }
+    }
+}
+
+/// Where an event comes in thought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// Right before the event at this offset of a partition of this topic.
+    Before(String, i32, i64),
+    /// Right after it.
+    After(String, i32, i64),
+    /// Where a replay would take an event of this time.
+    Time(Timestamp),
 }
 
 /// What was found.

@@ -375,7 +375,7 @@ impl Model {
                 differences::verifiable(self).is_some(),
                 "there is no read model under the cursor: r builds one on the projections screen",
             ),
-            Action::Without | Action::Instead => no(
+            Action::Without | Action::WithoutWhere | Action::Instead | Action::Besides | Action::MoveEvent => no(
                 differences::thinkable(self).is_some(),
                 match self.screen {
                     Screen::Records => "no read model that was built folds this topic",

@@ -26,6 +26,8 @@ pub enum Go {
     Back(Goal),
     /// To the first event of the whole log that reaches a goal.
     First(Goal),
+    /// To the first after which this condition holds for good, by bisection over the snapshots.
+    FirstLasting(String),
 }
 
 /// Where one stood when a way began: a way that was given up is gone again from there.

@@ -41,6 +41,12 @@ pub enum PromptKind {
     Mend,
     /// What an event says instead.
     Instead,
+    /// What another event says that comes after it.
+    Besides,
+    /// Which events are left out.
+    Without,
+    /// Where an event comes instead.
+    Move,
 }
 
 impl PromptKind {
@@ -52,13 +58,16 @@ impl PromptKind {
             Self::Partitions => "partitions ",
             Self::Sql => "SQL ",
             Self::Instead => "had it said ",
+            Self::Besides => "had then come ",
+            Self::Without => "without all where ",
+            Self::Move => "had it come ",
             Self::Mend => "apply it as ",
         }
     }
 
     /// Whether an editor can be opened on it.
     pub fn takes_editor(self) -> bool {
-        matches!(self, Self::Mend | Self::Instead)
+        matches!(self, Self::Mend | Self::Instead | Self::Besides)
     }
 
     /// What may be typed, shown while the line is empty.
@@ -67,7 +76,9 @@ impl PromptKind {
             Self::Filter => "text to look for",
             Self::Place => "begin, end, -100, 4200, 3:4200, 14:34, 2026-11-21 14:34, 10m ago",
             Self::Partitions => "0,2,5-7; nothing for all",
-            Self::Mend | Self::Instead => "the event's value as JSON; null for a tombstone",
+            Self::Mend | Self::Instead | Self::Besides => "the event's value as JSON; null for a tombstone",
+            Self::Without => "type = 'Deposited' AND :amount > 100",
+            Self::Move => "before 3:4200, after 3:4200, 2026-11-21 14:34, 10m ago",
             Self::Sql => "SELECT ... FROM read_model.table",
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::readmodel::decision::Choice as Decided;
 
+use super::difference::Question;
 use super::job::Cue;
 use super::key::{Code, Key};
 use super::message::Effect;
@@ -23,9 +24,9 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
         PromptKind::Filter => motion::list_mut(model).map(|l| l.filter().to_owned()),
         PromptKind::Sql => Some(model.readmodel.sql.clone()),
         PromptKind::Place => None,
-        PromptKind::Instead => {
-            differences::thinkable(model).map(|(_, _, value)| differences::one_line(value.as_deref()))
-        }
+        PromptKind::Instead | PromptKind::Besides => differences::says(model),
+        PromptKind::Without => differences::alike(model),
+        PromptKind::Move => None,
         PromptKind::Mend => letters::said(model),
         PromptKind::Partitions => model.records.as_ref().and_then(|r| r.partitions.as_ref()).map(|set| {
             let all: Vec<String> = set.iter().map(ToString::to_string).collect();
@@ -231,11 +232,15 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         }
         PromptKind::Instead => {
             differences::said(text, model.language)?;
-            if let Some(question) = differences::instead(model, text.trim()) {
-                differences::open(model, question, fx);
-                navigate::enter(model, Screen::Differences, fx);
-            }
+            ask(model, differences::instead(model, text.trim()), fx);
         }
+        PromptKind::Besides => {
+            differences::said(text, model.language)?;
+            ask(model, differences::besides(model, text.trim()), fx);
+        }
+        PromptKind::Without if text.trim().is_empty() => return Err("type a condition, or esc to leave".into()),
+        PromptKind::Without => ask(model, differences::without_where(model, text.trim()), fx),
+        PromptKind::Move => ask(model, differences::moved(model, text)?, fx),
         PromptKind::Mend => {
             differences::said(text, model.language)?;
             let value = Some(text.trim().as_bytes().to_vec()).filter(|value| value != b"null");
@@ -245,6 +250,14 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         PromptKind::Sql => readmodel::own_query(model, text.trim(), fx),
     }
     Ok(())
+}
+
+/// Asks what would have been.
+pub(super) fn ask(model: &mut Model, question: Option<Question>, fx: &mut Vec<Effect>) {
+    if let Some(question) = question {
+        differences::open(model, question, fx);
+        navigate::enter(model, Screen::Differences, fx);
+    }
 }
 
 fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<Effect>) {

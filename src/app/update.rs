@@ -196,13 +196,11 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
                 enter(model, Screen::Differences, fx);
             }
         }
-        Action::Without => {
-            if let Some(question) = differences::without(model) {
-                differences::open(model, question, fx);
-                enter(model, Screen::Differences, fx);
-            }
-        }
+        Action::Without => typing::ask(model, differences::without(model), fx),
+        Action::WithoutWhere => typing::prompt(model, PromptKind::Without),
         Action::Instead => typing::prompt(model, PromptKind::Instead),
+        Action::Besides => typing::prompt(model, PromptKind::Besides),
+        Action::MoveEvent => typing::prompt(model, PromptKind::Move),
         Action::Blame => {
             if let Some(row) = blame::wanted(model) {
                 blame::open(model, row, fx);
@@ -218,6 +216,7 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
         Action::RunOn => time::conditions::again(model, Towards::End, fx),
         Action::RunBack => time::conditions::again(model, Towards::Begin, fx),
         Action::RunFirst => time::conditions::again(model, Towards::First, fx),
+        Action::RunLasting => time::conditions::again(model, Towards::FirstLasting, fx),
         Action::Later => time::slider::coarse(model, true, fx),
         Action::Earlier => time::slider::coarse(model, false, fx),
         Action::Play => time::play::toggle(model, fx),

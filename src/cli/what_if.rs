@@ -40,6 +40,8 @@ Examples:
   foldlog what-if account_balance --without 0:1500
   foldlog what-if account_balance --without-key a17
   foldlog what-if account_balance \\
+    --without-where \"type = 'Deposited' AND :amount > 100\"
+  foldlog what-if account_balance \\
     --edit '0:1500={\"type\":\"Deposited\",\"amount\":5}'
   foldlog what-if account_balance \\
     --insert before 0:1500 '{\"type\":\"Closed\"}'
@@ -70,6 +72,10 @@ pub struct Args {
     /// Leave every event of this type out
     #[arg(long, value_name = "TYPE")]
     without_type: Vec<String>,
+    /// Leave every record out that this SQL condition chooses: over key, value, type, topic, partition, offset, timestamp, headers
+    /// and size, and the value's fields as :name
+    #[arg(long, value_name = "SQL")]
+    without_where: Vec<String>,
     /// Let this record have another value
     #[arg(long, value_name = "P:OFFSET=JSON|@FILE")]
     edit: Vec<String>,
@@ -146,6 +152,7 @@ fn changes(args: &Args) -> miette::Result<Vec<Change>> {
             .map(|key| Change::WithoutKey(key.clone().into_bytes())),
     );
     changes.extend(args.without_type.iter().cloned().map(Change::WithoutType));
+    changes.extend(args.without_where.iter().cloned().map(Change::WithoutWhere));
     for edit in &args.edit {
         let (at, value) = edit
             .split_once('=')
@@ -276,6 +283,10 @@ fn fate_line(change: &Change, fate: &Fate) -> String {
     let (event, outcome) = match fate {
         Fate::LeftOut(event) => return format!("left out {}", verify::event_line(event)),
         Fate::AllLeftOut(count) => {
+            if let Change::WithoutWhere(condition) = change {
+                let condition = one_line(condition.as_bytes(), WIDTH).text;
+                return format!("left out {} where {condition}", show::counted(*count, "record"));
+            }
             let (what, name) = match change {
                 Change::WithoutKey(key) => ("key", one_line(key, WIDTH).text),
                 Change::WithoutType(event) => ("type", one_line(event.as_bytes(), WIDTH).text),
@@ -301,7 +312,7 @@ fn fate_line(change: &Change, fate: &Fate) -> String {
 
 fn verb(change: &Change) -> &'static str {
     match change {
-        Change::Without(_) | Change::WithoutKey(_) | Change::WithoutType(_) => "left out",
+        Change::Without(_) | Change::WithoutKey(_) | Change::WithoutType(_) | Change::WithoutWhere(_) => "left out",
         Change::Edit(..) => "edited",
         Change::Insert(..) => "put in",
         Change::Move(..) => "moved",
@@ -362,15 +373,13 @@ fn report_json(changes: &[Change], found: &WhatIf, tally: &Tally) -> Value {
 }
 
 fn fate_json(change: &Change, fate: &Fate) -> Value {
-    let done = match change {
-        Change::Without(_) | Change::WithoutKey(_) | Change::WithoutType(_) => "left out",
-        change => verb(change),
-    };
+    let done = verb(change);
     match fate {
         Fate::LeftOut(event) => json!({ "change": done, "event": verify::event_json(event) }),
         Fate::AllLeftOut(count) => match change {
             Change::WithoutKey(key) => json!({ "change": done, "key": String::from_utf8_lossy(key), "records": count }),
             Change::WithoutType(event) => json!({ "change": done, "type": event, "records": count }),
+            Change::WithoutWhere(condition) => json!({ "change": done, "where": condition, "records": count }),
             _ => json!({ "change": done, "records": count }),
         },
         Fate::Was(event, outcome) => {

@@ -46,7 +46,9 @@ pub(super) fn holds(connection: &Connection, sql: &str, event: Option<&RecordRef
         return Err(refused("a condition may only read".to_owned(), None));
     }
     if let Some(record) = event {
-        bind_event(&mut statement, record, &refused)?;
+        let bindings = EventBindings::of(&statement, None)
+            .map_err(|name| refused(format!("`{name}` binds nothing of an event"), None))?;
+        bindings.bind(&mut statement, record)?;
     }
     let mut rows = statement.raw_query();
     let Some(row) = rows.next().map_err(failed)? else {
@@ -65,42 +67,70 @@ pub(super) fn binds_event(connection: &Connection, sql: &str) -> rusqlite::Resul
     Ok(connection.prepare_cached(sql)?.parameter_count() > 0)
 }
 
-/// Binds the event's fields and the record itself, as the log has them: no upcast is applied.
-fn bind_event(
-    statement: &mut Statement<'_>,
-    record: &RecordRef<'_>,
-    refused: &dyn Fn(String, Option<usize>) -> ReadModelError,
-) -> Result<(), ReadModelError> {
-    let mut paths: Vec<FieldPath> = Vec::new();
-    let mut bindings = Vec::new();
-    for number in 1..=statement.parameter_count() {
-        let name = statement.parameter_name(number).unwrap_or("?");
-        let meta = METAS.iter().find(|(meta, _)| *meta == name);
-        bindings.push(match (meta, name.split_at_checked(1)) {
-            (Some((_, meta)), _) => Binding::Meta(*meta),
-            (None, Some((":" | "$", path))) => {
-                paths.push(FieldPath(path.split("::").map(str::to_owned).collect()));
-                Binding::Field(paths.len() - 1)
+/// What a statement's parameters bind of an event, as the log has it: no upcast is applied.
+#[derive(Debug)]
+pub(super) struct EventBindings {
+    fields: FieldSet,
+    bindings: Vec<Binding>,
+    /// The slot that is an event's type, which is text whatever JSON has there.
+    event_type: Option<usize>,
+}
+
+impl EventBindings {
+    /// Those of a statement: the record's parts as `@name`, fields as `:name` or `$name`, and where it is said where the type stands,
+    /// that as `@type`. An error is the name of what binds nothing.
+    pub(super) fn of(statement: &Statement<'_>, event_type: Option<&FieldPath>) -> Result<Self, String> {
+        let mut paths: Vec<FieldPath> = Vec::new();
+        let (mut bindings, mut slot) = (Vec::new(), None);
+        for number in 1..=statement.parameter_count() {
+            let name = statement.parameter_name(number).unwrap_or("?");
+            let meta = METAS.iter().find(|(meta, _)| *meta == name);
+            bindings.push(match (meta, name.split_at_checked(1), event_type) {
+                (Some((_, meta)), ..) => Binding::Meta(*meta),
+                (None, Some((":" | "$", path)), _) => {
+                    paths.push(FieldPath(path.split("::").map(str::to_owned).collect()));
+                    Binding::Field(paths.len() - 1)
+                }
+                (None, Some(("@", "type")), Some(path)) => {
+                    paths.push(path.clone());
+                    slot = Some(paths.len() - 1);
+                    Binding::Field(paths.len() - 1)
+                }
+                _ => return Err(name.to_owned()),
+            });
+        }
+        Ok(Self {
+            fields: FieldSet::new(&paths),
+            bindings,
+            event_type: slot,
+        })
+    }
+
+    /// Binds an event. What is no JSON has no fields, and is no reason to stop.
+    pub(super) fn bind(&self, statement: &mut Statement<'_>, record: &RecordRef<'_>) -> Result<(), ReadModelError> {
+        let mut slots: Vec<Scalar<'_>> = Vec::new();
+        let known = match record.value {
+            Some(value) if !self.fields.is_empty() => self.fields.extract(value, &mut slots).is_ok(),
+            _ => false,
+        };
+        if !known {
+            slots.clear();
+        }
+        if let Some(slot) = self.event_type.and_then(|slot| slots.get_mut(slot)) {
+            let text = match slot {
+                Scalar::Integer(event) => Some(event.to_string()),
+                Scalar::Real(event) => Some(event.to_string()),
+                Scalar::Null | Scalar::Text(_) | Scalar::Blob(_) => None,
+            };
+            if let Some(text) = text {
+                *slot = Scalar::Text(text.into());
             }
-            _ => return Err(refused(format!("`{name}` binds nothing of an event"), None)),
-        });
+        }
+        for (at, binding) in self.bindings.iter().enumerate() {
+            bind(statement, at + 1, binding, record, &slots)?;
+        }
+        Ok(())
     }
-    if bindings.is_empty() {
-        return Ok(());
-    }
-    let mut slots: Vec<Scalar<'_>> = Vec::new();
-    let known = match record.value {
-        // What is no JSON has no fields, and is no reason to stop.
-        Some(value) if !paths.is_empty() => FieldSet::new(&paths).extract(value, &mut slots).is_ok(),
-        _ => false,
-    };
-    if !known {
-        slots.clear();
-    }
-    for (at, binding) in bindings.iter().enumerate() {
-        bind(statement, at + 1, binding, record, &slots)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@
 //! | [`compare`] | two read models row by row |
 //! | [`capture`] | the changes of somebody's database, as triggers write them down |
 //! | `condition` | whether a SELECT holds after an event |
+//! | [`filter`] | which records a WHERE chooses |
 //! | [`query`] | SQL over read models |
 //! | [`blank`] | what a query is checked against before anything is built |
 //! | [`dump`] | a read model as text, to compare |
@@ -44,6 +45,7 @@ pub mod dump;
 pub mod error;
 mod explain;
 pub mod feed;
+pub mod filter;
 pub mod fold;
 mod fulltext;
 mod guard;

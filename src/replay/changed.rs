@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::decode::fields::{FieldPath, FieldSet, Scalar};
+use crate::readmodel::error::ReadModelError;
+use crate::readmodel::filter::RecordFilter;
 use crate::record::{Position, Record, RecordRef, Timestamp, TopicPartition};
 
 use super::error::ReplayError;
@@ -34,6 +36,9 @@ pub(super) struct Point {
     pub(super) after: Vec<Record>,
 }
 
+/// A condition. It is asked by one thread at a time: the one that makes the plan, then the one that reads.
+pub(super) type SharedFilter = Arc<Mutex<RecordFilter>>;
+
 /// Everything that is changed.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -43,6 +48,8 @@ pub(super) struct Plan {
     pub(super) keys: Vec<(usize, Vec<u8>)>,
     /// Types of which every record is left out.
     pub(super) types: Vec<(usize, String)>,
+    /// Conditions that leave out every record that they choose.
+    pub(super) filters: Vec<(usize, SharedFilter)>,
     /// What has a time instead of a place, in the order of a replay.
     timed: VecDeque<Record>,
     event: FieldSet,
@@ -55,6 +62,7 @@ impl Plan {
             points: HashMap::new(),
             keys: Vec::new(),
             types: Vec::new(),
+            filters: Vec::new(),
             timed: VecDeque::new(),
             event: FieldSet::new(std::slice::from_ref(event)),
         }
@@ -105,19 +113,29 @@ impl Plan {
     }
 
     /// The change that leaves every record like this out.
-    pub(super) fn selected(&self, record: &RecordRef<'_>) -> Option<usize> {
+    pub(super) fn selected(&self, record: &RecordRef<'_>) -> Result<Option<usize>, ReplayError> {
         let by_key = self.keys.iter().find(|(_, key)| record.key == Some(key));
         if let Some((change, _)) = by_key {
-            return Some(*change);
+            return Ok(Some(*change));
         }
-        if self.types.is_empty() {
-            return None;
+        if !self.types.is_empty()
+            && let Some(event) = self.event(record)
+            && let Some((change, _)) = self.types.iter().find(|(_, name)| *name == event)
+        {
+            return Ok(Some(*change));
         }
-        let event = self.event(record)?;
-        self.types
-            .iter()
-            .find(|(_, name)| *name == event)
-            .map(|(change, _)| *change)
+        for (change, filter) in &self.filters {
+            let filter = filter.lock().unwrap_or_else(PoisonError::into_inner);
+            if filter.chooses(record).map_err(|error| unasked(record, &error))? {
+                return Ok(Some(*change));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether records are left out by what they are, and not by their place.
+    pub(super) fn selects(&self) -> bool {
+        !self.keys.is_empty() || !self.types.is_empty() || !self.filters.is_empty()
     }
 
     fn event(&self, record: &RecordRef<'_>) -> Option<String> {
@@ -132,11 +150,10 @@ impl Plan {
     }
 
     /// Whether anything happens at this record.
-    fn touches(&self, record: &RecordRef<'_>) -> bool {
+    fn touches(&self, record: &RecordRef<'_>) -> Result<bool, ReplayError> {
         let points = self.points.get(&record.offset);
-        points.is_some_and(|points| points.iter().any(|point| is_of(&point.at, record)))
-            || self.is_due(record)
-            || self.selected(record).is_some()
+        let named = points.is_some_and(|points| points.iter().any(|point| is_of(&point.at, record)));
+        Ok(named || self.is_due(record) || self.selected(record)?.is_some())
     }
 
     /// Whether something with a time comes before this record.
@@ -150,6 +167,17 @@ fn is_of(at: &TopicPartition, record: &RecordRef<'_>) -> bool {
     at.partition == record.partition && *at.topic == *record.topic
 }
 
+/// A condition that cannot be answered for a record.
+fn unasked(record: &RecordRef<'_>, error: &ReadModelError) -> ReplayError {
+    ReplayError::WhatIf {
+        message: format!(
+            "{}[{}] offset {}: {error}",
+            record.topic, record.partition, record.offset
+        ),
+        help: "`:name` is NULL where the value is no JSON or lacks the field; `json_valid(value) AND ...` asks of JSON alone".to_owned(),
+    }
+}
+
 /// The rule of a replay.
 fn order<'r>(record: &RecordRef<'r>) -> (Option<Timestamp>, &'r str, i32, i64) {
     (record.timestamp, record.topic, record.partition, record.offset)
@@ -160,11 +188,11 @@ fn order<'r>(record: &RecordRef<'r>) -> (Option<Timestamp>, &'r str, i32, i64) {
 pub(super) struct Met {
     /// Records that were left out by their place.
     pub(super) left_out: Vec<(usize, Arc<Event>)>,
-    /// How many each change by key or type left out.
+    /// How many each change by key, type or condition left out.
     pub(super) selected: HashMap<usize, u64>,
     /// Records that the log turned out not to have.
     pub(super) missing: Vec<(TopicPartition, i64)>,
-    /// A record that a change names, and another leaves out with its key or type.
+    /// A record that a change names, and another leaves out by what it is.
     pub(super) twice: Option<(usize, TopicPartition, i64)>,
 }
 
@@ -227,7 +255,16 @@ impl<S: Source> Changed<S> {
         }
     }
 
-    fn split(&mut self, batch: &S::Batch) {
+    fn touches(&self, batch: &S::Batch) -> Result<bool, ReplayError> {
+        for record in batch.records() {
+            if self.plan.touches(&record)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn split(&mut self, batch: &S::Batch) -> Result<(), ReplayError> {
         let mut around = Vec::new();
         for record in batch.records() {
             while self.plan.is_due(&record) {
@@ -235,7 +272,7 @@ impl<S: Source> Changed<S> {
                     self.make(&mut around, due);
                 }
             }
-            let selected = self.plan.selected(&record);
+            let selected = self.plan.selected(&record)?;
             let Some(point) = self.plan.take(&record) else {
                 match selected {
                     Some(change) => *lock(&self.met).selected.entry(change).or_default() += 1,
@@ -252,6 +289,7 @@ impl<S: Source> Changed<S> {
             }
         }
         self.flush(&mut around);
+        Ok(())
     }
 
     fn act(&mut self, around: &mut Vec<Record>, record: &RecordRef<'_>, action: Action, selected: Option<usize>) {
@@ -310,10 +348,8 @@ impl<S: Source> Source for Changed<S> {
             None => Polled::End,
         };
         match polled {
-            Polled::Batch(batch) if !batch.records().any(|record| self.plan.touches(&record)) => {
-                return Ok(Polled::Batch(Batch::Log(batch)));
-            }
-            Polled::Batch(batch) => self.split(&batch),
+            Polled::Batch(batch) if !self.touches(&batch)? => return Ok(Polled::Batch(Batch::Log(batch))),
+            Polled::Batch(batch) => self.split(&batch)?,
             Polled::Idle => {}
             Polled::End => self.end(),
         }

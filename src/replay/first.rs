@@ -51,7 +51,7 @@ pub(super) fn first<S: Source>(
     if lasts && binds {
         return Err(ReplayError::Until {
             message: "a condition on the event itself does not last".to_owned(),
-            help: "ask it without --lasting: it is then asked after every event".to_owned(),
+            help: "without --lasting, and with F in the studio, it is asked after every event".to_owned(),
         });
     }
     let snapshot = if lasts {

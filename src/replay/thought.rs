@@ -1,12 +1,14 @@
 //! Changes of a log, held against what it has and put together.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 
 use crate::broker::client::Client;
 use crate::broker::reader::Range;
 use crate::projection::Projection;
 use crate::readmodel::compile::compile;
 use crate::readmodel::decision::Amendments;
+use crate::readmodel::filter::RecordFilter;
 use crate::record::{Record, Timestamp, TopicPartition};
 
 use super::at::{Past, ask};
@@ -98,12 +100,16 @@ impl Thought {
     }
 
     /// What was decided about records of the log, as far as it counts for the changed one.
-    pub(super) fn amendments(&self, of_log: &Amendments) -> Amendments {
-        of_log.only(|decision| {
+    pub(super) fn amendments(&self, of_log: &Amendments) -> Result<Amendments, ReplayError> {
+        let mut gone = HashSet::new();
+        for decision in of_log.iter() {
             let record = &decision.record;
             let place = (record.topic.clone(), record.partition, record.offset);
-            !self.anew.contains(&place) && self.plan.selected(&record.view()).is_none()
-        })
+            if self.anew.contains(&place) || self.plan.selected(&record.view())?.is_some() {
+                gone.insert(decision.place());
+            }
+        }
+        Ok(of_log.only(|decision| !gone.contains(&decision.place())))
     }
 
     /// Adds what was left out to what became of the others. A record that was named and never came is an error.
@@ -127,6 +133,15 @@ impl Thought {
                 return Err(wrong(
                     format!("no record has the {what} {}", name.escape_debug()),
                     "upper and lower case count; `foldlog read` shows keys and values",
+                ));
+            };
+            fates.push((*change, Fate::AllLeftOut(*count)));
+        }
+        for (change, _) in &self.plan.filters {
+            let Some(count) = met.selected.get(change) else {
+                return Err(wrong(
+                    "no record is chosen by the condition, or another change left each of them out".to_owned(),
+                    "`foldlog read -o json` shows records as they are; `type` is what the projection's `-- type:` says, `:name` a field",
                 ));
             };
             fates.push((*change, Fate::AllLeftOut(*count)));
@@ -176,6 +191,12 @@ impl<S: Source> Making<'_, '_, S> {
         match change {
             Change::WithoutKey(key) => self.thought.plan.keys.push((number, key.clone())),
             Change::WithoutType(event) => self.thought.plan.types.push((number, event.clone())),
+            Change::WithoutWhere(condition) => {
+                let mut filter = RecordFilter::new(condition, &self.past.definition.projection().type_path)?;
+                let cancel = self.control.cancel.clone();
+                filter.interrupt_when(move || cancel.is_cancelled())?;
+                self.thought.plan.filters.push((number, Arc::new(Mutex::new(filter))));
+            }
             Change::Without(at) => {
                 let (at, offset) = self.name(at, false)?;
                 self.thought.plan.point(&at, offset).action = Action::LeaveOut(number);

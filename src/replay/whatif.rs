@@ -97,6 +97,8 @@ pub enum Change {
     WithoutKey(Vec<u8>),
     /// No event of this type was.
     WithoutType(String),
+    /// No record that this condition chooses was: what stands behind a WHERE, over a record's parts and fields.
+    WithoutWhere(String),
     /// A record said something else.
     Edit(At, Edited),
     /// Another one was there. Its offset is the next after its partition's end, which no record of the log has.
@@ -121,7 +123,7 @@ pub struct WhatIfOptions {
 pub enum Fate {
     /// The record was left out.
     LeftOut(Arc<Event>),
-    /// So many were left out, by their key or type.
+    /// So many were left out, by their key, type or a condition.
     AllLeftOut(u64),
     /// The record as it would have been was applied, ignored or refused.
     Was(Arc<Event>, Outcome),
@@ -203,7 +205,7 @@ pub(super) fn run<S: Source>(
 ) -> Result<WhatIf, ReplayError> {
     let mut ground = other.unwrap_or(past).clone();
     let thought = thought::Thought::of(&ground, options, open, control)?;
-    ground.log.amendments = thought.amendments(&ground.log.amendments);
+    ground.log.amendments = thought.amendments(&ground.log.amendments)?;
     let base = match other {
         // Its snapshots were made by other rules.
         Some(_) => None,
@@ -251,7 +253,7 @@ fn base<S: Source>(
     control: &Control,
 ) -> Result<Option<Snapshot>, ReplayError> {
     let plan = &thought.plan;
-    if !plan.keys.is_empty() || !plan.types.is_empty() {
+    if plan.selects() {
         return Ok(None);
     }
     let mut before = past.ends.clone();

@@ -71,6 +71,16 @@ fn what_would_have_been_is_told() {
     );
     assert_eq!(last["events"]["after"]["ignored"], 0);
 
+    let condition = "type = 'Out' AND :n > 2";
+    let out = shell.ok(&["what-if", "stock", "--without-where", condition], "");
+    assert!(out.contains("~ id 'a': count 1 → 4"), "{out}");
+    assert!(out.contains(&format!("left out 1 record where {condition}\n")), "{out}");
+    let lines = json(&shell.ok(&["--json", "what-if", "stock", "--without-where", "key = 'b'"], ""));
+    assert_eq!(
+        lines.last().unwrap()["changes"][0],
+        serde_json::json!({ "change": "left out", "where": "key = 'b'", "records": 1 })
+    );
+
     let out = shell.ok(&["what-if", "stock", "--move", "0:4", "before", "0:0"], "");
     assert!(out.contains("~ id 'a': count 1 → 2"), "{out}");
     let out = shell.ok(&["what-if", "stock", "--without", "0:3"], "");
@@ -126,6 +136,22 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         (
             &["--without-type", "in"],
             &["no record has the type in", "upper and lower case"],
+        ),
+        (
+            &["--without-where", "n > 2"],
+            &["no such column: n", "`:name` is a field of the value"],
+        ),
+        (
+            &["--without-where", ":n > 9"],
+            &["no record is chosen by the condition"],
+        ),
+        (
+            &["--without-where", "json_extract(value, 'n') = 1"],
+            &["moves[0] offset 0", "JSON path"],
+        ),
+        (
+            &["--without-where", ":n = 2", "--without", "0:1"],
+            &["moves[0] offset 1 is changed twice"],
         ),
         (
             &["--without", "0:4", "--until", "0:2"],

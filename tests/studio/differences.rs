@@ -1,11 +1,14 @@
 //! What differs between two read models: verify, and what if.
 
-use foldlog::app::difference::{Fact, Question, Thought};
+use foldlog::app::difference::{Change, Fact, Question, Spot, Thought};
 use foldlog::app::job::{Event, Failure, Job};
 use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::{Level, Screen};
 use foldlog::app::moment::{EventAt, Underway};
+use foldlog::app::overlay::Overlay;
 use foldlog::readmodel::compare::Tally;
+use foldlog::record::Timestamp;
+use foldlog::ui::sample::NOW;
 use foldlog::ui::theme::Theme;
 
 use super::fake::{Fake, refused};
@@ -97,30 +100,82 @@ fn an_event_is_thought_away_or_edited_from_wherever_it_is_seen() {
         topic: "account-events".into(),
         partition: 0,
         offset,
-        time: Some(foldlog::record::Timestamp(
-            foldlog::ui::sample::NOW.0 - 60_000 + offset * 400,
-        )),
+        time: Some(Timestamp(NOW.0 - 60_000 + offset * 400)),
     };
-    let thought = |offset, instead: Option<&str>| {
+    let thought = |change| {
         Question::WhatIf(Thought {
             read_model: "account_balance".into(),
-            event: event(offset),
-            instead: instead.map(str::to_owned),
+            change,
         })
     };
     let mut s = started();
     s.keys("2T,,-");
     assert_eq!(s.model.screen, Screen::Differences);
-    assert_eq!(question(&s), thought(1, None));
+    assert_eq!(question(&s), thought(Change::Without(event(1))));
     s.keys("<esc>B-");
-    assert_eq!(question(&s), thought(1, None));
+    assert_eq!(question(&s), thought(Change::Without(event(1))));
     // The prompt begins with what the event says.
     s.keys("<esc>=");
     assert!(s.text().contains("had it said"), "{}", s.text());
     s.keys("<c-u>{}}<enter>");
     assert!(s.text().contains("this is no JSON"), "{}", s.text());
     s.keys("<bs><enter>");
-    assert_eq!(question(&s), thought(1, Some("{}")));
+    assert_eq!(question(&s), thought(Change::Instead(event(1), "{}".into())));
+
+    // Another one after it, of its key.
+    s.keys("<esc>+");
+    assert!(s.text().contains("had then come"), "{}", s.text());
+    s.keys("<c-u>{}<enter>");
+    let key = Some(b"acc-0000".to_vec());
+    assert_eq!(question(&s), thought(Change::Besides(event(1), key, "{}".into())));
+
+    // It, elsewhere.
+    for (typed, spot) in [
+        ("before 0:0", Spot::Before("account-events".into(), 0, 0)),
+        ("after orders:2:7", Spot::After("orders".into(), 2, 7)),
+        ("10m ago", Spot::Time(Timestamp(NOW.0 - 600_000))),
+    ] {
+        s.keys("<esc>m").keys(typed).keys("<enter>");
+        assert_eq!(question(&s), thought(Change::Moved(event(1), spot)), "{typed}");
+    }
+    s.keys("<esc>");
+    for typed in ["before 12", "beside 0:1", "12", ""] {
+        s.keys("m").keys(typed).keys("<enter>");
+        let Some(Overlay::Prompt(prompt)) = &s.model.overlay else {
+            panic!("{typed}: {}", s.text())
+        };
+        let error = prompt.error.clone().unwrap();
+        assert!(error.contains("is no place for an event"), "{typed}: {error}");
+        s.keys("<esc>");
+    }
+}
+
+#[test]
+fn all_events_that_a_condition_chooses_are_thought_away() {
+    let mut s = started();
+    s.keys("2T,,_");
+    // It begins with the events like this one.
+    assert!(s.text().contains("without all where type = '"), "{}", s.text());
+    s.keys(" AND :amount = 100<enter>");
+    let Question::WhatIf(thought) = question(&s) else {
+        panic!("{:?}", question(&s))
+    };
+    let Change::WithoutWhere(condition) = thought.change else {
+        panic!("{:?}", thought.change)
+    };
+    assert!(
+        condition.starts_with("type = '") && condition.ends_with("' AND :amount = 100"),
+        "{condition}"
+    );
+    s.keys("<esc>_<c-u> <enter>");
+    assert!(s.text().contains("type a condition"), "{}", s.text());
+    // Among records nobody has said where a type stands: they are alike by key.
+    let mut s = started();
+    if let Ok(rows) = &mut s.world.projections {
+        rows[0].topics = vec!["order-events".into()];
+    }
+    s.keys("2<c-r>1jj<enter>_");
+    assert!(s.text().contains("without all where key = '"), "{}", s.text());
 }
 
 #[test]
@@ -134,7 +189,7 @@ fn a_record_is_thought_away_for_the_read_model_that_folds_its_topic() {
         panic!("{:?}", question(&s))
     };
     assert_eq!(thought.read_model, "account_balance");
-    assert_eq!(thought.event.topic, "order-events");
+    assert_eq!(thought.change.event().unwrap().topic, "order-events");
     s.keys("<esc>");
     assert_eq!(s.model.screen, Screen::Records);
     if let Ok(rows) = &mut s.world.projections {
@@ -167,7 +222,10 @@ fn an_editor_is_opened_on_what_the_event_says_and_enter_says_that_it_is_meant() 
     let Question::WhatIf(thought) = question(&s) else {
         panic!("{:?}", question(&s))
     };
-    assert_eq!(thought.instead.as_deref(), Some("{ \"type\": \"Renamed\" }"));
+    let Change::Instead(_, said) = thought.change else {
+        panic!("{:?}", thought.change)
+    };
+    assert_eq!(said, "{ \"type\": \"Renamed\" }");
     // Where a line is no value, no editor is opened.
     s.effects.clear();
     s.keys("<esc>t<c-o>");

@@ -678,6 +678,7 @@ impl Fake {
             ),
             Go::Offset(_, _, offset) => (*offset as usize + 1, None),
             Go::Event(event) => (event.offset as usize + 1, Some(Walked::There)),
+            Go::FirstLasting(sql) => return self.walk(stood, &Go::First(Goal::Condition(sql.clone()))),
             Go::First(goal) => match (1..=last).find(|at| meets(*at, goal)) {
                 Some(at) => (at, Some(Walked::There)),
                 None => (here, Some(Walked::Edge)),

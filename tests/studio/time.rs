@@ -322,6 +322,10 @@ fn a_condition_is_typed_run_to_and_remembered() {
     s.keys("GF");
     assert_eq!(here(&s), 2, "the first of the log");
     assert!(matches!(ways(&s).pop(), Some(Go::First(_))));
+    // The same by bisection, for whoever knows that it lasts.
+    s.keys("Gf");
+    assert_eq!(here(&s), 2);
+    assert_eq!(ways(&s).pop(), Some(Go::FirstLasting(sql.to_owned())));
     // It is offered again, on another visit too, and what is typed is not run twice over.
     s.keys("<esc>2Tgc<enter>");
     assert_eq!(here(&s), 2);
@@ -331,6 +335,12 @@ fn a_condition_is_typed_run_to_and_remembered() {
     assert_eq!(here(&s), 2, "where it never holds it stands where it stood");
     s.keys("F");
     assert!(s.text().contains("no event of the log makes it true"), "{}", s.text());
+    s.keys("f");
+    assert!(
+        s.text().contains("nowhere does it come to hold for good"),
+        "{}",
+        s.text()
+    );
 }
 
 #[test]
@@ -495,6 +505,11 @@ fn a_balance_goes_back_in_time() {
         .wait_gone("940 of 5,004")
         .wait_for("[2]");
     t.keys("cblance > 1\r").wait_for("no such column: blance");
+    t.keys("g").wait_for("before the first event");
+    // Accounts are never deleted, so that this one lasts, and both searches end at the same event.
+    t.keys("cSELECT count(*) > 99 FROM account\r").wait_for("200 of 5,004");
+    t.keys("G").wait_for("5,004 of 5,004");
+    t.keys("f").wait_for("200 of 5,004");
     t.keys("g").wait_for("before the first event");
     t.keys("PPp").wait_for("playing 100x").wait_for("40 of 5,004");
     t.keys("p").wait_gone("playing").wait_for("plays 100x");

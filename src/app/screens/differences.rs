@@ -3,14 +3,16 @@
 use crate::demo::text::Language;
 use crate::readmodel::compare::RowDifference;
 use crate::readmodel::query::Cell;
+use crate::record::Record;
 
-use super::super::difference::{Found, Question, Thought};
+use super::super::difference::{Change, Found, Question, Spot, Thought};
 use super::super::job::{Failure, Job};
 use super::super::lang::say;
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Screen};
 use super::super::moment::{EventAt, Underway};
+use super::super::place::{self, Place};
 use super::super::remote::Remote;
 use super::{blame, projections, time};
 
@@ -131,36 +133,114 @@ pub fn verifiable(model: &Model) -> Option<String> {
     time::wanted(model)
 }
 
-/// The event that could be thought away or edited, with the read model to look at, and what it says.
-pub fn thinkable(model: &Model) -> Option<(String, EventAt, Option<Vec<u8>>)> {
+/// An event that can be thought about, with the read model to look at.
+pub struct Thinkable<'m> {
+    read_model: String,
+    record: &'m Record,
+    kind: Option<&'m str>,
+}
+
+/// The event under the cursor, where a read model is made of it.
+pub fn thinkable(model: &Model) -> Option<Thinkable<'_>> {
     match model.screen {
         Screen::Time => {
-            let read_model = model.time.as_ref()?.read_model.clone();
-            let record = &time::event(model)?.record;
-            Some((read_model, EventAt::of(record), record.value.clone()))
+            let event = time::event(model)?;
+            Some(Thinkable {
+                read_model: model.time.as_ref()?.read_model.clone(),
+                record: &event.record,
+                kind: event.event.as_deref(),
+            })
         }
         Screen::Blame => {
             let blame = model.blame.as_ref()?;
-            let record = &blame.selected()?.record;
-            Some((blame.row.read_model.clone(), EventAt::of(record), record.value.clone()))
+            let event = blame.selected()?;
+            Some(Thinkable {
+                read_model: blame.row.read_model.clone(),
+                record: &event.record,
+                kind: event.event.as_deref(),
+            })
         }
         Screen::Records => {
             let record = model.records.as_ref()?.selected()?;
-            let read_model = projections::reader_of(model, &record.topic)?;
-            Some((read_model, EventAt::of(record), record.value.clone()))
+            Some(Thinkable {
+                read_model: projections::reader_of(model, &record.topic)?,
+                record,
+                kind: None,
+            })
         }
         _ => None,
     }
 }
 
+fn what_if(read_model: String, change: Change) -> Question {
+    Question::WhatIf(Thought { read_model, change })
+}
+
 /// The question what would be without the event under the cursor.
 pub fn without(model: &Model) -> Option<Question> {
-    let (read_model, event, _) = thinkable(model)?;
-    Some(Question::WhatIf(Thought {
-        read_model,
-        event,
-        instead: None,
-    }))
+    let event = thinkable(model)?;
+    Some(what_if(event.read_model, Change::Without(EventAt::of(event.record))))
+}
+
+/// The question what would be without any event that a condition chooses.
+pub fn without_where(model: &Model, condition: &str) -> Option<Question> {
+    let event = thinkable(model)?;
+    Some(what_if(event.read_model, Change::WithoutWhere(condition.to_owned())))
+}
+
+/// The question what would be, had another event of its key come after the one under the cursor.
+pub fn besides(model: &Model, value: &str) -> Option<Question> {
+    let event = thinkable(model)?;
+    let at = EventAt::of(event.record);
+    Some(what_if(
+        event.read_model,
+        Change::Besides(at, event.record.key.clone(), value.to_owned()),
+    ))
+}
+
+/// The question what would be, had the event under the cursor come elsewhere: `before 3:4200`, `after orders:0:12`, or a time.
+pub fn moved(model: &Model, text: &str) -> Result<Option<Question>, String> {
+    let Some(event) = thinkable(model) else { return Ok(None) };
+    let (side, place) = text.trim().split_once(char::is_whitespace).unwrap_or(("", text));
+    let beside = || match place::in_topic(place) {
+        Some(found) => Some(found),
+        None => match place::parse(place, model.now, &model.zone(), model.language) {
+            Ok(Place::At(partition, offset)) => Some((event.record.topic.to_string(), partition, offset)),
+            _ => None,
+        },
+    };
+    let spot = match (side, beside()) {
+        ("before", Some((topic, partition, offset))) => Spot::Before(topic, partition, offset),
+        ("after", Some((topic, partition, offset))) => Spot::After(topic, partition, offset),
+        _ => match place::parse(text, model.now, &model.zone(), model.language) {
+            Ok(Place::Time(time)) => Spot::Time(time),
+            _ => {
+                return Err(say!(
+                    model,
+                    "`{text}` is no place for an event: before 3:4200, after 3:4200, or a time",
+                    text
+                ));
+            }
+        },
+    };
+    let at = EventAt::of(event.record);
+    Ok(Some(what_if(event.read_model, Change::Moved(at, spot))))
+}
+
+/// A condition that chooses events like the one under the cursor: of its type, else of its key.
+pub fn alike(model: &Model) -> Option<String> {
+    let event = thinkable(model)?;
+    let quoted = |text: &str| text.replace('\'', "''");
+    let key = || std::str::from_utf8(event.record.key.as_deref()?).ok();
+    match event.kind {
+        Some(kind) => Some(format!("type = '{}'", quoted(kind))),
+        None => key().map(|key| format!("key = '{}'", quoted(key))),
+    }
+}
+
+/// What the event under the cursor says, as a prompt takes it.
+pub fn says(model: &Model) -> Option<String> {
+    thinkable(model).map(|event| one_line(event.record.value.as_deref()))
 }
 
 /// A value on one line, as a prompt takes it; `null` for none.
@@ -186,10 +266,7 @@ pub fn said(text: &str, language: Language) -> Result<(), String> {
 
 /// The question what would be, had the event under the cursor said something else.
 pub fn instead(model: &Model, value: &str) -> Option<Question> {
-    let (read_model, event, _) = thinkable(model)?;
-    Some(Question::WhatIf(Thought {
-        read_model,
-        event,
-        instead: Some(value.to_owned()),
-    }))
+    let event = thinkable(model)?;
+    let at = EventAt::of(event.record);
+    Some(what_if(event.read_model, Change::Instead(at, value.to_owned())))
 }

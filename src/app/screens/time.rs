@@ -219,6 +219,7 @@ fn ended_early(way: Option<&Go>, moment: &Moment) -> Option<&'static str> {
         (Go::Forward(Goal::Count(_)), _) => Some("this is the end of the log"),
         (Go::Back(Goal::Count(_)), _) => Some("this is the beginning of the log"),
         (Go::First(_), _) => Some("no event of the log makes it true"),
+        (Go::FirstLasting(_), _) => Some("nowhere does it come to hold for good: F asks after every event"),
         (Go::Forward(_), _) => Some("there is none up to the end of the log"),
         (Go::Back(_), _) => Some("there is none down to the beginning of the log"),
         _ => None,

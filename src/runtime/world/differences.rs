@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::app::difference::{Event as Parting, Fact, Found, MOST, Question, Thought};
+use crate::app::difference::{
+    Change as Thinking, Event as Parting, Fact, Found, MOST, Question, Spot as Where, Thought,
+};
 use crate::app::job::{Event, Failure, Outlet};
 use crate::app::lang::{Speaks, say};
 use crate::app::model::Level;
@@ -16,7 +18,7 @@ use crate::readmodel::scratch::Scratch;
 use crate::replay::drift::{First, Interleaved};
 use crate::replay::task::Task;
 use crate::replay::verify::{self, Verified, VerifyOptions, verify};
-use crate::replay::whatif::{At, Change, Edited, Fate, WhatIf, WhatIfOptions, what_if};
+use crate::replay::whatif::{At, Change, Draft, Edited, Fate, Spot, WhatIf, WhatIfOptions, what_if};
 use crate::ui::format::{count, counted};
 
 use super::{Studio, advised, failure};
@@ -68,16 +70,7 @@ impl Studio {
     fn what_if(&self, thought: &Thought, out: &dyn Outlet) -> Result<Found, Failure> {
         let link = self.link()?;
         let (client, store) = (link.client.clone(), link.store.clone());
-        let at = At {
-            topic: Some(thought.event.topic.clone()),
-            partition: thought.event.partition,
-            offset: thought.event.offset,
-        };
-        let change = match &thought.instead {
-            None => Change::Without(at),
-            Some(text) if text.trim() == "null" => Change::Edit(at, Edited::Value(None)),
-            Some(text) => Change::Edit(at, Edited::Value(Some(text.clone().into_bytes()))),
-        };
+        let change = change(&thought.change);
         let options = WhatIfOptions {
             changes: vec![change],
             ..WhatIfOptions::default()
@@ -88,21 +81,18 @@ impl Studio {
         let (tally, rows, shapes) = rows(out, &truth, &model, "as it is", "as it would be")?;
         let mut facts = vec![would_be(&out, &tally)];
         facts.extend(shapes);
-        facts.extend(found.fates.iter().map(|one| fate(&out, one)));
+        facts.extend(found.fates.iter().map(|one| fate(&out, &thought.change, one)));
         facts.extend(beside(&out, &found));
         let kind = found.fates.iter().find_map(|fate| match fate {
             Fate::LeftOut(event) | Fate::Was(event, _) => event.event.clone(),
             Fate::AllLeftOut(_) => None,
         });
-        let event = Parting {
-            at: thought.event.clone(),
-            kind,
-        };
+        let event = thought.change.event().map(|at| Parting { at: at.clone(), kind });
         Ok(Found {
             tally,
             rows,
             facts,
-            event: Some(Arc::new(event)),
+            event: event.map(Arc::new),
         })
     }
 
@@ -302,7 +292,52 @@ fn would_be(on: &impl Speaks, tally: &Tally) -> Fact {
     }
 }
 
-fn fate(on: &impl Speaks, fate: &Fate) -> Fact {
+/// The change as the replay takes it.
+fn change(thought: &Thinking) -> Change {
+    let value = |text: &str| (text.trim() != "null").then(|| text.as_bytes().to_vec());
+    match thought {
+        Thinking::Without(event) => Change::Without(at(event)),
+        Thinking::WithoutWhere(condition) => Change::WithoutWhere(condition.clone()),
+        Thinking::Instead(event, text) => Change::Edit(at(event), Edited::Value(value(text))),
+        Thinking::Besides(event, key, text) => {
+            let draft = Draft {
+                key: key.clone(),
+                value: value(text),
+                ..Draft::default()
+            };
+            Change::Insert(draft, Spot::After(at(event)))
+        }
+        Thinking::Moved(event, spot) => {
+            let beside = |topic: &String, partition: &i32, offset: &i64| At {
+                topic: Some(topic.clone()),
+                partition: *partition,
+                offset: *offset,
+            };
+            let spot = match spot {
+                Where::Before(topic, partition, offset) => Spot::Before(beside(topic, partition, offset)),
+                Where::After(topic, partition, offset) => Spot::After(beside(topic, partition, offset)),
+                Where::Time(time) => Spot::Time(*time),
+            };
+            Change::Move(at(event), spot)
+        }
+    }
+}
+
+fn at(event: &EventAt) -> At {
+    At {
+        topic: Some(event.topic.clone()),
+        partition: event.partition,
+        offset: event.offset,
+    }
+}
+
+/// What became of the event that the change made.
+fn fate(on: &impl Speaks, thought: &Thinking, fate: &Fate) -> Fact {
+    let event = on.tr(match thought {
+        Thinking::Besides(..) => "the event that is put in after the one below",
+        Thinking::Moved(..) => "the event below, moved,",
+        _ => "the event below, as edited,",
+    });
     match fate {
         Fate::LeftOut(_) => hint(on.tr("the event below is left out")),
         Fate::AllLeftOut(records) => hint(say!(
@@ -310,16 +345,17 @@ fn fate(on: &impl Speaks, fate: &Fate) -> Fact {
             "{records} left out",
             records = counted(on, *records, "record")
         )),
-        Fate::Was(_, Outcome::Applied) => hint(on.tr("the event below, as edited, was applied")),
-        Fate::Was(_, Outcome::Ignored) => {
-            warning(on.tr("the event below, as edited, is ignored: no handler is for it"))
-        }
-        Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(on.tr(
-            "the event below, as edited, is left out: that was decided about it, or about an earlier one of its key",
+        Fate::Was(_, Outcome::Applied) => hint(say!(on, "{event} was applied", event)),
+        Fate::Was(_, Outcome::Ignored) => warning(say!(on, "{event} is ignored: no handler is for it", event)),
+        Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(say!(
+            on,
+            "{event} is left out: that was decided about it, or about an earlier one of its key",
+            event
         )),
         Fate::Was(_, Outcome::Poison(poison)) => warning(say!(
             on,
-            "the event below, as edited, could not be applied: {reason}",
+            "{event} could not be applied: {reason}",
+            event,
             reason = poison.reason
         )),
     }

@@ -86,8 +86,11 @@ impl Studio {
     /// Goes another way from where the studio stands.
     pub(super) fn walk(&self, stood: &Stood, go: Go, out: &dyn Outlet) -> Result<Event, Failure> {
         let mut past = self.past();
-        let looks =
-            matches!(&go, Go::Forward(goal) | Go::Back(goal) | Go::First(goal) if !matches!(goal, Goal::Count(_)));
+        let looks = match &go {
+            Go::Forward(goal) | Go::Back(goal) | Go::First(goal) => !matches!(goal, Goal::Count(_)),
+            Go::FirstLasting(_) => true,
+            _ => false,
+        };
         let (jump, moves) = self.way(stood, go, out)?;
         let mut stand = self.stand(&mut past, stood, jump, out)?;
         for next in moves {
@@ -151,6 +154,10 @@ impl Studio {
             }
             Go::First(Goal::Condition(condition)) => {
                 let lasts = false;
+                (None, vec![Move::First { condition, lasts }])
+            }
+            Go::FirstLasting(condition) => {
+                let lasts = true;
                 (None, vec![Move::First { condition, lasts }])
             }
             Go::First(goal) => (Some(Some(Until::Position(Position::new()))), vec![Move::Forward(goal)]),

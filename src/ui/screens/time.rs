@@ -121,7 +121,9 @@ fn going(model: &Model, time: &Time) -> String {
             Some(Go::Forward(Goal::Key(_)) | Go::Back(Goal::Key(_))) => "to the same key: ",
             Some(Go::Forward(Goal::Type(_)) | Go::Back(Goal::Type(_))) => "to the same type: ",
             Some(Go::Forward(Goal::Row(_)) | Go::Back(Goal::Row(_))) => "to the same row: ",
-            Some(Go::Forward(Goal::Condition(_)) | Go::Back(Goal::Condition(_)) | Go::First(_)) => "to the condition: ",
+            Some(
+                Go::Forward(Goal::Condition(_)) | Go::Back(Goal::Condition(_)) | Go::First(_) | Go::FirstLasting(_),
+            ) => "to the condition: ",
             _ => "",
         };
         return format!("{}{how_far}", model.tr(way));

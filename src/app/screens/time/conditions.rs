@@ -68,6 +68,8 @@ pub enum Towards {
     Begin,
     /// The first of the whole log.
     First,
+    /// The first after which it holds for good.
+    FirstLasting,
 }
 
 /// Runs to a condition from here and keeps it at hand.
@@ -79,14 +81,15 @@ pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut V
             model.conditions.remove(0);
         }
     }
-    let goal = Goal::Condition(condition.sql.clone());
+    let sql = condition.sql.clone();
     if let Some(time) = &mut model.time {
         time.condition = Some(condition);
     }
     let way = match towards {
-        Towards::End => Go::Forward(goal),
-        Towards::Begin => Go::Back(goal),
-        Towards::First => Go::First(goal),
+        Towards::End => Go::Forward(Goal::Condition(sql)),
+        Towards::Begin => Go::Back(Goal::Condition(sql)),
+        Towards::First => Go::First(Goal::Condition(sql)),
+        Towards::FirstLasting => Go::FirstLasting(sql),
     };
     go(model, way, fx);
 }

@@ -81,7 +81,7 @@ impl Time {
             Action::NextOfRow | Action::PreviousOfRow if self.goal(action, pane).is_none() => {
                 Some("there is no row under the cursor")
             }
-            Action::RunOn | Action::RunBack | Action::RunFirst if self.condition.is_none() => {
+            Action::RunOn | Action::RunBack | Action::RunFirst | Action::RunLasting if self.condition.is_none() => {
                 Some("there is no condition yet: c writes or chooses one")
             }
             Action::OpenRecord if here.is_none_or(|moment| moment.event.is_none()) => {
