@@ -100,6 +100,19 @@ pub(super) fn create(connection: &Connection, identity: &Identity<'_>, now: Time
     Ok(())
 }
 
+/// Says which file a build was made from that began with a copy of another one.
+pub(super) fn rewrite_identity(
+    connection: &Connection,
+    identity: &Identity<'_>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE _foldlog_model SET file = ?, hash = ?, source = ?, built_at = ?",
+        params![identity.file, identity.hash, identity.source, now.0],
+    )?;
+    Ok(())
+}
+
 /// Writes counts, state, the newest record's time, and when this was written.
 pub(super) fn write_state(
     connection: &Connection,

@@ -59,6 +59,8 @@ pub(super) struct TypeSchema {
 #[derive(Debug)]
 pub(super) struct SchemaStep {
     pub(super) sql: String,
+    /// The indexes that it makes by name.
+    pub(super) indexes: Vec<String>,
     /// An index that no handler needs and that is therefore built once, after the load.
     pub(super) after_load: bool,
 }
@@ -144,6 +146,11 @@ impl Definition {
     /// What is published after each event that was applied live, in the order of [`Projection::emits`].
     pub(super) fn emits(&self) -> &[EmitStep] {
         &self.0.emits
+    }
+
+    /// Whether a rebuild does everything in memory.
+    pub fn is_folded_in_memory(&self) -> bool {
+        self.plan().is_whole()
     }
 
     /// What a rebuild does in memory, and why not all of it.
@@ -232,6 +239,7 @@ pub fn compile(projection: &Projection) -> Result<Definition, Box<ProjectionErro
             .into_iter()
             .map(|made| SchemaStep {
                 sql: made.sql,
+                indexes: made.indexes,
                 after_load: made.after_load,
             })
             .collect(),

@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS _foldlog_notify (
 INSERT OR IGNORE INTO _foldlog_notify VALUES (1, 0, 0, NULL);
 ";
 
+/// There while the last who followed told a webhook: whoever applies one record beside a follow makes notices then, too. A table of its
+/// own, because files of earlier versions have the others without it.
+const WANTED: &str = "CREATE TABLE IF NOT EXISTS _foldlog_notify_wanted (id INTEGER PRIMARY KEY) STRICT";
+pub(super) const UNWANTED: &str = "DROP TABLE IF EXISTS _foldlog_notify_wanted";
+
 /// Something to be told to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -86,9 +91,19 @@ pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Notified>
         .optional()
 }
 
+/// Whether the last who followed told a webhook.
+pub(super) fn is_wanted(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_notify_wanted'")?
+        .exists([])
+}
+
 /// A new build takes over what was not delivered yet.
 pub(super) fn copy(old: &Connection, new: &Connection) -> rusqlite::Result<()> {
     let Some(state) = read(old)? else { return Ok(()) };
+    if is_wanted(old)? {
+        new.execute_batch(WANTED)?;
+    }
     let mut select = old.prepare("SELECT id, made, body FROM _foldlog_notice ORDER BY seq")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -130,14 +145,42 @@ impl Fold<'_> {
         Ok(())
     }
 
-    /// From here on there is a notice of each alert that is raised or resolved.
+    /// From here on there is a notice of each alert that is raised or resolved; also of what is decided while nobody follows.
     pub fn notify(&mut self) -> Result<(), ReadModelError> {
-        let from = outbox::read_from(self.connection)
-            .map_err(|error| ReadModelError::sqlite("cannot prepare the notices", error))?;
-        if let Some(alerts) = &mut self.alerts {
-            alerts.notify = Some(from);
-        }
+        let Some(alerts) = &mut self.alerts else { return Ok(()) };
+        let prepare = || {
+            if !is_wanted(self.connection)? {
+                self.connection.execute_batch(WANTED)?;
+            }
+            outbox::read_from(self.connection)
+        };
+        let from = prepare().map_err(|error| ReadModelError::sqlite("cannot prepare the notices", error))?;
+        alerts.notify = Some(from);
         Ok(())
+    }
+
+    /// From here on there is none.
+    pub fn keep_quiet(&mut self) -> Result<(), ReadModelError> {
+        let Some(alerts) = &mut self.alerts else { return Ok(()) };
+        alerts.notify = None;
+        is_wanted(self.connection)
+            .and_then(|wanted| {
+                if wanted {
+                    self.connection.execute_batch(UNWANTED)
+                } else {
+                    Ok(())
+                }
+            })
+            .map_err(|error| ReadModelError::sqlite("cannot do without notices", error))
+    }
+
+    /// There are notices where the last who followed wanted them.
+    pub(super) fn notify_as_before(&mut self) -> Result<(), ReadModelError> {
+        let wanted = is_wanted(self.connection);
+        match wanted.map_err(|error| ReadModelError::sqlite("cannot prepare the notices", error))? {
+            true => self.notify(),
+            false => Ok(()),
+        }
     }
 
     /// Hands over the alerts that were raised or resolved since the last call.

@@ -180,7 +180,8 @@ pub(super) fn forget(connection: &Connection) -> rusqlite::Result<()> {
         "DROP TABLE IF EXISTS _foldlog_outbox; DROP TABLE IF EXISTS _foldlog_emit; DROP TABLE IF EXISTS _foldlog_emit_from;
          DROP TABLE IF EXISTS _foldlog_emit_left; DROP TABLE IF EXISTS _foldlog_emit_end; DROP TABLE IF EXISTS _foldlog_emit_ahead;
          DROP TABLE IF EXISTS _foldlog_notice; DROP TABLE IF EXISTS _foldlog_notify",
-    )
+    )?;
+    connection.execute_batch(notice::UNWANTED)
 }
 
 /// The events from which on a read model tells others anything.

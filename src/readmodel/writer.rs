@@ -1,7 +1,7 @@
 //! Where a read model is written: a new build, a preview, or the one in use.
 //!
 //! [`Building`] makes a new build beside the one in use and swaps it in, or leaves it beside as a preview, from which a later one
-//! begins; [`Live`] goes on with the one in use. Both hand out a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
+//! begins, as one may with a snapshot; [`Live`] goes on with the one in use. Both hand out a [`Fold`], which applies records. Whoever drops any of them before the commit leaves what was committed before.
 
 use std::fmt;
 use std::fs;
@@ -27,7 +27,7 @@ use super::fold::{Closed, Fold, Folded, OnPoison, go_on, resume};
 use super::history::{self, Journal};
 use super::lock::Lock;
 use super::outbox::{self, Since};
-use super::snapshot::Snapshots;
+use super::snapshot::{Snapshot, Snapshots};
 use super::store::{self, DeadLetter, ReadModelInfo, State, Store};
 
 /// Page cache of a rebuild whose events are SQL: what 100,000 keys need.
@@ -78,6 +78,8 @@ pub struct Building {
     _lock: Lock,
     /// That of the preview too, where it begins with one.
     preview: Option<Lock>,
+    /// Whether it begins with rows: those of a preview, or of a snapshot.
+    filled: bool,
 }
 
 /// Asked whether to give up.
@@ -140,9 +142,37 @@ impl Building {
         // Snapshots save time and no more.
         let _ = Snapshots::of(&from).rename(&building.snapshots());
         building.preview = Some(preview);
+        building.filled = true;
         store.stepped();
         building.begin(|| building.own())?;
         building.take_over()?;
+        Ok(building)
+    }
+
+    /// Begins a new build with what a snapshot of the build in use holds, which was made by the same rules. It has no history and
+    /// no word of what is published, so it is for read models that have neither.
+    pub fn from_snapshot(
+        store: &Store,
+        definition: &Definition,
+        origin: &Origin,
+        snapshot: &Snapshot,
+    ) -> Result<Self, ReadModelError> {
+        let name = definition.projection().name.as_str();
+        let lock = Self::lock(store, definition, "rebuilding")?;
+        let snapshots = store.snapshots(name)?;
+        store.clean(name)?;
+        let (number, path) = Self::numbered(store, name)?;
+        fs::copy(&snapshot.path, &path).map_err(|error| ReadModelError::io("cannot copy", &snapshot.path, error))?;
+        let target = store.build_path(name, number);
+        let mut building = Self::at(store, definition, lock, Aim::InUse(number), path, target)?;
+        building.filled = true;
+        building.begin(|| {
+            building.own()?;
+            bookkeeping::rewrite_identity(&building.connection, &identity(definition, origin), now())?;
+            decision::write_amendments(&building.connection, &origin.amendments)
+        })?;
+        // They save time and no more.
+        let _ = snapshots.share(snapshot, &building.snapshots());
         Ok(building)
     }
 
@@ -205,6 +235,7 @@ impl Building {
             unpublished: None,
             _lock: lock,
             preview: None,
+            filled: false,
         };
         #[cfg(test)]
         store.bound(&building.connection);
@@ -216,7 +247,8 @@ impl Building {
     }
 
     /// One transaction holds the whole build. All its pages lie past the end that the file had when it began, so SQLite keeps
-    /// no journal of them, and yet undoes a failed statement exactly; `journal_mode=OFF` could not.
+    /// no journal of them, and yet undoes a failed statement exactly; `journal_mode=OFF` could not. Of one that begins with rows it
+    /// keeps the pages as they were, which may be as much as all of it, and belongs on the disk.
     fn prepare(&self, origin: &Origin) -> rusqlite::Result<()> {
         self.own()?;
         create(&self.connection, &self.definition, origin)?;
@@ -231,10 +263,11 @@ impl Building {
             true => FOLDED_CACHE_KIB,
             false => BUILD_CACHE_KIB,
         };
+        let journal = if self.filled { "TRUNCATE" } else { "MEMORY" };
         self.connection.execute_batch(&format!(
             "PRAGMA page_size = 8192;
              PRAGMA locking_mode = EXCLUSIVE;
-             PRAGMA journal_mode = MEMORY;
+             PRAGMA journal_mode = {journal};
              PRAGMA synchronous = OFF;
              PRAGMA cache_size = -{pages};
              BEGIN EXCLUSIVE"
@@ -251,9 +284,9 @@ impl Building {
         &self.definition.projection().name
     }
 
-    /// Whether it began with a preview.
+    /// Whether it began with rows: those of a preview or of a snapshot.
     pub fn is_filled(&self) -> bool {
-        self.preview.is_some()
+        self.filled
     }
 
     /// Looks at `stop` while SQLite works on one statement, so that a cancel need not wait for it.
@@ -266,7 +299,7 @@ impl Building {
         interrupt_when(&mut self.connection, move || (stop.0)())
     }
 
-    /// What a preview wrote is there already, and a history is written as each event is applied: then every event is SQL.
+    /// Rows that it began with are there already, and a history is written as each event is applied: then every event is SQL.
     fn has_rows_in_memory(&self) -> bool {
         self.rows_room.is_some() && !self.is_filled() && !self.definition.projection().history
     }
@@ -409,12 +442,27 @@ impl Building {
         }
     }
 
+    /// Whether it has one of these indexes: a preview has them all, a snapshot those of the build that it was taken of.
+    fn has_one(&self, indexes: &[String]) -> rusqlite::Result<bool> {
+        let mut known = self
+            .connection
+            .prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ? COLLATE NOCASE")?;
+        for index in indexes {
+            if known.exists([index])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn complete(&self, closed: &Closed, position: &Position) -> rusqlite::Result<()> {
         self.connection
             .execute_batch(&format!("PRAGMA cache_size = -{INDEX_CACHE_KIB}"))?;
         let left = self.definition.schema().iter().filter(|step| step.after_load);
-        for step in left.filter(|_| self.preview.is_none()) {
-            self.connection.execute_batch(&step.sql)?;
+        for step in left {
+            if !self.has_one(&step.indexes)? {
+                self.connection.execute_batch(&step.sql)?;
+            }
         }
         bookkeeping::write_position(&self.connection, position)?;
         let mut counts = closed.counts;
@@ -608,6 +656,7 @@ impl Live {
             // Into the outbox, from which the next follow publishes it.
             fold.emit(false)?;
         }
+        fold.notify_as_before()?;
         let amendments = fold.amendments().with(decided.iter().cloned());
         fold.amend(&amendments)?;
         if fold.apply(std::iter::once(record.view()), &|| false)? != Folded::All {
@@ -680,17 +729,21 @@ pub(super) fn create(connection: &Connection, definition: &Definition, origin: &
         connection.execute_batch(&step.sql)?;
     }
     let projection = definition.projection();
-    let identity = Identity {
+    bookkeeping::create(connection, &identity(definition, origin), now())?;
+    decision::write_amendments(connection, &origin.amendments)?;
+    bookkeeping::write_schemas(connection, &projection.schemas)?;
+    bookkeeping::write_topics(connection, &origin.topics)
+}
+
+fn identity<'a>(definition: &'a Definition, origin: &'a Origin) -> Identity<'a> {
+    let projection = definition.projection();
+    Identity {
         name: &projection.name,
         file: &projection.file,
         hash: &projection.hash,
         source: &projection.source,
         cluster_id: &origin.cluster_id,
-    };
-    bookkeeping::create(connection, &identity, now())?;
-    decision::write_amendments(connection, &origin.amendments)?;
-    bookkeeping::write_schemas(connection, &projection.schemas)?;
-    bookkeeping::write_topics(connection, &origin.topics)
+    }
 }
 
 pub(super) fn interrupt_when<F>(connection: &mut Connection, stop: F) -> Result<(), ReadModelError>

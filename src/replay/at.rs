@@ -184,7 +184,7 @@ impl Past {
     }
 
     /// The nearest snapshot that is still what a replay of the log begins with.
-    fn nearest<S: Source>(
+    pub(super) fn nearest<S: Source>(
         &self,
         moment: &Position,
         below: Option<u64>,

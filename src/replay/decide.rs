@@ -2,7 +2,8 @@
 //!
 //! A read model is a fold of the log as decisions amend it, always in the log's order. The record that a paused read model stands
 //! before is decided about on the spot. A decision about an earlier one changes what everything after it was folded on, so the read
-//! model is folded anew to where it stands, beside the one in use, and swapped in: never is a record applied late.
+//! model is folded anew to where it stands, beside the one in use, and swapped in: never is a record applied late. It begins with the
+//! last snapshot before the record, where one is still what the log and the decisions make.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::process::Command;
@@ -12,11 +13,12 @@ use crate::broker::reader::Range;
 use crate::projection::Projection;
 use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::decision::{Amendments, Choice, Decision, RecordPlace};
+use crate::readmodel::snapshot::Snapshot;
 use crate::readmodel::store::{DeadLetter, LetterState, ReadModelInfo, State, Store};
 use crate::readmodel::writer::{Building, Live, now};
 use crate::record::{Position, Record};
 
-use super::at::merged;
+use super::at::{Past, merged};
 use super::error::ReplayError;
 use super::follow;
 use super::log::{self, Log};
@@ -27,6 +29,8 @@ use super::task::{Control, Task};
 
 /// Dead letters that are named where there is none at a place.
 const NAMED: usize = 5;
+/// How many times longer an event takes by SQL than in memory, about.
+const SLOWER: u64 = if cfg!(test) { 1 } else { 4 };
 
 /// What somebody wants done.
 #[derive(Debug, Clone)]
@@ -65,7 +69,7 @@ pub fn decide(client: Client, store: Store, request: Request) -> Task<Decided> {
             let ranges = log.ranges(&asked, Some(&until))?;
             Ok((log, ranges))
         })?;
-        plan.anew(&store, log, &ranges, merged(&client), control)
+        plan.anew(&store, log, &ranges, &merged(&client), control)
     })
 }
 
@@ -189,7 +193,7 @@ impl Plan {
         store: &Store,
         mut log: Log,
         ranges: &[Range],
-        open: impl FnOnce(Vec<Range>) -> Result<S, ReplayError> + Send,
+        open: &(dyn Fn(Vec<Range>) -> Result<S, ReplayError> + Sync),
         control: &mut Control,
     ) -> Result<Decided, ReplayError> {
         let name = &self.info.name;
@@ -199,10 +203,27 @@ impl Plan {
         projection.hash.clone_from(&self.info.hash);
         follow::start(&projection, &self.info, &store.topics(name)?, &log)?;
         self.check_there(&log)?;
-        self.check_whole(ranges)?;
-        log::tell_cuts(&log::starts(ranges), control);
         let standing = standing(store, name, &log, control)?;
         log.amendments = standing.with(self.decisions.iter().cloned());
+        let past = Past {
+            store: store.clone(),
+            definition: self.definition.clone(),
+            snapshots: store.snapshots(name)?,
+            starts: log::starts(ranges),
+            ends: log::ends(ranges),
+            log,
+        };
+        let base = self.base(&past, open, control)?;
+        let begun = base.as_ref().map(|base| past.ranges(&base.info.position, &past.ends));
+        let ranges = begun.as_deref().unwrap_or(ranges);
+        self.check_whole(base.as_ref(), ranges)?;
+        match &base {
+            None => log::tell_cuts(&past.starts, control),
+            Some(base) => control.meter.notice(format!(
+                "begun with the snapshot after {}, which lies before what is decided about",
+                records(base.info.counts.total())
+            )),
+        }
         let mut before = BTreeSet::new();
         store.each_dead_letter(name, &mut |letter| {
             if letter.state == LetterState::Skipped {
@@ -224,7 +245,11 @@ impl Plan {
             building.decide(self.decisions.clone());
             Ok(())
         };
-        let building = Building::start(store, &self.definition, &log.origin())?;
+        let origin = past.log.origin();
+        let building = match &base {
+            None => Building::start(store, &self.definition, &origin)?,
+            Some(base) => Building::from_snapshot(store, &self.definition, &origin, base)?,
+        };
         let report = fill(building, ranges, open, true, check, control)?;
         let mut info = report.info.clone();
         if let Some(record) = self.paused_record()
@@ -238,6 +263,29 @@ impl Plan {
             info,
             rebuilt: Some(report),
         })
+    }
+
+    /// The last snapshot with which a fold of the log begins as it is amended now. `None` where the fold begins with the log: a snapshot
+    /// has no history and no word of what is told to others, and other rules made it if the file was mended.
+    fn base<S: Source>(
+        &self,
+        past: &Past,
+        open: &dyn Fn(Vec<Range>) -> Result<S, ReplayError>,
+        control: &Control,
+    ) -> Result<Option<Snapshot>, ReplayError> {
+        let projection = self.definition.projection();
+        let tells = !projection.emits.is_empty() || !projection.alerts.is_empty() || self.info.emitted.is_some();
+        if projection.hash != self.info.hash || projection.history || self.info.history.is_some() || tells {
+            return Ok(None);
+        }
+        let base = past.nearest(&past.ends, None, open, control)?;
+        // Behind a snapshot every event is SQL. Where all can be folded in memory, the whole log is read sooner than much of it so.
+        let worth = |base: &Snapshot| {
+            let all = self.info.counts.total();
+            let left = all.saturating_sub(base.info.counts.total());
+            !self.definition.is_folded_in_memory() || left * SLOWER <= all
+        };
+        Ok(base.filter(worth))
     }
 
     /// Whether the log still has what is to be applied.
@@ -267,13 +315,14 @@ impl Plan {
 
     /// Whether the log still has all that the read model was folded from. Rows whose events are gone would be lost for the sake of one
     /// record.
-    fn check_whole(&self, ranges: &[Range]) -> Result<(), ReplayError> {
+    fn check_whole(&self, base: Option<&Snapshot>, ranges: &[Range]) -> Result<(), ReplayError> {
         let there: i64 = ranges
             .iter()
             .map(|range| range.end.unwrap_or(range.start) - range.start)
             .sum();
+        let behind = base.map_or(0, |base| base.info.counts.total());
         // The one that it is paused before is not folded.
-        let folded = self.info.counts.total() - self.info.counts.poisoned;
+        let folded = (self.info.counts.total() - self.info.counts.poisoned).saturating_sub(behind);
         let gone = folded.saturating_sub(there.unsigned_abs());
         if gone == 0 {
             return Ok(());
@@ -368,6 +417,13 @@ pub(super) fn standing(store: &Store, name: &str, log: &Log, control: &mut Contr
         ));
     }
     Ok(standing)
+}
+
+fn records(count: u64) -> String {
+    match count {
+        1 => "1 record".to_owned(),
+        many => format!("{many} records"),
+    }
 }
 
 fn counted(decisions: usize) -> String {

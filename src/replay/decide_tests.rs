@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
@@ -102,8 +103,35 @@ fn request(choices: Vec<(RecordPlace, Choice)>, text: &str) -> Request {
     }
 }
 
+/// Leaves a snapshot of the read model in use after every so many records of the log.
+fn snapped(store: &Store, log: &Memory, every: usize) {
+    let mut origin = log.log().origin();
+    origin.amendments = store.amendments("accounts").unwrap();
+    let scratch = Scratch::new(store, &definition(ACCOUNTS), &origin, None).unwrap();
+    let snapshots = store.snapshots("accounts").unwrap();
+    let mut fold = scratch.fold().unwrap();
+    fold.advance(&log::starts(&log.ranges()));
+    for (number, record) in (1..).zip(log.all()) {
+        fold.step(&record.view()).unwrap();
+        if number % every == 0 {
+            fold.snapshot(&snapshots).unwrap();
+        }
+    }
+}
+
 /// Carries a request out against a log in memory.
 fn decided(store: &Store, log: &Memory, request: &Request) -> Result<Decided, ReplayError> {
+    decided_reading(store, log, request).0
+}
+
+/// The same; also how many records of the log were read for the rows.
+fn decided_reading(store: &Store, log: &Memory, request: &Request) -> (Result<Decided, ReplayError>, u64) {
+    let read = AtomicU64::new(0);
+    let decided = decided_of(store, log, request, &read);
+    (decided, read.into_inner())
+}
+
+fn decided_of(store: &Store, log: &Memory, request: &Request, read: &AtomicU64) -> Result<Decided, ReplayError> {
     let plan = Plan::new(store, request)?;
     if let Some(decided) = plan.on_the_spot(store)? {
         return Ok(decided);
@@ -113,8 +141,13 @@ fn decided(store: &Store, log: &Memory, request: &Request) -> Result<Decided, Re
     for range in &mut ranges {
         range.end = target.next(&TopicPartition::new(range.topic.clone(), range.partition));
     }
-    let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
-    plan.anew(store, log.log(), &ranges, open, &mut control())
+    let open = |ranges: Vec<Range>| {
+        let records = ranges.iter().map(|range| range.end.unwrap() - range.start).sum::<i64>();
+        // The last that is opened is what is folded; whether a snapshot still holds is asked before.
+        read.store(records.unsigned_abs(), Ordering::Relaxed);
+        Ok(log.merged(&ranges, &[2]))
+    };
+    plan.anew(store, log.log(), &ranges, &open, &mut control())
 }
 
 fn standing_of(store: &Store, log: &Memory) -> Amendments {
@@ -270,6 +303,70 @@ proptest! {
                 Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// With snapshots or none, and however many decisions come one after the other: the same rows, counts, dead letters and refusals.
+    #[test]
+    fn deciding_from_a_snapshot_is_deciding_from_the_beginning(
+        events in events(),
+        choices in prop::collection::vec((any::<prop::sample::Index>(), 0..6u8, 0..5u8), 1..6),
+    ) {
+        let log = keyed(&events);
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [kept, plain] = folders.each_ref().map(|folder| Store::open(folder.path(), "lab").unwrap());
+        whole(&kept, ACCOUNTS, &log, &Amendments::default());
+        whole(&plain, ACCOUNTS, &log, &Amendments::default());
+        for (at, number, account) in choices {
+            let letters = plain.dead_letters("accounts", 1000).unwrap();
+            if letters.is_empty() {
+                break;
+            }
+            let asked = request(vec![(at.get(&letters).place(), choice(number, account))], ACCOUNTS);
+            snapped(&kept, &log, 3);
+            let (one, short) = decided_reading(&kept, &log, &asked);
+            let (two, long) = decided_reading(&plain, &log, &asked);
+            prop_assert!(short <= long, "{} of {}", short, long);
+            prop_assert_eq!(one.map(drop).map_err(|e| e.to_string()), two.map(drop).map_err(|e| e.to_string()));
+            prop_assert_eq!(dumped(&kept), dumped(&plain));
+            let (one, two) = (kept.info("accounts").unwrap(), plain.info("accounts").unwrap());
+            prop_assert_eq!((one.counts, one.position, one.state, one.latest), (two.counts, two.position, two.state, two.latest));
+            prop_assert_eq!(kept.dead_letters("accounts", 1000).unwrap(), plain.dead_letters("accounts", 1000).unwrap());
+        }
+    }
+}
+
+#[test]
+fn deciding_about_a_late_record_reads_what_comes_after_the_last_snapshot_before_it() {
+    let mut log = Memory::new("events", 1);
+    log.add("more", 1);
+    for n in 0..40 {
+        let bad = n == 30;
+        let value = if bad {
+            "{".to_owned()
+        } else {
+            r#"{"type": "In", "id": "a", "amount": 1}"#.to_owned()
+        };
+        log.push("events", 0, n, Some(&value));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), "lab").unwrap();
+    whole(&store, ACCOUNTS, &log, &Amendments::default());
+    snapped(&store, &log, 3);
+    let place = store.dead_letters("accounts", 9).unwrap()[0].place();
+    assert_eq!(place.offset, 30);
+    let event = choice(2, 0);
+    // A build that began with a snapshot has those before it, for the next.
+    for asked in [event, choice(0, 0), choice(2, 1)] {
+        let request = request(vec![(place.clone(), asked.clone())], ACCOUNTS);
+        let (done, read) = decided_reading(&store, &log, &request);
+        assert!(done.unwrap().rebuilt.is_some());
+        assert_eq!(read, 10, "{:?}", asked);
+        let standing = standing_of(&store, &log);
+        assert_eq!(dumped(&store), plain(ACCOUNTS, &log, &standing));
     }
 }
 
@@ -508,7 +605,9 @@ fn a_log_that_has_lost_its_beginning_is_not_folded_anew() {
     let mut ranges = log.ranges();
     ranges[0].start = 1;
     let open = |ranges: Vec<Range>| Ok(log.merged(&ranges, &[2]));
-    let refused = plan.anew(&store, log.log(), &ranges, open, &mut control()).unwrap_err();
+    let refused = plan
+        .anew(&store, log.log(), &ranges, &open, &mut control())
+        .unwrap_err();
     assert!(refused.to_string().contains("has lost 1 of the records"), "{refused}");
     assert_eq!(dumped(&store), before);
     assert_eq!(store.decisions("accounts").unwrap().len(), 1);

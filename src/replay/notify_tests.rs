@@ -8,10 +8,12 @@ use serde_json::Value;
 use super::*;
 use crate::broker::reader::Range;
 use crate::readmodel::alert::Alert;
+use crate::readmodel::decision::Choice;
 use crate::readmodel::fold::OnPoison;
 use crate::readmodel::store::Store;
 use crate::readmodel::writer::Live;
 use crate::record::Record;
+use crate::replay::decide::{Plan, Request};
 use crate::replay::follow::tests::{PER_PARTITION, followed};
 use crate::replay::memory::Memory;
 use crate::replay::rebuild::build;
@@ -345,6 +347,46 @@ fn what_waits_to_be_told_outlives_a_rebuild() {
     rebuilt(&store, ORDERS, &all, &[1]);
     told(&store, ORDERS, &all, &heard, &[]);
     assert_eq!(short(&heard), ["late raised a 1"]);
+}
+
+/// A record that a follow is paused before, and that somebody decides about meanwhile: its alert is told where the follow told.
+#[test]
+fn what_is_decided_beside_a_follow_is_told_where_the_follow_told() {
+    for tells in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, heard) = (store(folder.path()), Heard::default());
+        rebuilt(&store, ORDERS, &log(&[]), &[1]);
+        let all = log(&[PLACED, "{"]);
+        {
+            let definition = definition(ORDERS);
+            let live = Live::open(&store, &definition).unwrap();
+            let mut fold = live.fold(OnPoison::Pause).unwrap();
+            fold.notify().unwrap();
+            if !tells {
+                fold.keep_quiet().unwrap();
+            }
+            fold.apply(all.all().iter().map(Record::view), &|| false).unwrap();
+            fold.commit().unwrap();
+        }
+        let letter = store.dead_letters("accounts", 9).unwrap().pop().unwrap();
+        let request = Request {
+            name: "accounts".to_owned(),
+            projection: None,
+            choices: vec![(letter.place(), Choice::Edit(Some(LATE.as_bytes().to_vec())))],
+            who: "ada@lab".to_owned(),
+        };
+        let plan = Plan::new(&store, &request).unwrap();
+        assert!(plan.on_the_spot(&store).unwrap().is_some());
+        assert_eq!(store.alerts("accounts", false, 9).unwrap().unwrap().len(), 1);
+        assert_eq!(
+            store.info("accounts").unwrap().notified.unwrap().waiting,
+            u64::from(tells)
+        );
+        // A build in between does not forget it, and whoever follows next tells it once.
+        rebuilt(&store, ORDERS, &log(&[PLACED, LATE]), &[1]);
+        told(&store, ORDERS, &log(&[PLACED, LATE]), &heard, &[]);
+        assert_eq!(short(&heard), if tells { vec!["late raised a 1"] } else { Vec::new() });
+    }
 }
 
 #[test]

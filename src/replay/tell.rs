@@ -70,7 +70,7 @@ impl Teller {
         }
         match self.notifier {
             Some(_) => fold.notify(),
-            None => Ok(()),
+            None => fold.keep_quiet(),
         }
     }
 
