@@ -120,6 +120,12 @@ pub enum BrokerError {
         /// The offset that the next record will get.
         high: i64,
     },
+    /// Another producer has begun under the same name, and this one can write no more.
+    #[error("somebody else has begun to write as `{name}`: only one can at a time. End one of the two")]
+    Fenced {
+        /// The name.
+        name: String,
+    },
     /// Something cannot be asked for.
     #[error("{0}")]
     Invalid(String),

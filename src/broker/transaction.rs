@@ -18,6 +18,7 @@ const ABORT: Duration = Duration::from_secs(2);
 pub struct TransactionalProducer {
     producer: Producer,
     transactions: bool,
+    name: String,
 }
 
 impl Client {
@@ -34,6 +35,7 @@ impl Client {
                     return Ok(TransactionalProducer {
                         producer,
                         transactions: true,
+                        name: name.to_owned(),
                     });
                 }
                 Err(fault) if fault.is_without_transactions() => {
@@ -42,6 +44,7 @@ impl Client {
                         // A record that cannot be written must not be overtaken by those behind it.
                         producer: self.producer_with(&[("enable.gapless.guarantee", "true".to_owned())])?,
                         transactions: false,
+                        name: name.to_owned(),
                     });
                 }
                 Err(fault) if fault.is_busy() && start.elapsed() < BEGIN => {
@@ -67,7 +70,8 @@ impl TransactionalProducer {
     }
 
     /// Writes records: all of them are there when this returns. After an error some may be there, where the broker has no
-    /// transactions or nobody knows how the last one ended; the producer is then of no more use.
+    /// transactions or nobody knows how the last one ended; the producer is then of no more use. Where another producer has begun under
+    /// its name the error is [`BrokerError::Fenced`].
     pub fn write<'r>(
         &self,
         records: impl IntoIterator<Item = NewRecord<'r>>,
@@ -95,11 +99,23 @@ impl TransactionalProducer {
         if committed.is_err() {
             // Whoever begins under this name next does the same if this does not succeed.
             let _ = self.producer.native.abort_transaction(ABORT);
+            if self.producer.native.is_fenced() {
+                return Err(self.fenced());
+            }
         }
         committed
     }
 
+    fn fenced(&self) -> BrokerError {
+        BrokerError::Fenced {
+            name: self.name.clone(),
+        }
+    }
+
     fn failed(&self, fault: &Fault, start: Instant) -> BrokerError {
+        if fault.is_fenced() {
+            return self.fenced();
+        }
         let client = &self.producer.client;
         client.error_of(&self.producer.native, "writing a transaction", fault, start.elapsed())
     }

@@ -275,7 +275,7 @@ impl View {
     fn update(&mut self, progress: &Progress) {
         let notices = Arc::clone(&progress.notices);
         for notice in notices.iter().skip(self.noticed) {
-            self.say(&format!("{}: {notice}", self.name));
+            self.say(&show::notice(&format!("{}: {notice}", self.name)));
         }
         self.noticed = notices.len();
         match &self.bar {

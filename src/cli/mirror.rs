@@ -89,15 +89,20 @@ fn watch(task: &Task<Mirrored>) {
         .then(indicatif::ProgressBar::new_spinner);
     let progress = task.progress();
     let mut told = 0;
-    while !task.is_finished() {
+    loop {
+        // Before the look: what is said last is said before it is over.
+        let is_over = task.is_finished();
         let now = progress.borrow().clone();
-        for notice in now.notices.iter().skip(told) {
+        for notice in now.notices.iter().skip(told).map(|notice| show::notice(notice)) {
             match &bar {
                 Some(bar) => bar.println(notice),
                 None => eprintln!("{notice}"),
             }
         }
         told = now.notices.len();
+        if is_over {
+            break;
+        }
         if let Some(bar) = &bar {
             bar.set_message(format!(
                 "{} mirrored, {} to go, {:.0}/s",
@@ -153,6 +158,6 @@ fn tell(context: &Context, found: &Comparison) -> miette::Result<()> {
     let first = first.as_deref().unwrap_or_default();
     Err(miette!(
         help = "where the mirror runs, it may only be behind: look again. What compaction or retention took on one side differs, too",
-        "the mirror is not equal: {different} differ, {missing} missing, {extra} too many; the first is {first}"
+        "the mirror is not equal: {different} differ, {missing} missing, {extra} too many; the first: {first}"
     ))
 }

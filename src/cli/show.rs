@@ -18,6 +18,8 @@ use crate::record::{Position, Timestamp};
 
 /// Characters of a cell in a table; the whole of it is in the other formats.
 const WIDTH: usize = 200;
+/// Characters of a line of a notice.
+const NOTICE: usize = 4_000;
 
 /// A number with its thousands apart: `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -28,6 +30,15 @@ pub(super) fn count(number: u64) -> String {
 pub(super) fn counted(number: u64, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {what}{s}", count(number))
+}
+
+/// What was noticed, which may have words of a server or of a record in it: no terminal is harmed by it.
+pub(super) fn notice(text: &str) -> String {
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| printable(line.as_bytes(), NOTICE).text)
+        .collect();
+    lines.join("\n")
 }
 
 /// A rate for people: `412k/s`.
@@ -260,6 +271,11 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notice_keeps_its_lines_and_harms_no_terminal() {
+        assert_eq!(notice("a\u{1b}[2Jb\u{202e}\r\n  c"), "a␛[2Jb⟨U+202E⟩\n  c");
+    }
 
     #[test]
     fn numbers_are_for_people() {

@@ -4,10 +4,12 @@
 //! Offsets differ there, because a mirror may begin anywhere and compaction leaves gaps. So before a batch is written, the
 //! target is told which source offsets it will hold from which of its own on ([`ledger`]). After a crash the end of the
 //! target's partition says how much of that came: nothing is read twice to find out, and nothing is written twice. A target
-//! with transactions takes both in one.
+//! with transactions takes both in one; there the end counts markers, too, and the last batch is read to tell them from records
+//! of somebody else ([`target`]).
 
 pub mod compare;
 mod ledger;
+mod target;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +17,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::broker::client::Client;
-use crate::broker::error::BrokerError;
 use crate::broker::producer::NewRecord;
 use crate::broker::reader::{Batch, Order, Poll, Range, ReadPlan, Reader};
 use crate::broker::topics::{NewTopic, TopicInfo};
 use crate::broker::transaction::TransactionalProducer;
 use crate::readmodel::store::Counts;
-use crate::record::{Position, TopicPartition};
+use crate::record::{Position, Timestamp, TopicPartition};
 
 use super::error::ReplayError;
 use super::log::Log;
+use super::outage::{is_outage, pause};
 use super::progress::Phase;
 use super::task::{Control, Task};
 use ledger::{Entry, Ledger};
+use target::{ends, foreign, holds_others};
 
 /// How long a poll waits: a cancel is noticed within this.
 const WAIT: Duration = Duration::from_millis(100);
@@ -35,8 +38,8 @@ const WAIT: Duration = Duration::from_millis(100);
 const WRITE: Duration = Duration::from_secs(40);
 /// How often the source's topics are looked at: how far they reach, and whether they have more partitions.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long is waited after an outage before it is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The one time that cannot be written.
+const EPOCH: Timestamp = Timestamp(0);
 /// How soon is looked again whether what was written can be read: the markers of a transaction follow at once.
 const SOON: Duration = Duration::from_millis(5);
 
@@ -67,6 +70,8 @@ pub fn mirror(source: Client, target: Client, options: MirrorOptions) -> Task<Mi
             options,
             done: Mirrored::default(),
             waits: false,
+            moved: 0,
+            told_moved: false,
         };
         work.run(control)?;
         Ok(work.done)
@@ -78,8 +83,8 @@ enum End {
     Cancelled,
     /// Everything that was there at the start is mirrored.
     Complete,
-    /// A topic has more partitions than it had.
-    Grown,
+    /// A topic has more partitions than it had, or was created anew.
+    Another,
 }
 
 /// What a mirror works with.
@@ -90,6 +95,9 @@ struct Work {
     done: Mirrored,
     /// An outage was told, and is not over.
     waits: bool,
+    /// Records that cannot be written with their own time, and whether that was said.
+    moved: u64,
+    told_moved: bool,
 }
 
 /// A partition on its way.
@@ -99,8 +107,12 @@ struct Line {
     key: String,
     /// The id of the source's topic, where it has one.
     topic_id: Option<String>,
-    /// The target's end, as it must be when the next batch is written; unknown where transactions leave markers.
+    /// The id of the target's.
+    there: Option<String>,
+    /// The target's end, as it is when the next batch is written. The marker that a transaction leaves is counted.
     end: i64,
+    /// The batch before.
+    last: Entry,
 }
 
 /// A round: everything is looked up, and then records are passed on until something ends it.
@@ -108,7 +120,8 @@ struct Round {
     reader: Reader,
     producer: TransactionalProducer,
     lines: BTreeMap<TopicPartition, Line>,
-    partitions: usize,
+    /// The topics that it reads.
+    log: Log,
 }
 
 impl Work {
@@ -116,7 +129,7 @@ impl Work {
         self.target.check_write("mirroring")?;
         loop {
             match self.round(control) {
-                Ok(End::Grown) => {}
+                Ok(End::Another) => {}
                 Ok(End::Cancelled | End::Complete) => return Ok(()),
                 Err(ReplayError::Broker(error)) if is_outage(&error) && !self.options.once => {
                     // Once for each outage: it may last for days.
@@ -143,8 +156,13 @@ impl Work {
                 "a mirror needs another cluster: say where it is with --to",
             ));
         }
-        let targets = self.make_topics(&log)?;
-        let mut round = self.begin(&log, &targets, control)?;
+        // Whoever wrote these topics under this name before can write no more, where the broker sees to that. Mirrors of other topics
+        // have other names: they would shut each other out.
+        let name = ledger::name(&log.cluster_id, &self.options.topics);
+        let producer = self.target.transactional(&name)?;
+        let mut ledger = Ledger::open(&self.target, &|| control.cancel.is_cancelled())?;
+        let targets = self.make_topics(&log, &mut ledger, &producer, control)?;
+        let mut round = self.begin(&log, &targets, (&ledger, producer), control)?;
         self.waits = false;
         control.meter.phase(Phase::Live);
         let mut looked: Option<Instant> = None;
@@ -156,15 +174,16 @@ impl Work {
             if looked.is_none_or(|at| at.elapsed() >= LOOK) {
                 looked = Some(Instant::now());
                 let now = Log::survey(&self.source, &self.options.topics)?;
-                if now.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>() != round.partitions {
-                    return Ok(End::Grown);
+                // The next round says what became of them.
+                if now.is_another(&round.log) {
+                    return Ok(End::Another);
                 }
                 ends = total(&now);
                 self.say(control, &round, ends);
             }
             match round.reader.poll(WAIT)? {
                 Poll::Batch(batch) => {
-                    self.pass_on(&mut round, &batch)?;
+                    self.pass_on(&mut round, &batch, control)?;
                     self.say(control, &round, ends);
                 }
                 Poll::Idle => {}
@@ -190,16 +209,18 @@ impl Work {
     }
 
     /// The topics of the target, made as the source's are where they are not there.
-    fn make_topics(&self, log: &Log) -> Result<Vec<TopicInfo>, ReplayError> {
+    fn make_topics(
+        &self,
+        log: &Log,
+        ledger: &mut Ledger,
+        producer: &TransactionalProducer,
+        control: &mut Control,
+    ) -> Result<Vec<TopicInfo>, ReplayError> {
+        let there = self.target.topics()?;
         let mut infos = Vec::new();
         for topic in &log.topics {
-            let found = self
-                .target
-                .topics()?
-                .into_iter()
-                .find(|known| known.name == *topic.name);
             let wanted = topic.partitions.len();
-            match found {
+            match there.iter().find(|known| known.name == *topic.name) {
                 Some(known) if known.partitions.len() > wanted => {
                     let (there, name) = (known.partitions.len(), &topic.name);
                     return Err(refused(
@@ -210,6 +231,13 @@ impl Work {
                 Some(known) if known.partitions.len() < wanted => self.target.add_partitions(&topic.name, wanted)?,
                 Some(_) => {}
                 None => {
+                    // First, so that a crash in between leaves an empty topic of which nothing was ever mirrored.
+                    if ledger.forget(&format!("{}/{}/", log.cluster_id, topic.name), producer)? {
+                        control.meter.notice(format!(
+                            "the target has no topic {} any more: it is mirrored anew, from its first record on",
+                            topic.name
+                        ));
+                    }
                     let own = self.source.topic_config(&topic.name)?.into_iter();
                     let own = own.filter(|entry| !entry.is_default);
                     self.target.create_topic(&NewTopic {
@@ -226,23 +254,26 @@ impl Work {
     }
 
     /// Finds out how far the target is, and begins to read there.
-    fn begin(&self, log: &Log, targets: &[TopicInfo], control: &mut Control) -> Result<Round, ReplayError> {
-        // Whoever wrote under this name before can write no more, where the broker sees to that.
-        let name = format!("foldlog-mirror-{}", log.cluster_id);
-        let producer = self.target.transactional(&name)?;
-        let ledger = Ledger::open(&self.target)?;
+    fn begin(
+        &self,
+        log: &Log,
+        targets: &[TopicInfo],
+        (ledger, producer): (&Ledger, TransactionalProducer),
+        control: &mut Control,
+    ) -> Result<Round, ReplayError> {
         let mut ranges = Vec::new();
         let mut lines = BTreeMap::new();
+        let names: Vec<&str> = log.topics.iter().map(|topic| &*topic.name).collect();
+        let mut ids = self.target.topic_ids(&names)?;
         for (topic, info) in log.topics.iter().zip(targets) {
-            let marks = self.target.watermarks(info)?;
+            let ends = ends(&self.target, info)?;
+            let there = ids.remove(&*topic.name);
             for source in &topic.partitions {
                 let at = TopicPartition::new(topic.name.clone(), source.partition);
-                let end = marks
-                    .iter()
-                    .find(|mark| mark.partition == source.partition)
-                    .map_or(0, |mark| mark.high);
+                let end = ends.get(&source.partition).copied().unwrap_or(0);
                 let key = format!("{}/{}/{}", log.cluster_id, topic.name, source.partition);
-                let start = match ledger.get(&key) {
+                let entry = ledger.get(&key);
+                let start = match entry {
                     None if end > 0 => {
                         return Err(refused(
                             format!("{at} of the target holds records, and nothing of {at} was mirrored to it"),
@@ -250,7 +281,15 @@ impl Work {
                         ));
                     }
                     None => source.low,
-                    Some(entry) => resume(entry, &at, topic.id.as_deref(), end)?,
+                    Some(entry) => {
+                        let ids = (topic.id.as_deref(), there.as_deref());
+                        let next = resume(entry, &at, ids, end)?;
+                        let give_up = || control.cancel.is_cancelled();
+                        if entry.whole && holds_others(&self.target, &at, entry, end, &give_up)? {
+                            return Err(foreign(&at));
+                        }
+                        next
+                    }
                 };
                 if start < source.low {
                     let gone = source.low - start;
@@ -273,11 +312,16 @@ impl Work {
                     start: start.max(source.low),
                     end: self.options.once.then_some(source.high),
                 });
-                let topic_id = topic.id.clone();
-                lines.insert(at, Line { key, topic_id, end });
+                let line = Line {
+                    key,
+                    topic_id: topic.id.clone(),
+                    there: there.clone(),
+                    end,
+                    last: entry.cloned().unwrap_or_else(|| Entry::nothing(end)),
+                };
+                lines.insert(at, line);
             }
         }
-        let partitions = ranges.len();
         let plan = ReadPlan {
             ranges,
             order: Order::Arrival,
@@ -286,28 +330,37 @@ impl Work {
             reader: self.source.reader(plan)?,
             producer,
             lines,
-            partitions,
+            log: log.clone(),
         })
     }
 
     /// Writes a batch, after the ledger knows what is to come.
-    fn pass_on(&mut self, round: &mut Round, batch: &Batch) -> Result<(), ReplayError> {
+    fn pass_on(&mut self, round: &mut Round, batch: &Batch, control: &mut Control) -> Result<(), ReplayError> {
         let whole = round.producer.has_transactions();
-        let mut entries: BTreeMap<TopicPartition, Entry> = BTreeMap::new();
+        let mut counts: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
         for record in batch.iter() {
             let at = TopicPartition::new(Arc::from(record.topic), record.partition);
-            let line = round.lines.get(&at);
-            let entry = entries.entry(at).or_insert_with(|| Entry {
-                target: line.map_or(0, |line| line.end),
-                topic: line.and_then(|line| line.topic_id.clone()),
-                whole,
-                ranges: Vec::new(),
-            });
-            entry.add(record.offset);
+            counts.entry(at).or_default().push(record.offset);
+            if record.timestamp == Some(EPOCH) {
+                self.moved += 1;
+            }
         }
-        if !whole {
-            self.check_ends(round, &entries)?;
-        }
+        self.check_ends(round, &counts, control)?;
+        let entries: BTreeMap<TopicPartition, Entry> = counts
+            .into_iter()
+            .map(|(at, offsets)| {
+                let line = round.lines.get(&at);
+                let mut entry = Entry {
+                    target: line.map_or(0, |line| line.end),
+                    topic: line.and_then(|line| line.topic_id.clone()),
+                    there: line.and_then(|line| line.there.clone()),
+                    whole,
+                    ranges: Vec::new(),
+                };
+                offsets.into_iter().for_each(|offset| entry.add(offset));
+                (at, entry)
+            })
+            .collect();
         let told: Vec<(&str, Vec<u8>)> = entries
             .iter()
             .filter_map(|(at, entry)| Some((round.lines.get(at)?.key.as_str(), entry.bytes())))
@@ -318,7 +371,7 @@ impl Work {
             partition: Some(record.partition),
             key: record.key,
             value: record.value,
-            timestamp: record.timestamp,
+            timestamp: Some(written_time(record.timestamp)),
             headers: record.headers,
         });
         if whole {
@@ -327,12 +380,20 @@ impl Work {
             round.producer.write(ledger, WRITE)?;
             round.producer.write(records, WRITE)?;
         }
-        for (at, entry) in &entries {
-            if let Some(line) = round.lines.get_mut(at) {
-                line.end += entry.len();
+        for (at, entry) in entries {
+            if let Some(line) = round.lines.get_mut(&at) {
+                line.end += entry.len() + i64::from(whole);
+                line.last = entry;
             }
         }
         self.done.records += batch.len() as u64;
+        if self.moved > 0 && !std::mem::replace(&mut self.told_moved, true) {
+            control.meter.notice(
+                "records of 1970-01-01T00:00:00.000Z are written with the millisecond after it: Kafka's client library takes that time \
+                 for now"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 
@@ -350,29 +411,55 @@ impl Work {
     }
 
     /// Where somebody else writes to the mirror, its offsets are no longer what the ledger says.
-    fn check_ends(&self, round: &Round, entries: &BTreeMap<TopicPartition, Entry>) -> Result<(), ReplayError> {
-        let mut topics: Vec<&str> = entries.keys().map(|at| &*at.topic).collect();
+    fn check_ends(
+        &self,
+        round: &mut Round,
+        batch: &BTreeMap<TopicPartition, Vec<i64>>,
+        control: &Control,
+    ) -> Result<(), ReplayError> {
+        let whole = round.producer.has_transactions();
+        let mut topics: Vec<&str> = batch.keys().map(|at| &*at.topic).collect();
         topics.dedup();
         for topic in topics {
-            for mark in self.target.watermarks(&self.target.topic(topic)?)? {
-                let at = TopicPartition::new(Arc::from(topic), mark.partition);
-                let expected = round
-                    .lines
-                    .get(&at)
-                    .filter(|_| entries.contains_key(&at))
-                    .map(|line| line.end);
-                if expected.is_some_and(|expected| expected != mark.high) {
+            for (partition, end) in ends(&self.target, &self.target.topic(topic)?)? {
+                let at = TopicPartition::new(Arc::from(topic), partition);
+                let Some(line) = round.lines.get_mut(&at).filter(|_| batch.contains_key(&at)) else {
+                    continue;
+                };
+                // The marker of the last transaction may still be on its way.
+                if end == line.end || whole && end + 1 == line.end {
+                    continue;
+                }
+                let give_up = || control.cancel.is_cancelled();
+                if !whole || end < line.end || holds_others(&self.target, &at, &line.last, end, &give_up)? {
                     return Err(foreign(&at));
                 }
+                // What takes place there is no record: the marker of a transaction that somebody gave up.
+                line.end = end;
             }
         }
         Ok(())
     }
 }
 
-/// The source's offset to go on with.
-fn resume(entry: &Entry, at: &TopicPartition, topic: Option<&str>, end: i64) -> Result<i64, ReplayError> {
-    if entry.topic.as_deref() != topic {
+/// The time with which a record is written. Kafka's client library takes 0 for the time of the call, and -1, as the protocol does, for
+/// none.
+fn written_time(time: Option<Timestamp>) -> Timestamp {
+    match time {
+        Some(EPOCH) => Timestamp(1),
+        Some(time) => time,
+        None => Timestamp(-1),
+    }
+}
+
+/// The source's offset to go on with. `ids` are those of the two topics as they are now, the source's first.
+fn resume(
+    entry: &Entry,
+    at: &TopicPartition,
+    (source, target): (Option<&str>, Option<&str>),
+    end: i64,
+) -> Result<i64, ReplayError> {
+    if entry.topic.as_deref() != source {
         return Err(refused(
             format!(
                 "the topic {} of the source was deleted and created again since it was mirrored",
@@ -381,14 +468,18 @@ fn resume(entry: &Entry, at: &TopicPartition, topic: Option<&str>, end: i64) -> 
             "its offsets mean something else now: delete the topic on the target, and mirror it anew",
         ));
     }
+    if let Some((then, now)) = entry.there.as_deref().zip(target)
+        && then != now
+    {
+        return Err(refused(
+            format!(
+                "the topic {} of the target was deleted and created again since it was mirrored",
+                at.topic
+            ),
+            "what was mirrored is not in it: delete the topic there, and the next mirror makes it with every record",
+        ));
+    }
     entry.next(end).ok_or_else(|| foreign(at))
-}
-
-fn foreign(at: &TopicPartition) -> ReplayError {
-    refused(
-        format!("somebody else has written to {at} of the target, or removed records there"),
-        "a mirror is written by the mirror alone: delete the topic there and mirror it anew, or mirror to another cluster",
-    )
 }
 
 fn refused(message: String, help: &str) -> ReplayError {
@@ -403,23 +494,16 @@ fn total(log: &Log) -> i64 {
     partitions.map(|marks| marks.high).sum()
 }
 
-/// Whether the error may be over some time, so that waiting helps.
-fn is_outage(error: &BrokerError) -> bool {
-    match error {
-        BrokerError::Unreachable { .. } | BrokerError::NotAcknowledged { .. } => true,
-        BrokerError::Write { of_record, .. } => !of_record,
-        _ => false,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Waits a little; answers whether it was cancelled meanwhile.
-fn pause(control: &Control) -> Result<bool, ReplayError> {
-    let clock = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| ReplayError::Crashed(format!("no clock to wait by: {error}")))?;
-    let cancelled = control.cancel.cancelled();
-    Ok(clock
-        .block_on(async { tokio::time::timeout(AGAIN, cancelled).await })
-        .is_ok())
+    #[test]
+    fn a_time_that_cannot_be_written_is_the_one_after_it_and_none_stays_none() {
+        let written = |time: Option<i64>| written_time(time.map(Timestamp)).0;
+        assert_eq!(
+            [Some(0), Some(1), Some(1_600_000_000_000), None].map(written),
+            [1, 1, 1_600_000_000_000, -1]
+        );
+    }
 }

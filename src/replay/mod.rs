@@ -26,6 +26,7 @@ mod lookout;
 mod memory;
 pub mod mirror;
 pub mod notify;
+mod outage;
 mod pause;
 pub mod preview;
 pub mod progress;

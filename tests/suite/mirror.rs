@@ -160,30 +160,180 @@ fn refused(source: &Client, target: &Client, topic: &str) -> String {
 
 #[test]
 fn what_would_write_twice_or_into_somebodys_records_is_refused() {
-    let (source, target) = (Cluster::shared(), Cluster::embedded());
+    both(|source, target| {
+        let (from, to) = (source.client(), target.client());
+        let topic = source.topic(2);
+        write_values(source, &topic, 0, &["a", "b"]);
+        assert!(refused(&from, &from, &topic).contains("itself"));
+        // Somebody's topic of the same name.
+        let admin = Admin::new(target);
+        admin.create_topic(&topic, 2, &[]).unwrap();
+        write_values(target, &topic, 0, &["theirs"]);
+        assert!(refused(&from, &to, &topic).contains("holds records"));
+        admin.delete_topic(&topic).unwrap();
+        gone(&to, &topic);
+        assert_eq!(once(&from, &to, &topic).unwrap(), 2);
+        // Somebody writes to the mirror.
+        write_values(target, &topic, 0, &["theirs"]);
+        let said = refused(&from, &to, &topic);
+        assert!(said.contains("somebody else has written"), "{said}");
+        // Whoever takes the topic away gets it once more.
+        admin.delete_topic(&topic).unwrap();
+        gone(&to, &topic);
+        write_values(source, &topic, 0, &["c"]);
+        let task = begin(&from, &to, &topic, true);
+        let progress = task.progress();
+        assert_eq!(task.wait().unwrap().records, 3);
+        assert!(progress.borrow().notices[0].contains("mirrored anew"));
+        assert_eq!(
+            (look(&from, &to, &topic).equal, look(&from, &to, &topic).unequal()),
+            (3, 0)
+        );
+        // Somebody else made it anew, with as many records.
+        admin.delete_topic(&topic).unwrap();
+        gone(&to, &topic);
+        admin.create_topic(&topic, 2, &[]).unwrap();
+        write_values(target, &topic, 0, &["a", "b", "c", "d"]);
+        let said = refused(&from, &to, &topic);
+        assert!(said.contains("of the target was deleted and created again"), "{said}");
+        // The source's topic is another one by now.
+        let other = source.topic(1);
+        write_values(source, &other, 0, &["a"]);
+        once(&from, &to, &other).unwrap();
+        from.delete_topic(&other).unwrap();
+        gone(&from, &other);
+        Admin::new(source).create_topic(&other, 1, &[]).unwrap();
+        known(&from, &other);
+        let said = refused(&from, &to, &other);
+        assert!(said.contains("of the source was deleted and created again"), "{said}");
+    });
+}
+
+/// Waits until a topic that was deleted is known to nobody any more.
+fn gone(client: &Client, topic: &str) {
+    eventually("no topic", || {
+        client
+            .topics()
+            .unwrap()
+            .iter()
+            .all(|known| known.name != topic)
+            .then_some(())
+    });
+}
+
+#[test]
+fn whoever_writes_to_a_mirror_that_runs_ends_it() {
+    both(|source, target| {
+        let (from, to) = (source.client(), target.client());
+        let topic = source.topic(1);
+        write_values(source, &topic, 0, &["a"]);
+        let task = begin(&from, &to, &topic, false);
+        wait_for(&task, 1);
+        write_values(target, &topic, 0, &["theirs", "and another"]);
+        // It looks before each batch that it writes.
+        eventually("its end", || {
+            write_values(source, &topic, 0, &["b"]);
+            task.is_finished().then_some(())
+        });
+        let said = task.wait().unwrap_err().to_string();
+        assert!(said.contains("somebody else has written"), "{said}");
+    });
+}
+
+#[test]
+fn a_topic_that_is_made_anew_while_it_is_mirrored_is_noticed() {
+    both(|source, target| {
+        let (from, to) = (source.client(), target.client());
+        let topic = source.topic(1);
+        let admin = Admin::new(source);
+        write_values(source, &topic, 0, &["a", "b"]);
+        let task = begin(&from, &to, &topic, false);
+        wait_for(&task, 2);
+        from.delete_topic(&topic).unwrap();
+        eventually("another one", || admin.create_topic(&topic, 1, &[]).ok());
+        eventually("its end", || task.is_finished().then_some(()));
+        task.wait().unwrap_err();
+        // More than there were, so that the end alone would not tell.
+        known(&from, &topic);
+        write_values(source, &topic, 0, &["x", "y", "z"]);
+        let said = refused(&from, &to, &topic);
+        assert!(said.contains("of the source was deleted and created again"), "{said}");
+    });
+}
+
+#[test]
+fn mirrors_of_other_topics_do_not_shut_each_other_out() {
+    both(|source, target| {
+        let (from, to) = (source.client(), target.client());
+        let topics = [source.topic(1), source.topic(1)];
+        let tasks: Vec<_> = topics.iter().map(|topic| begin(&from, &to, topic, false)).collect();
+        for round in 1..=3 {
+            for (topic, task) in topics.iter().zip(&tasks) {
+                write_values(source, topic, 0, &["a"]);
+                wait_for(task, round);
+            }
+        }
+        for task in tasks {
+            let progress = task.progress();
+            task.cancel();
+            task.wait().unwrap();
+            assert!(progress.borrow().notices.is_empty(), "{:?}", progress.borrow().notices);
+        }
+    });
+}
+
+#[test]
+fn a_second_mirror_of_the_same_topics_ends_the_first_where_there_are_transactions() {
+    let target = Cluster::shared();
+    if target.is_embedded() {
+        // It has none, and finds the other's records instead.
+        return;
+    }
+    let source = Cluster::embedded();
     let (from, to) = (source.client(), target.client());
-    let topic = source.topic(2);
-    write_values(&source, &topic, 0, &["a", "b"]);
-    assert!(refused(&from, &from, &topic).contains("itself"));
-    // Somebody's topic of the same name.
-    let admin = Admin::new(&target);
-    admin.create_topic(&topic, 2, &[]).unwrap();
-    write_values(&target, &topic, 0, &["theirs"]);
-    assert!(refused(&from, &to, &topic).contains("holds records"));
-    to.delete_topic(&topic).unwrap();
-    assert_eq!(once(&from, &to, &topic).unwrap(), 2);
-    // Somebody writes to the mirror.
-    write_values(&target, &topic, 0, &["theirs"]);
-    let said = refused(&from, &to, &topic);
-    assert!(said.contains("somebody else has written"), "{said}");
-    // The source's topic is another one by now.
-    let other = source.topic(1);
-    write_values(&source, &other, 0, &["a"]);
-    once(&from, &to, &other).unwrap();
-    from.delete_topic(&other).unwrap();
-    Admin::new(&source).create_topic(&other, 1, &[]).unwrap();
-    let said = refused(&from, &to, &other);
-    assert!(said.contains("created again"), "{said}");
+    let topic = source.topic(1);
+    let first = begin(&from, &to, &topic, false);
+    write_values(&source, &topic, 0, &["a"]);
+    wait_for(&first, 1);
+    let second = begin(&from, &to, &topic, false);
+    eventually("its end", || {
+        write_values(&source, &topic, 0, &["b"]);
+        first.is_finished().then_some(())
+    });
+    let said = first.wait().unwrap_err().to_string();
+    assert!(said.contains("somebody else has"), "{said}");
+    second.cancel();
+    second.wait().unwrap();
+    once(&from, &to, &topic).unwrap();
+    assert_eq!(look(&from, &to, &topic).unequal(), 0);
+}
+
+#[test]
+fn records_of_1970_and_without_a_time_stay_what_they_are() {
+    both(|source, target| {
+        let (from, to) = (source.client(), target.client());
+        let topic = source.topic(1);
+        let mut writer = Writer::new(source, &[]);
+        for timestamp in [Some(1), Some(-1), Some(1_600_000_000_000)] {
+            writer.send(
+                &topic,
+                New {
+                    timestamp,
+                    ..New::value(b"x")
+                },
+            );
+        }
+        writer.acknowledged();
+        assert_eq!(once(&from, &to, &topic).unwrap(), 3);
+        assert_eq!(look(&from, &to, &topic).unequal(), 0);
+        let times = |cluster: &Cluster| -> Vec<_> {
+            read_all(cluster, &topic, 0)
+                .into_iter()
+                .map(|record| record.timestamp)
+                .collect()
+        };
+        assert_eq!(times(source), times(target));
+    });
 }
 
 #[test]

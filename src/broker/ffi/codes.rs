@@ -14,6 +14,7 @@ unsafe extern "C" {
     pub(super) fn rd_kafka_ConfigResource_error(resource: *const sys::rd_kafka_ConfigResource_t) -> c_int;
     pub(super) fn rd_kafka_error_code(error: *const sys::rd_kafka_error_t) -> c_int;
     pub(super) fn rd_kafka_event_error(event: *mut sys::rd_kafka_event_t) -> c_int;
+    pub(super) fn rd_kafka_fatal_error(rk: *mut sys::rd_kafka_t, words: *mut std::ffi::c_char, size: usize) -> c_int;
     pub(super) fn rd_kafka_last_error() -> c_int;
     pub(super) fn rd_kafka_metadata(
         rk: *mut sys::rd_kafka_t,

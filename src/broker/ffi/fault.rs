@@ -85,6 +85,17 @@ impl Fault {
         .any(|code| self.is(code))
     }
 
+    /// Whether another producer has begun under the same name.
+    pub(in crate::broker) fn is_fenced(&self) -> bool {
+        [
+            E::RD_KAFKA_RESP_ERR__FENCED,
+            E::RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+        ]
+        .into_iter()
+        .any(|code| self.is(code))
+    }
+
     /// Whether it is the record that cannot be written, whoever writes it.
     pub(in crate::broker) fn is_of_the_record(&self) -> bool {
         [

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::record::Header;
 
-use super::codes::{rd_kafka_error_code, rd_kafka_last_error};
+use super::codes::{rd_kafka_error_code, rd_kafka_fatal_error, rd_kafka_last_error};
 use super::handle::locked;
 use super::{Fault, Native, c_string, millis, sys};
 
@@ -209,6 +209,12 @@ impl Native {
     pub(in crate::broker) fn abort_transaction(&self, wait: Duration) -> Result<(), Fault> {
         // SAFETY: the handle is live.
         outcome(unsafe { sys::rd_kafka_abort_transaction(self.rk, millis(wait)) })
+    }
+
+    /// Whether another producer has begun under this one's name, so that this one can never write again.
+    pub(in crate::broker) fn is_fenced(&self) -> bool {
+        // SAFETY: the handle is live; no words are asked for.
+        Fault::of(unsafe { rd_kafka_fatal_error(self.rk, ptr::null_mut(), 0) }).is_fenced()
     }
 
     /// Serves delivery reports for as long as `wait`, or until one came.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
+
 use serde::{Deserialize, Serialize};
 
 use crate::broker::client::Client;
@@ -11,13 +13,27 @@ use crate::broker::error::BrokerError;
 use crate::broker::producer::NewRecord;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::broker::topics::NewTopic;
+use crate::broker::transaction::TransactionalProducer;
 use crate::replay::error::ReplayError;
+
+use super::target::LOOK;
 
 /// The topic that holds it.
 pub(super) const TOPIC: &str = "foldlog-mirror";
 const WAIT: Duration = Duration::from_millis(50);
-/// How long the end of the ledger may stay out of reach.
-const LOOK: Duration = Duration::from_secs(20);
+/// How long the target may take to acknowledge that something is forgotten.
+const WRITE: Duration = Duration::from_secs(40);
+
+/// The name under which topics of a cluster are mirrored, of which only one mirror at a time has it.
+pub(super) fn name(cluster: &str, topics: &[String]) -> String {
+    let mut topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    // A topic's name has no comma.
+    let digest = Sha256::digest(topics.join(","));
+    let short: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("foldlog-mirror-{cluster}-{short}")
+}
 
 /// The last batch of a partition: what was written, or was about to be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +42,9 @@ pub(super) struct Entry {
     pub(super) target: i64,
     /// The id of the source's topic, where it has one.
     pub(super) topic: Option<String>,
+    /// The id of the target's topic, where it has one.
+    #[serde(default)]
+    pub(super) there: Option<String>,
     /// Whether it came in one transaction with its records, so that all of them are there.
     pub(super) whole: bool,
     /// The source's offsets: where a run of them begins, and how many there are.
@@ -33,6 +52,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// That nothing was written yet, at this end of the target.
+    pub(super) fn nothing(end: i64) -> Self {
+        Self {
+            target: end,
+            ..Self::default()
+        }
+    }
+
     /// Adds the next record.
     pub(super) fn add(&mut self, offset: i64) {
         match self.ranges.last_mut() {
@@ -47,10 +74,11 @@ impl Entry {
     }
 
     /// The source's offset after the last record that came, where the target's partition ends at `end`; `None` where that cannot
-    /// be.
+    /// be. Behind what came in a transaction there are markers.
     pub(super) fn next(&self, end: i64) -> Option<i64> {
-        let mut came = if self.whole { self.len() } else { end - self.target };
-        if came < 0 || came > self.len() {
+        let there = end - self.target;
+        let mut came = if self.whole { there.min(self.len()) } else { there };
+        if came < 0 || came > self.len() || self.whole && came < self.len() {
             return None;
         }
         let mut next = self.ranges.first().map(|(from, _)| *from)?;
@@ -88,7 +116,7 @@ pub(super) struct Ledger(BTreeMap<String, Entry>);
 
 impl Ledger {
     /// Reads it, or makes its topic.
-    pub(super) fn open(target: &Client) -> Result<Self, ReplayError> {
+    pub(super) fn open(target: &Client, give_up: &dyn Fn() -> bool) -> Result<Self, ReplayError> {
         let there = target.topics()?.into_iter().find(|topic| topic.name == TOPIC);
         let Some(info) = there else {
             target.create_topic(&NewTopic {
@@ -102,7 +130,9 @@ impl Ledger {
             })?;
             return Ok(Self::default());
         };
-        let ranges = target.watermarks(&info)?.into_iter().map(|marks| Range {
+        // To its end and not to the first open transaction: behind that of one mirror stands what another has committed.
+        let marks = target.reading(false).watermarks(&info)?;
+        let ranges = marks.into_iter().map(|marks| Range {
             topic: TOPIC.into(),
             partition: marks.partition,
             start: marks.low,
@@ -119,6 +149,7 @@ impl Ledger {
             match reader.poll(WAIT)? {
                 Poll::Batch(batch) => batch.iter().for_each(|record| ledger.note(record.key, record.value)),
                 Poll::End => return Ok(ledger),
+                Poll::Idle if give_up() => return Err(ReplayError::Cancelled),
                 Poll::Idle if began.elapsed() < LOOK => {}
                 Poll::Idle => {
                     let message = format!(
@@ -142,6 +173,21 @@ impl Ledger {
 
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
         self.0.get(key)
+    }
+
+    /// Forgets the partitions whose keys begin so, and says whether there were any.
+    pub(super) fn forget(&mut self, prefix: &str, producer: &TransactionalProducer) -> Result<bool, ReplayError> {
+        let keys: Vec<String> = self.0.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
+        if keys.is_empty() {
+            return Ok(false);
+        }
+        let gone = keys.iter().map(|key| NewRecord {
+            value: None,
+            ..record(key, &[])
+        });
+        producer.write(gone, WRITE)?;
+        self.0.retain(|key, _| !keys.contains(key));
+        Ok(true)
     }
 }
 
@@ -179,7 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn what_came_in_a_transaction_is_there_whatever_the_markers_took() {
-        assert_eq!(entry(&[5, 6, 20], true).next(777), Some(21));
+    fn what_came_in_a_transaction_is_there_as_a_whole_or_was_taken_away() {
+        let entry = entry(&[5, 6, 20], true);
+        let next: Vec<_> = [99, 102, 103, 104, 777].map(|end| entry.next(end)).into();
+        assert_eq!(next, [None, None, Some(21), Some(21), Some(21)]);
+    }
+
+    #[test]
+    fn only_mirrors_of_the_same_topics_shut_each_other_out() {
+        let name = |topics: &[&str]| name("c", &topics.iter().map(|topic| (*topic).to_owned()).collect::<Vec<_>>());
+        assert_eq!(name(&["a", "b"]), name(&["b", "a"]));
+        assert_ne!(name(&["a", "b"]), name(&["a"]));
+        assert_ne!(name(&["a", "b"]), name(&["ab"]));
     }
 }
