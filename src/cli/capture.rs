@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use miette::Report;
 use serde_json::json;
@@ -10,11 +11,15 @@ use serde_json::json;
 use crate::readmodel::capture::release;
 use crate::replay::capture::{CaptureOptions, Captured, capture};
 use crate::replay::error::ReplayError;
+use crate::replay::task::Task;
 use crate::replay::watch::Watch;
 
 use super::context::Context;
 use super::interrupt::Interrupt;
 use super::show;
+
+/// How often what there is to say is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Its arguments.
 #[derive(Debug, clap::Args)]
@@ -34,7 +39,12 @@ keep their rows and columns. Started again, a capture goes on after the last cha
 may write the last ones twice. --release takes triggers and table away; do so before a column is dropped, which SQLite refuses where a \
 trigger names it. INSERT OR REPLACE tells of the row that it deletes only where its program says PRAGMA recursive_triggers = ON.
 
-A table that gets other columns is read once more (op r, snapshot \"incremental\"). Bytes are hexadecimal text.")]
+A table that gets other columns is read once more (op r, snapshot \"incremental\"). So is one that was made anew or was left out for a \
+while, but which of its rows were deleted meanwhile nobody noted: this is said. A table that is left out has no triggers any more. \
+Where the broker is away, or somebody writes to the database for long, the capture waits. One database has one capture at a time.
+
+While rows are read for the first time, a database in WAL mode is written to as ever. In other modes its writers wait while its rows \
+are copied into a file beside it, and not while they go to the broker. Bytes are hexadecimal text.")]
 pub struct Args {
     /// The SQLite database
     #[arg(value_name = "DATABASE.db")]
@@ -89,6 +99,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     if !args.once && std::io::stderr().is_terminal() {
         eprintln!("capturing until Ctrl-C");
     }
+    watch(&task);
     match task.wait() {
         Ok(done) => report(context, &done),
         Err(ReplayError::Cancelled) => eprintln!("interrupted before every row was read: it begins anew next time"),
@@ -97,9 +108,34 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     Ok(())
 }
 
+/// Says what must be said until it is over.
+fn watch(task: &Task<Captured>) {
+    let progress = task.progress();
+    let mut told = 0;
+    loop {
+        // Before the look: what is said last is said before it is over.
+        let is_over = task.is_finished();
+        let notices = Arc::clone(&progress.borrow().notices);
+        for notice in notices.iter().skip(told) {
+            eprintln!("{}", show::notice(notice));
+        }
+        told = notices.len();
+        if is_over {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
 fn report(context: &Context, done: &Captured) {
     if context.json() {
-        let line = json!({"tables": done.tables, "rows": done.rows, "changes": done.changes, "records": done.records});
+        let line = json!({
+            "tables": done.tables,
+            "rows": done.rows,
+            "changes": done.changes,
+            "records": done.records,
+            "passed_over": done.passed_over,
+        });
         println!("{line}");
         return;
     }

@@ -4,8 +4,10 @@
 //! there, and whoever writes, with whichever program, is captured. SQLite's preupdate hook was the other choice; it sees one
 //! connection's changes alone. What a capture has handed on stands in the database too, so that it goes where the data goes.
 
+mod spool;
 mod sql;
 
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use rusqlite::limits::Limit;
@@ -100,13 +102,80 @@ pub struct Source {
     path: PathBuf,
     only: Vec<String>,
     tables: Vec<SourceTable>,
+    /// Tables that are not captured, of which changes may wait that were noted when they were.
+    others: Vec<SourceTable>,
+    /// Tables without a key that were told of.
+    keyless: Vec<String>,
+    notices: Vec<String>,
     schema_version: i64,
+}
+
+/// That a database is captured by this process; it ends with it.
+#[derive(Debug)]
+pub struct Held {
+    file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing is not enough: a child between fork and exec still has the file open, and the lock would seem held.
+        let _ = self.file.unlock();
+    }
+}
+
+/// Keeps every other capture of the database at `path` away: two would write its changes twice, and the one that is behind would write
+/// old rows over new ones. The lock is a file beside the database; a lock on the database's own file would take SQLite's away.
+pub fn hold(path: &Path) -> Result<Held, ReadModelError> {
+    let not_so = |reason: String, help: &str| ReadModelError::Capture {
+        path: path.to_owned(),
+        reason,
+        help: help.to_owned(),
+    };
+    let real = fs::canonicalize(path)
+        .map_err(|error| not_so(format!("cannot open it: {error}"), "give the file of a SQLite database"))?;
+    let beside = lock_of(&real);
+    let cannot = |error: std::io::Error| {
+        let reason = format!("cannot lock {}: {error}", beside.display());
+        not_so(
+            reason,
+            "the database's folder must be writable, as SQLite itself needs it",
+        )
+    };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&beside)
+        .map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Held { file }),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+        Err(TryLockError::WouldBlock) => Err(not_so(
+            "another capture of it is running".to_owned(),
+            "one is enough: end the other one first",
+        )),
+    }
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-capture.lock");
+    PathBuf::from(name)
 }
 
 impl Source {
     /// Opens the database at `path` and begins to capture the tables named `only`, or all; nothing of its data is changed. What is
-    /// captured already stays so.
+    /// captured already stays so; a table that is not among them is captured no more.
     pub fn open(path: &Path, only: &[String]) -> Result<Self, ReadModelError> {
+        Self::begun(path, only, None)
+    }
+
+    /// Opens it as the capture of this name, once and for all. Nothing is changed where it is that of another: that one would find the
+    /// rows handed on that it never had.
+    pub fn open_as(path: &Path, only: &[String], name: &str) -> Result<Self, ReadModelError> {
+        Self::begun(path, only, Some(name))
+    }
+
+    fn begun(path: &Path, only: &[String], name: Option<&str>) -> Result<Self, ReadModelError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(path, flags)?;
         let mut source = Self {
@@ -114,9 +183,12 @@ impl Source {
             path: path.to_owned(),
             only: only.to_vec(),
             tables: Vec::new(),
+            others: Vec::new(),
+            keyless: Vec::new(),
+            notices: Vec::new(),
             schema_version: -1,
         };
-        source.refresh()?;
+        source.look(name)?;
         Ok(source)
     }
 
@@ -125,9 +197,23 @@ impl Source {
         &self.tables
     }
 
+    /// The table of this name, captured or not.
+    pub fn table(&self, name: &str) -> Option<&SourceTable> {
+        self.tables.iter().chain(&self.others).find(|table| table.name == name)
+    }
+
+    /// What people must be told since the last call.
+    pub fn notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
     /// Takes note of tables and columns that are new since it last looked, and says whether there were any. Rows of a table with
     /// other columns are read once more: a row that was written between the change and this look was written down without them.
     pub fn refresh(&mut self) -> Result<bool, ReadModelError> {
+        self.look(None)
+    }
+
+    fn look(&mut self, name: Option<&str>) -> Result<bool, ReadModelError> {
         let version =
             |connection: &Connection| connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
         let seen = self.sql("look at", |source| version(&source.connection))?;
@@ -135,43 +221,59 @@ impl Source {
             return Ok(false);
         }
         let (only, path) = (self.only.clone(), self.path.clone());
-        let known = std::mem::take(&mut self.tables);
-        let mut transaction = self.begin()?;
-        let found = captured(&transaction, &only, &path)?;
-        let changed =
-            sql::install(&mut transaction, &found, &known).map_err(|error| failed(&path, "capture", error))?;
-        let after = version(&transaction).map_err(|error| failed(&path, "capture", error))?;
-        transaction
-            .execute("UPDATE _foldlog_capture SET seen = ? WHERE seen IS NOT ?1", [after])
-            .map_err(|error| failed(&path, "capture", error))?;
-        transaction.commit().map_err(|error| failed(&path, "capture", error))?;
-        self.tables = found;
+        let transaction = self.begin()?;
+        let all = tables(&transaction, "main").map_err(|error| failed(&path, "read", error))?;
+        let run = || {
+            sql::prepare(&transaction)?;
+            let owner = name.map(|name| sql::claim(&transaction, name)).transpose()?;
+            Ok((owner, sql::begun(&transaction)?))
+        };
+        let (owner, begun) = run().map_err(|error| failed(&path, "capture", error))?;
+        if let Some((owner, name)) = owner.as_deref().zip(name)
+            && owner != name
+        {
+            return Err(not_ours(&path, owner, name));
+        }
+        let split = captured(&transaction, &all, &only, &path, begun)?;
+        let run = || {
+            let found = sql::install(&transaction, &split.tables, &all)?;
+            let after = version(&transaction)?;
+            transaction.execute("UPDATE _foldlog_capture SET seen = ? WHERE seen IS NOT ?1", [after])?;
+            transaction.commit()?;
+            Ok((found, after))
+        };
+        let (found, after) = run().map_err(|error| failed(&path, "capture", error))?;
+        self.say(&found, &split.keyless);
+        (self.tables, self.others) = (split.tables, split.others);
         self.schema_version = after;
-        Ok(changed)
+        Ok(found.changed)
     }
 
-    /// Makes this the capture of that name, once and for all: another one would find the rows handed on that it never had.
-    pub fn claim(&mut self, name: &str) -> Result<(), ReadModelError> {
-        let path = self.path.clone();
-        let transaction = self.begin()?;
-        let run = || {
-            transaction.execute("UPDATE _foldlog_capture SET name = ? WHERE name IS NULL", [name])?;
-            let owner: String = transaction.query_row("SELECT name FROM _foldlog_capture", [], |row| row.get(0))?;
-            transaction.commit()?;
-            Ok(owner)
-        };
-        let owner = run().map_err(|error| failed(&path, "write to", error))?;
-        if owner == name {
-            return Ok(());
+    fn say(&mut self, found: &sql::Found, keyless: &[String]) {
+        let out = &mut self.notices;
+        for table in &found.left_out {
+            out.push(format!(
+                "{table} is captured no more: what is changed in it from now on is not written"
+            ));
         }
-        Err(ReadModelError::Capture {
-            reason: format!("it is captured as {owner} already, and not as {name}"),
-            help: format!(
-                "`foldlog capture {} --release` ends that; the next capture begins with every row",
-                path.display()
-            ),
-            path,
-        })
+        for (old, new) in &found.renamed {
+            out.push(format!("{old} is called {new} now"));
+        }
+        for table in &found.gone {
+            out.push(format!("{table} is gone: the rows that it had are not told as deleted"));
+        }
+        for table in &found.unwatched {
+            out.push(format!(
+                "{table} was made anew, or was left out for a while: its rows are read once more, but which were deleted meanwhile nobody \
+                 noted"
+            ));
+        }
+        for table in keyless.iter().filter(|table| !self.keyless.contains(table)) {
+            out.push(format!(
+                "{table} is not captured: it has no primary key, by which its rows could be told apart"
+            ));
+        }
+        self.keyless = keyless.to_vec();
     }
 
     /// The number of the last change that was handed on; `None` before the rows that were there first are.
@@ -183,10 +285,31 @@ impl Source {
     }
 
     /// Hands out every row as it is at one moment, table by table in the order of their keys, and says which change was the last
-    /// before that moment. `take` says whether it wants more.
+    /// before that moment. `take` says whether it wants more; where a reader would keep writers away, which it does but in WAL mode, the
+    /// rows are read into a file first, so that they wait no longer than that takes.
     pub fn rows(&mut self, take: &mut dyn FnMut(RowChange) -> bool) -> Result<i64, ReadModelError> {
         let path = self.path.clone();
+        let mode = |source: &Self| {
+            source
+                .connection
+                .query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))
+        };
+        if self.sql("read", mode)? == "wal" {
+            return self.read_rows(&mut |row| Ok(take(row)));
+        }
+        let mut spool = spool::Spool::beside(&path)?;
+        let number = self.read_rows(&mut |row| spool.put(&row).map(|()| true))?;
+        spool.read(take)?;
+        Ok(number)
+    }
+
+    fn read_rows(
+        &mut self,
+        take: &mut dyn FnMut(RowChange) -> Result<bool, ReadModelError>,
+    ) -> Result<i64, ReadModelError> {
+        let path = self.path.clone();
         let tables = self.tables.clone();
+        let mut refused = None;
         let mut run = || {
             // One transaction: what is written meanwhile has a higher number and comes after.
             let transaction = self.connection.transaction()?;
@@ -202,16 +325,22 @@ impl Source {
                         table: table.name.clone(),
                         op: Op::Read,
                         before: None,
-                        after: row.get(0)?,
+                        after: noted(row, 0)?,
                     };
-                    if !take(change) {
-                        return Ok(number);
+                    match take(change) {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(number),
+                        Err(error) => {
+                            refused = Some(error);
+                            return Ok(number);
+                        }
                     }
                 }
             }
             Ok(number)
         };
-        run().map_err(|error| failed(&path, "read", error))
+        let number = run().map_err(|error| failed(&path, "read", error))?;
+        refused.map_or(Ok(number), Err)
     }
 
     /// The next changes after the one of this number, at most `limit`.
@@ -224,23 +353,26 @@ impl Source {
             let rows = statement.query_map([after, limit], |row| {
                 Ok(RowChange {
                     number: row.get(0)?,
-                    at: Timestamp(row.get(1)?),
+                    at: Timestamp(row.get::<_, Option<i64>>(1)?.unwrap_or(0)),
                     table: row.get(2)?,
                     op: Op::of(&row.get::<_, String>(3)?),
-                    before: row.get(4)?,
-                    after: row.get(5)?,
+                    before: noted(row, 4)?,
+                    after: noted(row, 5)?,
                 })
             })?;
             rows.collect()
         })
     }
 
-    /// Writes down that everything up to the change of this number was handed on.
+    /// Writes down that everything up to the change of this number was handed on. It never goes back.
     pub fn handed_on(&mut self, number: i64) -> Result<(), ReadModelError> {
         let path = self.path.clone();
         let transaction = self.begin()?;
         let run = || {
-            transaction.execute("UPDATE _foldlog_capture SET position = ?", [number])?;
+            transaction.execute(
+                "UPDATE _foldlog_capture SET position = max(coalesce(position, 0), ?)",
+                [number],
+            )?;
             transaction.execute("DELETE FROM _foldlog_change WHERE number <= ?", [number - KEPT])?;
             transaction.commit()
         };
@@ -284,16 +416,23 @@ impl Source {
 
 /// Ends the capture of the database at `path`: the triggers go, and with them the changes and the position.
 pub fn release(path: &Path) -> Result<(), ReadModelError> {
+    let held = hold(path)?;
     let mut connection = connect(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     let mut run = || {
-        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        sql::remove(&mut transaction)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        sql::remove(&transaction)?;
         transaction.commit()
     };
-    run().map_err(|error| failed(path, "write to", error))
+    run().map_err(|error| failed(path, "write to", error))?;
+    if let Ok(real) = fs::canonicalize(path) {
+        // Where it stays, it is empty and in nobody's way.
+        let _ = fs::remove_file(lock_of(&real));
+    }
+    drop(held);
+    Ok(())
 }
 
 /// How many changes were not handed on yet; `None` where nobody has looked at the tables as they are now.
@@ -345,24 +484,64 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, ReadModelError> 
         .map_err(|error| failed(path, "open", error))
 }
 
-/// The tables that are to be captured. One without a primary key has rows that nobody can name.
-fn captured(connection: &Connection, only: &[String], path: &Path) -> Result<Vec<SourceTable>, ReadModelError> {
+fn not_ours(path: &Path, owner: &str, name: &str) -> ReadModelError {
+    ReadModelError::Capture {
+        reason: format!("it is captured as {owner} already, and not as {name}"),
+        help: format!(
+            "`foldlog capture {} --release` ends that; the next capture begins with every row",
+            path.display()
+        ),
+        path: path.to_owned(),
+    }
+}
+
+/// A noted row, as JSON.
+fn noted(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let text = row.get_ref(column)?.as_str_or_null()?;
+    Ok(text.map(sql::as_json))
+}
+
+/// The tables of a database, those that are captured apart from the others.
+struct Split {
+    tables: Vec<SourceTable>,
+    others: Vec<SourceTable>,
+    /// Those that would be captured, had they a primary key.
+    keyless: Vec<String>,
+}
+
+/// The tables that are to be captured. One without a primary key has rows that nobody can name: an error, or, where the capture has
+/// `begun` and somebody makes one, left out.
+fn captured(
+    connection: &Connection,
+    all: &[String],
+    only: &[String],
+    path: &Path,
+    begun: bool,
+) -> Result<Split, ReadModelError> {
     let not_so = |table: &str, reason: &str, help: String| ReadModelError::Capture {
         path: path.to_owned(),
         reason: format!("the table {table} {reason}"),
         help,
     };
-    let all = tables(connection, "main").map_err(|error| failed(path, "read", error))?;
     let is_there = |name: &&String| all.iter().any(|known| known.eq_ignore_ascii_case(name));
     if let Some(missing) = only.iter().find(|name| !is_there(name)) {
         return Err(not_so(missing, "is not there", format!("there are {}", all.join(", "))));
     }
     let wanted = |name: &String| only.is_empty() || only.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let mut out = Vec::new();
-    for name in all.iter().filter(|name| wanted(name)) {
-        let columns = columns(connection, "main", name).map_err(|error| failed(path, "read", error))?;
-        let key = key_of(&columns);
-        if key.is_empty() {
+    let mut out = Split {
+        tables: Vec::new(),
+        others: Vec::new(),
+        keyless: Vec::new(),
+    };
+    for name in all {
+        let table = table(connection, name).map_err(|error| failed(path, "read", error))?;
+        if !wanted(name) {
+            out.others.push(table);
+        } else if !table.key.is_empty() {
+            out.tables.push(table);
+        } else if begun && only.is_empty() {
+            out.keyless.push(name.clone());
+        } else {
             let others: Vec<&str> = all.iter().filter(|known| *known != name).map(String::as_str).collect();
             let help = format!(
                 "give it a PRIMARY KEY, or name the tables that are to be captured ({})",
@@ -374,20 +553,8 @@ fn captured(connection: &Connection, only: &[String], path: &Path) -> Result<Vec
                 help,
             ));
         }
-        out.push(SourceTable {
-            name: name.clone(),
-            columns: columns
-                .into_iter()
-                .map(|column| SourceColumn {
-                    optional: !column.not_null && column.key == 0,
-                    name: column.name,
-                    declared: column.declared,
-                })
-                .collect(),
-            key,
-        });
     }
-    if out.is_empty() {
+    if out.tables.is_empty() {
         return Err(ReadModelError::Capture {
             path: path.to_owned(),
             reason: "there is no table in it".to_owned(),
@@ -395,6 +562,23 @@ fn captured(connection: &Connection, only: &[String], path: &Path) -> Result<Vec
         });
     }
     Ok(out)
+}
+
+fn table(connection: &Connection, name: &str) -> rusqlite::Result<SourceTable> {
+    let columns = columns(connection, "main", name)?;
+    let key = key_of(&columns);
+    Ok(SourceTable {
+        name: name.to_owned(),
+        columns: columns
+            .into_iter()
+            .map(|column| SourceColumn {
+                optional: !column.not_null && column.key == 0,
+                name: column.name,
+                declared: column.declared,
+            })
+            .collect(),
+        key,
+    })
 }
 
 fn failed(path: &Path, what: &str, error: rusqlite::Error) -> ReadModelError {

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -75,7 +76,8 @@ fn values_are_told_as_they_are() {
     execute(
         &path,
         "INSERT INTO \"odd 'na\"\"me\" VALUES (1, 9223372036854775807), (2, 0.1), (3, 0.1 + 0.2), (4, 1e300), (5, x'00ff'), \
-         (6, 'a \"quoted\"\nline ü'), (7, NULL), (8, 2.0), (9, -9e999), (10, '{\"no\": \"object\"}')",
+         (6, 'a \"quoted\"\nline ü'), (7, NULL), (8, 2.0), (9, -9e999), (10, '{\"no\": \"object\"}'), \
+         (11, 'it''s' || char(0) || '''' || char(27)), (12, ''), (13, '\"\\')",
     )
     .unwrap();
     let expected = [
@@ -89,6 +91,9 @@ fn values_are_told_as_they_are() {
         "2.0",
         "\"-Inf\"",
         "\"{\\\"no\\\": \\\"object\\\"}\"",
+        r#""it's\u0000'\u001b""#,
+        "\"\"",
+        r#""\"\\""#,
     ];
     let changes = source.changes(0, 100).unwrap();
     assert_eq!(changes.len(), expected.len());
@@ -152,6 +157,184 @@ fn the_last_changes_can_be_handed_on_once_more() {
     assert_eq!(source.position().unwrap(), Some(0));
 }
 
+/// Functions that every library has had since 3.8.3, built in whichever way: what runs in somebody else's program uses no other.
+const OLD: &[&str] = &["abs", "hex", "julianday", "printf", "replace", "typeof"];
+
+#[test]
+fn whoever_writes_may_have_an_old_library() {
+    let (_folder, path) = database(TABLE);
+    let source = Source::open(&path, &[]).unwrap();
+    let mut writer = Connection::open(&path).unwrap();
+    writer
+        .authorizer(Some(|asked: AuthContext<'_>| match asked.action {
+            AuthAction::Function { function_name } if !OLD.contains(&function_name) => Authorization::Deny,
+            _ => Authorization::Allow,
+        }))
+        .unwrap();
+    writer.execute_batch("SELECT json_quote(1)").unwrap_err();
+    writer
+        .execute_batch(
+            "INSERT INTO item VALUES (1, 'it''s', 0.1), (2, NULL, x'00'); UPDATE item SET price = 1e300; DELETE FROM item",
+        )
+        .unwrap();
+    let changes = source.changes(0, 10).unwrap();
+    assert_eq!(changes.len(), 6);
+    assert_eq!(
+        changes[0].after.as_deref(),
+        Some(r#"{"id":1,"name":"it's","price":0.1}"#)
+    );
+    // The clock is the one that every library has.
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    assert!(
+        changes
+            .iter()
+            .all(|change| (now - 3_600_000..=now + 3_600_000).contains(&change.at.0)),
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn what_was_noted_as_json_is_read_as_it_is() {
+    for (noted, json) in [
+        (
+            r#"{"a":"it's \"so\" \\","b":'it''s "so"'}"#,
+            r#"{"a":"it's \"so\" \\","b":"it's \"so\""}"#,
+        ),
+        ("{\"a'b\":'','c':1", "{\"a'b\":\"\",\"c\":1"),
+        ("'never ends", "\"\""),
+    ] {
+        assert_eq!(sql::as_json(noted), json);
+    }
+}
+
+fn begun(path: &Path, only: &[&str]) -> Source {
+    let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
+    let mut source = Source::open(path, &only).unwrap();
+    if source.position().unwrap().is_none() {
+        source.handed_on(0).unwrap();
+    }
+    source
+}
+
+fn triggers(path: &Path) -> i64 {
+    let count = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'";
+    let connection = Connection::open(path).unwrap();
+    connection.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_table_that_is_left_out_and_comes_back_is_read_once_more_and_that_is_said() {
+    let (_folder, path) = database("CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)");
+    assert!(begun(&path, &[]).notices().is_empty());
+    execute(&path, "INSERT INTO b VALUES (1), (2)").unwrap();
+    let mut source = begun(&path, &["a"]);
+    assert!(source.notices()[0].starts_with("b is captured no more"));
+    // What was noted when it was captured is not lost.
+    let pending = told(&source, 0);
+    assert_eq!((pending.len(), pending[0].0.as_str()), (2, "c b"));
+    assert!(source.tables().len() == 1 && source.table("b").is_some());
+    execute(&path, "INSERT INTO b VALUES (3); DELETE FROM b WHERE id = 1").unwrap();
+    assert_eq!((triggers(&path), told(&source, 0).len()), (3, 2));
+    let mut source = begun(&path, &[]);
+    assert!(source.notices()[0].starts_with("b was made anew, or was left out"));
+    let after: Vec<_> = told(&source, 2)
+        .into_iter()
+        .map(|(word, _, row)| word + " " + &row.unwrap())
+        .collect();
+    assert_eq!(after, [r#"r b {"id":2}"#, r#"r b {"id":3}"#]);
+    assert!(begun(&path, &[]).notices().is_empty());
+}
+
+#[test]
+fn a_table_that_is_renamed_dropped_or_made_anew_is_followed_and_said() {
+    let (_folder, path) = database("CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)");
+    let mut source = begun(&path, &[]);
+    execute(&path, "ALTER TABLE a RENAME TO c; INSERT INTO c VALUES (1)").unwrap();
+    assert!(source.refresh().unwrap());
+    assert_eq!(source.notices(), ["a is called c now"]);
+    // Each change is noted once, under the new name.
+    execute(&path, "INSERT INTO c VALUES (2)").unwrap();
+    let words: Vec<String> = told(&source, 0).into_iter().map(|(word, ..)| word).collect();
+    assert_eq!(
+        (words, triggers(&path)),
+        (["c a", "r c", "c c"].map(str::to_owned).into(), 6)
+    );
+    assert!(source.table("a").is_none());
+
+    // As one changes what SQLite's ALTER TABLE cannot.
+    execute(&path, "CREATE TABLE x (id INTEGER PRIMARY KEY, n); INSERT INTO x SELECT id, 0 FROM c; DROP TABLE c; ALTER TABLE x RENAME TO c")
+        .unwrap();
+    assert!(source.refresh().unwrap());
+    assert!(source.notices()[0].starts_with("c was made anew"));
+    execute(&path, "DROP TABLE b").unwrap();
+    assert!(source.refresh().unwrap());
+    assert_eq!(
+        source.notices(),
+        ["b is gone: the rows that it had are not told as deleted"]
+    );
+    assert!(!source.refresh().unwrap());
+}
+
+#[test]
+fn a_capture_of_another_name_is_refused_before_anything_is_changed() {
+    let (_folder, path) = database("CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)");
+    drop(Source::open_as(&path, &["a".to_owned()], "one").unwrap());
+    let refused = Source::open_as(&path, &[], "two").unwrap_err().to_string();
+    assert!(refused.contains("captured as one already"), "{refused}");
+    assert_eq!(triggers(&path), 3);
+    Source::open_as(&path, &[], "one").unwrap();
+    assert_eq!(triggers(&path), 6);
+}
+
+#[test]
+fn a_database_has_one_capture_at_a_time_whose_position_never_goes_back() {
+    let (_folder, path) = database(TABLE);
+    let held = hold(&path).unwrap();
+    let refused = hold(&path).unwrap_err().to_string();
+    assert!(refused.ends_with("another capture of it is running"), "{refused}");
+    assert!(release(&path).is_err());
+    drop(held);
+    let mut source = Source::open(&path, &[]).unwrap();
+    source.handed_on(7).unwrap();
+    source.handed_on(3).unwrap();
+    assert_eq!(source.position().unwrap(), Some(7));
+    release(&path).unwrap();
+    assert!(!lock_of(&path).exists());
+}
+
+#[test]
+fn a_table_without_a_key_that_comes_later_is_left_out_and_said() {
+    let (_folder, path) = database(TABLE);
+    let mut source = begun(&path, &[]);
+    execute(&path, "CREATE TABLE loose (x)").unwrap();
+    source.refresh().unwrap();
+    assert!(source.notices()[0].starts_with("loose is not captured: it has no primary key"));
+    assert_eq!(source.tables().len(), 1);
+    assert_eq!(begun(&path, &[]).tables().len(), 1);
+}
+
+#[test]
+fn writers_do_not_wait_for_whoever_takes_the_rows() {
+    let (_folder, path) = database("CREATE TABLE item (id INTEGER PRIMARY KEY); INSERT INTO item VALUES (1), (2), (3)");
+    Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "journal_mode", "delete")
+        .unwrap();
+    let mut source = Source::open(&path, &[]).unwrap();
+    let mut rows = Vec::new();
+    let writer = Connection::open(&path).unwrap();
+    writer.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let number = source
+        .rows(&mut |row| {
+            writer.execute("INSERT INTO item VALUES (NULL)", []).unwrap();
+            rows.push((row.table, row.after.unwrap()));
+            rows.len() < 2
+        })
+        .unwrap();
+    let row = |id: i64| ("item".to_owned(), format!("{{\"id\":{id}}}"));
+    assert_eq!((number, rows), (0, vec![row(1), row(2)]));
+}
+
 #[test]
 fn what_is_released_is_as_it_was() {
     let (_folder, path) = database(TABLE);
@@ -162,7 +345,7 @@ fn what_is_released_is_as_it_was() {
     };
     let before = objects();
     Source::open(&path, &[]).unwrap();
-    assert_eq!(objects(), before + 5);
+    assert_eq!(objects(), before + 6);
     release(&path).unwrap();
     assert_eq!(objects(), before);
 }

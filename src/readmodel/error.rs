@@ -117,6 +117,15 @@ pub enum ReadModelError {
 }
 
 impl ReadModelError {
+    /// Whether somebody else writes to the file just now, so that waiting helps.
+    pub fn is_busy(&self) -> bool {
+        let code = match self {
+            Self::Sqlite { reason, .. } => reason.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
     pub(crate) fn sqlite(what: impl Into<String>, source: rusqlite::Error) -> Self {
         if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
             return Self::Cancelled;

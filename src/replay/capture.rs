@@ -6,20 +6,21 @@
 
 mod envelope;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
 use crate::broker::producer::{NewRecord, Producer};
 use crate::broker::topics::NewTopic;
-use crate::readmodel::capture::{Op, RowChange, Source, SourceTable};
+use crate::readmodel::capture::{Op, RowChange, Source, SourceTable, hold};
 use crate::record::Timestamp;
 
 use super::error::ReplayError;
+use super::outage::{is_outage, pause};
 use super::task::{Control, Task};
 use super::watch::Watch;
 use envelope::{Envelope, Part};
@@ -30,6 +31,8 @@ const BATCH: usize = 1_000;
 const AGAIN: Duration = Duration::from_millis(50);
 /// How long the broker may take to acknowledge everything.
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// How often a wait for that looks whether it is cancelled.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What is captured, and how it is written.
 #[derive(Debug, Clone)]
@@ -65,14 +68,18 @@ pub struct Captured {
     pub changes: u64,
     /// Records that were written, tombstones among them.
     pub records: u64,
+    /// Changes that could not be written, because their table was gone by then, or had another name.
+    pub passed_over: u64,
 }
 
-/// Captures the database at `path` until it is cancelled.
+/// Captures the database at `path` until it is cancelled. It waits while the broker is away, or while somebody else writes to the
+/// database for long; one that is to end by itself does not.
 pub fn capture(client: Client, path: PathBuf, options: CaptureOptions) -> Task<Captured> {
     Task::start("capture", move |control| {
         client.check_write("capturing changes")?;
-        let mut source = Source::open(&path, &options.tables)?;
-        source.claim(&format!("`{}` on the cluster {}", options.prefix, client.cluster()?.id))?;
+        let _held = hold(&path)?;
+        let name = format!("`{}` on the cluster {}", options.prefix, client.cluster()?.id);
+        let source = Source::open_as(&path, &options.tables, &name)?;
         let mut capture = Capture {
             envelope: Envelope {
                 prefix: options.prefix.clone(),
@@ -107,10 +114,35 @@ struct Capture {
 
 impl Capture {
     fn run(&mut self, mut source: Source, control: &mut Control) -> Result<(), ReplayError> {
+        let mut waits = false;
+        loop {
+            match self.round(&mut source, control, &mut waits) {
+                Err(error) if is_passing(&error) && !self.options.once => {
+                    // Once for each outage: it may last for days.
+                    if !std::mem::replace(&mut waits, true) {
+                        control.meter.notice(format!("the capture waits: {error}"));
+                    }
+                    if pause(control)? || self.is_over(control) {
+                        return Ok(());
+                    }
+                    // One that has failed takes nothing more.
+                    self.producer = self.client.producer()?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Hands on what there is until it is cancelled or something fails, from what is written down as handed on.
+    fn round(&mut self, source: &mut Source, control: &mut Control, waits: &mut bool) -> Result<(), ReplayError> {
+        tell(source, control);
         self.make_topics(source.tables())?;
         let mut position = match source.position()? {
             Some(position) => position,
-            None => self.snapshot(&mut source, control)?,
+            None => match self.snapshot(source, control)? {
+                Some(position) => position,
+                None => return Ok(()),
+            },
         };
         loop {
             if self.is_over(control) {
@@ -119,6 +151,7 @@ impl Capture {
             if source.refresh()? {
                 self.make_topics(source.tables())?;
             }
+            tell(source, control);
             let changes = source.changes(position, BATCH)?;
             let Some(last) = changes.last() else {
                 if self.options.once {
@@ -127,21 +160,53 @@ impl Capture {
                 thread::sleep(AGAIN);
                 continue;
             };
-            for change in &changes {
-                let part = if change.op == Op::Read {
-                    Part::Incremental
-                } else {
-                    Part::None
-                };
-                self.write(change, source.tables(), part)?;
-            }
-            self.producer.flush(ACKNOWLEDGED)?;
-            if self.options.watch.is_killed() {
+            self.pass_on(&changes, source, control)?;
+            if !self.flush(control)? {
                 return Ok(());
             }
             position = last.number;
             source.handed_on(position)?;
+            *waits = false;
             self.done.changes += changes.len() as u64;
+        }
+    }
+
+    fn pass_on(&mut self, changes: &[RowChange], source: &Source, control: &mut Control) -> Result<(), ReplayError> {
+        let mut passed_over: BTreeMap<&str, u64> = BTreeMap::new();
+        for change in changes {
+            let part = if change.op == Op::Read {
+                Part::Incremental
+            } else {
+                Part::None
+            };
+            match source.table(&change.table).filter(|table| !table.key.is_empty()) {
+                Some(table) => self.write(change, table, part)?,
+                // Nobody can tell its key any more.
+                None => *passed_over.entry(&change.table).or_default() += 1,
+            }
+        }
+        for (table, count) in passed_over {
+            self.done.passed_over += count;
+            control.meter.notice(format!(
+                "{count} of the changes of {table} cannot be written: the table is gone, or has another name"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has everything; `false` where it was cancelled before, so that nobody knows.
+    fn flush(&self, control: &Control) -> Result<bool, ReplayError> {
+        let began = Instant::now();
+        loop {
+            match self.producer.flush(LOOK) {
+                Ok(_) => return Ok(!self.options.watch.is_killed()),
+                Err(BrokerError::NotAcknowledged { .. }) if began.elapsed() < ACKNOWLEDGED => {
+                    if self.is_over(control) {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -149,8 +214,9 @@ impl Capture {
         control.cancel.is_cancelled() || self.options.watch.is_killed()
     }
 
-    /// Hands on every row as it is now. One that is ended in the middle begins anew.
-    fn snapshot(&mut self, source: &mut Source, control: &Control) -> Result<i64, ReplayError> {
+    /// Hands on every row as it is now; `None` where it was killed before that was written down. One that is ended in the middle begins
+    /// anew.
+    fn snapshot(&mut self, source: &mut Source, control: &Control) -> Result<Option<i64>, ReplayError> {
         let tables = source.tables().to_vec();
         // What a row says of its place depends on the row after it.
         let mut held: Option<(RowChange, bool)> = None;
@@ -165,7 +231,8 @@ impl Capture {
                     (_, _, true) => Part::LastOfTable,
                     _ => Part::Row,
                 };
-                failed = self.write(&before, &tables, part).err();
+                let table = tables.iter().find(|table| table.name == before.table);
+                failed = table.and_then(|table| self.write(&before, table, part).err());
             }
             failed.is_none() && !self.is_over(control)
         })?;
@@ -175,22 +242,21 @@ impl Capture {
         if self.is_over(control) {
             return Err(ReplayError::Cancelled);
         }
-        if let Some((last, _)) = held {
-            self.write(&last, &tables, Part::Last)?;
+        if let Some((last, _)) = held
+            && let Some(table) = tables.iter().find(|table| table.name == last.table)
+        {
+            self.write(&last, table, Part::Last)?;
         }
-        self.producer.flush(ACKNOWLEDGED)?;
-        if !self.options.watch.is_killed() {
-            source.handed_on(position)?;
+        if !self.flush(control)? {
+            let killed = self.options.watch.is_killed();
+            return if killed { Ok(None) } else { Err(ReplayError::Cancelled) };
         }
+        source.handed_on(position)?;
         self.done.rows = rows;
-        Ok(position)
+        Ok(Some(position))
     }
 
-    fn write(&mut self, change: &RowChange, tables: &[SourceTable], part: Part) -> Result<(), ReplayError> {
-        // A table that is gone by now has nobody to tell its key.
-        let Some(table) = tables.iter().find(|table| table.name == change.table) else {
-            return Ok(());
-        };
+    fn write(&mut self, change: &RowChange, table: &SourceTable, part: Part) -> Result<(), ReplayError> {
         let timed;
         let change = match self.options.clock {
             None => change,
@@ -206,6 +272,7 @@ impl Capture {
         let written = self.envelope.records(change, table, part, now);
         let records = written.map_err(|error| ReplayError::Crashed(format!("a captured row is no JSON: {error}")))?;
         let topic = self.topic_of(table);
+        self.make_topic(&topic)?;
         for record in records {
             self.producer.send(NewRecord {
                 topic: &topic,
@@ -236,22 +303,41 @@ impl Capture {
 
     fn make_topics(&mut self, tables: &[SourceTable]) -> Result<(), ReplayError> {
         self.done.tables = tables.iter().map(|table| table.name.clone()).collect();
-        for table in tables {
-            let name = self.topic_of(table);
-            if !self.ready.insert(name.clone()) {
-                continue;
-            }
-            let topic = NewTopic {
-                name,
-                partitions: self.options.partitions,
-                ..NewTopic::default()
-            };
-            match self.client.create_topic(&topic) {
-                Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        tables
+            .iter()
+            .try_for_each(|table| self.make_topic(&self.topic_of(table)))
+    }
+
+    fn make_topic(&mut self, name: &str) -> Result<(), ReplayError> {
+        if self.ready.contains(name) {
+            return Ok(());
         }
+        let topic = NewTopic {
+            name: name.to_owned(),
+            partitions: self.options.partitions,
+            ..NewTopic::default()
+        };
+        match self.client.create_topic(&topic) {
+            Ok(()) | Err(BrokerError::TopicExists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.ready.insert(name.to_owned());
         Ok(())
+    }
+}
+
+fn tell(source: &mut Source, control: &mut Control) {
+    for notice in source.notices() {
+        control.meter.notice(notice);
+    }
+}
+
+/// Whether waiting helps: the broker is away, or somebody writes to the database for longer than one waits for a lock.
+fn is_passing(error: &ReplayError) -> bool {
+    match error {
+        ReplayError::Broker(error) => is_outage(error),
+        ReplayError::ReadModel(error) => error.is_busy(),
+        _ => false,
     }
 }
 
