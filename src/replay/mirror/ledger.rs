@@ -12,7 +12,7 @@ use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
 use crate::broker::producer::NewRecord;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
-use crate::broker::topics::NewTopic;
+use crate::broker::topics::{NewTopic, TopicInfo};
 use crate::broker::transaction::TransactionalProducer;
 use crate::replay::error::ReplayError;
 
@@ -110,6 +110,28 @@ pub(super) fn record<'a>(key: &'a str, value: &'a [u8]) -> NewRecord<'a> {
     }
 }
 
+/// The ledger's topic; `None` where it was made just now, so that nothing of this mirror can be in it.
+fn find_or_make(target: &Client) -> Result<Option<TopicInfo>, BrokerError> {
+    if let Some(info) = target.topics()?.into_iter().find(|topic| topic.name == TOPIC) {
+        return Ok(Some(info));
+    }
+    let made = target.create_topic(&NewTopic {
+        name: TOPIC.to_owned(),
+        partitions: Some(1),
+        replication: None,
+        // A segment is closed soon, so that there is never more than some minutes of it to read.
+        config: [("cleanup.policy", "compact"), ("segment.ms", "600000")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    });
+    match made {
+        Ok(()) => Ok(None),
+        // By another mirror, in this moment.
+        Err(BrokerError::TopicExists { .. }) => target.topic(TOPIC).map(Some),
+        Err(error) => Err(error),
+    }
+}
+
 /// The newest entry of each partition.
 #[derive(Debug, Default)]
 pub(super) struct Ledger(BTreeMap<String, Entry>);
@@ -117,17 +139,7 @@ pub(super) struct Ledger(BTreeMap<String, Entry>);
 impl Ledger {
     /// Reads it, or makes its topic.
     pub(super) fn open(target: &Client, give_up: &dyn Fn() -> bool) -> Result<Self, ReplayError> {
-        let there = target.topics()?.into_iter().find(|topic| topic.name == TOPIC);
-        let Some(info) = there else {
-            target.create_topic(&NewTopic {
-                name: TOPIC.to_owned(),
-                partitions: Some(1),
-                replication: None,
-                // A segment is closed soon, so that there is never more than some minutes of it to read.
-                config: [("cleanup.policy", "compact"), ("segment.ms", "600000")]
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into(),
-            })?;
+        let Some(info) = find_or_make(target)? else {
             return Ok(Self::default());
         };
         // To its end and not to the first open transaction: behind that of one mirror stands what another has committed.
