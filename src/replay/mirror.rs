@@ -161,6 +161,8 @@ impl Work {
         let name = ledger::name(&log.cluster_id, &self.options.topics);
         let producer = self.target.transactional(&name)?;
         let mut ledger = Ledger::open(&self.target, &|| control.cancel.is_cancelled())?;
+        // Once more: a predecessor may have come further than the log that was looked at before it was shut out.
+        let log = Log::survey(&self.source, &self.options.topics)?;
         let targets = self.make_topics(&log, &mut ledger, &producer, control)?;
         let mut round = self.begin(&log, &targets, (&ledger, producer), control)?;
         self.waits = false;
