@@ -9,6 +9,7 @@ use super::screens::{
     alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, tail,
     time, topics,
 };
+use super::typing;
 use super::update::ask_demo;
 use super::work::Kind;
 
@@ -201,6 +202,7 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         model.readmodel.tables.fail(failure.clone());
     } else if model.readmodel.rows.expects(id) {
         readmodel::failed(model, failure.clone());
+        typing::refused(model, &failure.summary);
     } else if walks(model, id) {
         // Where nothing is in view yet, the screen itself says it.
         let seen = model.time.as_ref().is_some_and(|time| time.moment.value.is_some());

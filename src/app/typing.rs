@@ -36,6 +36,18 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
     model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
 }
 
+/// Opens the prompt again with a query that SQLite refused, so that it can be mended where it was written. Not over anything that
+/// was begun meanwhile.
+pub(super) fn refused(model: &mut Model, why: &str) {
+    let own = model.screen == Screen::ReadModel && model.readmodel.page.is_none();
+    if own && model.overlay.is_none() {
+        prompt(model, PromptKind::Sql);
+        if let Some(Overlay::Prompt(prompt)) = &mut model.overlay {
+            prompt.error = Some(why.to_owned());
+        }
+    }
+}
+
 /// Opens the palette.
 pub(super) fn palette(model: &mut Model) {
     let mut palette = Palette::default();
@@ -295,7 +307,11 @@ fn confirm_key(model: &mut Model, mut confirm: Confirm, key: Key, fx: &mut Vec<E
     match key.code {
         Code::Esc => return model.tell(Level::Hint, "nothing was done"),
         Code::Enter if confirm.input.value() == confirm.expect => return confirmed(model, confirm.then, fx),
-        Code::Enter => {}
+        Code::Enter => model.tell(Level::Hint, "that is not the word; esc leaves everything as it is"),
+        // Nothing is to be typed: what other programs ask for is understood, and no other key spoils the answer.
+        Code::Char('y') if confirm.expect.is_empty() => return confirmed(model, confirm.then, fx),
+        Code::Char('n') if confirm.expect.is_empty() => return model.tell(Level::Hint, "nothing was done"),
+        _ if confirm.expect.is_empty() => {}
         _ => {
             edit(&mut confirm.input, key);
         }

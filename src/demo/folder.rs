@@ -1,7 +1,7 @@
 //! A demo's folder: compiled in, or on disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
@@ -91,6 +91,10 @@ impl Folder {
 
     /// A file's text, or `None` where there is no such file.
     pub(super) fn find(&self, file: &str) -> Result<Option<String>, DemoError> {
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(file).components().all(inside) {
+            return Err(self.unreadable(file, "it lies outside of the demo's folder"));
+        }
         match self {
             Self::BuiltIn(dir) => {
                 let file = dir.get_file(dir.path().join(file));

@@ -72,6 +72,12 @@ enum Sort {
     },
 }
 
+/// The largest number of events, gap in milliseconds, number of entities and number of the first: whoever hands on a demo cannot
+/// have it take all memory, or more than a time or a number holds.
+const MOST: [u64; 4] = [10_000_000, 100 * 366 * 86_400_000, 1_000_000_000_000, 1_000_000_000_000];
+/// As many digits of an entity's number at most.
+const DIGITS: usize = 30;
+
 /// Names that every template may use: the event's number, its time as text and in milliseconds.
 const GIVEN: &[&str] = &["n", "time", "timestamp"];
 
@@ -90,6 +96,15 @@ impl Generator {
                 span,
                 "`gap_ms` ends before it begins",
                 "write the least gap first: `gap_ms = [50, 2000]`",
+            );
+        }
+        let entity = &spec.entity;
+        let most = [spec.count as u64, spec.gap_ms[1], *entity.count.get_ref(), entity.first];
+        if most.into_iter().zip(MOST).any(|(number, most)| number > most) || entity.digits > DIGITS {
+            return bad(
+                span,
+                "one of these numbers is too large for a demo",
+                "at most: `count` 10,000,000, `gap_ms` 100 years, an entity's `count` and `first` 1,000,000,000,000, `digits` 30",
             );
         }
         if *spec.entity.count.get_ref() == 0 {

@@ -54,6 +54,7 @@ pub(super) struct Sink {
     pub(super) store: Option<String>,
     /// Or the topic whose records it gets as files.
     pub(super) topic: Option<String>,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -70,6 +71,7 @@ pub(super) struct Topic {
     #[serde(default)]
     pub(super) title: Text,
     /// Column and row where it is drawn.
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -80,6 +82,7 @@ pub(super) struct Service {
     pub(super) name: Spanned<String>,
     #[serde(default)]
     pub(super) title: Text,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -103,6 +106,7 @@ pub(super) struct Database {
     /// Whether it is captured from the beginning.
     #[serde(default = "yes")]
     pub(super) start: bool,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -153,6 +157,7 @@ pub(super) struct Processor {
     pub(super) measured: bool,
     #[serde(default)]
     pub(super) title: Text,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
     /// What its read model is called where it is drawn, and where that is.
     #[serde(default)]
@@ -170,6 +175,7 @@ pub(super) struct Mirror {
     pub(super) start: bool,
     #[serde(default)]
     pub(super) title: Text,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
     /// What the second cluster is called where it is drawn, and where that is.
     #[serde(default)]
@@ -182,7 +188,20 @@ pub(super) struct Mirror {
 pub(super) struct Drawn {
     #[serde(default)]
     pub(super) title: Text,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
+}
+
+/// Column and row in the picture: a number beyond what any terminal shows is a mistake, or malice.
+fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<[u16; 2]>, D::Error> {
+    const MOST: u16 = 200;
+    let at = <[u16; 2]>::deserialize(deserializer)?;
+    if at.iter().any(|number| *number > MOST) {
+        return Err(serde::de::Error::custom(format!(
+            "`at` is a column and a row, {MOST} at most"
+        )));
+    }
+    Ok(Some(at))
 }
 
 fn one_member() -> Spanned<usize> {
@@ -294,5 +313,6 @@ pub(super) struct Projection {
     pub(super) file: Spanned<String>,
     #[serde(default)]
     pub(super) title: Text,
+    #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }

@@ -71,6 +71,12 @@ pub(super) fn read(
     let mut sinks: Vec<Sink> = Vec::new();
     for sink in &manifest.sinks {
         let (name, span) = (sink.name.get_ref(), sink.name.span());
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(fits) {
+            // It is the name of the folder of a lake, too.
+            let help = "a name has letters, digits, `-` and `_`";
+            return Err(loader.wrong(span, "this cannot be a sink's name", "here", Some(help)));
+        }
         if sinks.iter().any(|known| known.name == *name) || read_models.contains(&name.as_str()) {
             let message = "a read model or another sink has this name";
             return Err(loader.wrong(span, message, "again", None));

@@ -151,6 +151,25 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
         ("order = 0", "order = 0\ncolour = 1", "unknown field `colour`", "colour"),
         ("partitions = 3", "partitions = 0", "1 to 1000 partitions", "0"),
         ("seed = 7", "seed = \"x\"", "invalid type", "\"x\""),
+        // What a stranger's demo may not ask for: all memory, a picture without an end, files of somebody else.
+        (
+            "partitions = 3",
+            "partitions = 3\nat = [0, 65535]",
+            "a column and a row, 200 at most",
+            "[0, 65535]",
+        ),
+        (
+            "count = 5000",
+            "count = 1000000000000",
+            "too large for a demo",
+            "[events.generate]",
+        ),
+        (
+            "[200, 60000]",
+            "[200, 6000000000000]",
+            "too large for a demo",
+            "[events.generate]",
+        ),
         ("2024-03-04T09:00:00Z", "yesterday", "not a time", "\"yesterday\""),
         (
             "${pages}",
@@ -319,6 +338,25 @@ fn a_demo_that_cannot_be_meant_is_refused_with_its_place() {
             }
             other => panic!("{other}"),
         }
+    }
+}
+
+#[test]
+fn a_demo_reads_no_file_outside_of_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let mine = dir.path().join("mine");
+    let demo = Catalog::load(&[]).unwrap();
+    demo.get("event-sourcing").unwrap().export(&mine).unwrap();
+    let file = mine.join("demo.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(dir.path().join("secret.ndjson"), "{}").unwrap();
+    for outside in [
+        "../secret.ndjson".to_owned(),
+        dir.path().join("secret.ndjson").display().to_string(),
+    ] {
+        fs::write(&file, text.replacen("events/first-account.ndjson", &outside, 1)).unwrap();
+        let error = Catalog::load(&[mine.clone()]).unwrap_err().to_string();
+        assert!(error.contains("outside of the demo's folder"), "{error}");
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Due {
 pub(super) struct Timeline {
     upcoming: VecDeque<Due>,
     written: Vec<Due>,
+    /// The newest time of what was written.
+    newest: Option<Timestamp>,
 }
 
 impl Timeline {
@@ -65,6 +67,7 @@ impl Timeline {
         Ok(Self {
             upcoming,
             written: Vec::new(),
+            newest: None,
         })
     }
 
@@ -84,6 +87,7 @@ impl Timeline {
     pub(super) fn next(&mut self, produce: &Produce) -> Option<Due> {
         let at = self.upcoming.iter().position(|due| is_of(due, produce))?;
         let due = self.upcoming.remove(at)?;
+        self.newest = self.newest.max(Some(due.event.timestamp));
         self.written.push(due.clone());
         Some(due)
     }
@@ -114,8 +118,7 @@ impl Timeline {
 
     /// The time of the newest event that was written, or of the first that will be.
     pub(super) fn now(&self) -> Option<Timestamp> {
-        let written = self.written.iter().map(|due| due.event.timestamp).max();
-        written.or_else(|| Some(self.upcoming.front()?.event.timestamp))
+        self.newest.or_else(|| Some(self.upcoming.front()?.event.timestamp))
     }
 }
 

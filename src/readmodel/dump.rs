@@ -49,10 +49,21 @@ pub(super) fn tables(connection: &Connection, schema: &str) -> rusqlite::Result<
         .prepare("SELECT name FROM pragma_table_list WHERE schema = ? AND type IN ('table', 'virtual') ORDER BY name")?
         .query_map([schema], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    Ok(all
-        .into_iter()
-        .filter(|name| !name.starts_with(RESERVED) && !name.starts_with("sqlite_"))
-        .collect())
+    Ok(all.into_iter().filter(|name| is_own(name)).collect())
+}
+
+/// Whether a table is the projection's own.
+fn is_own(name: &str) -> bool {
+    !name.starts_with(RESERVED) && !name.starts_with("sqlite_")
+}
+
+/// The names of a schema's tables and views, those of its bookkeeping left out.
+pub(super) fn readable(connection: &Connection, schema: &str) -> rusqlite::Result<Vec<String>> {
+    let all: Vec<String> = connection
+        .prepare("SELECT name FROM pragma_table_list WHERE schema = ? AND type IN ('table', 'virtual', 'view') ORDER BY name")?
+        .query_map([schema], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(all.into_iter().filter(|name| is_own(name)).collect())
 }
 
 /// The names of a table's key columns, in the key's order.

@@ -8,13 +8,21 @@ use crate::projection::nearest;
 use super::compile::columns;
 use super::dump::tables;
 use super::error::ReadModelError;
+use super::query::ambiguous;
 use super::words::words;
 
 /// Names that are listed where none is near.
 const LISTED: usize = 12;
 
-/// An error of a query over the read models of these schemas.
-pub(super) fn explain(connection: &Connection, schemas: &[String], sql: &str, error: Error) -> ReadModelError {
+/// An error of a query over the read models of these schemas. `others` are tables of read models that were not asked, each with
+/// its read model.
+pub(super) fn explain(
+    connection: &Connection,
+    schemas: &[String],
+    others: &[(String, String)],
+    sql: &str,
+    error: Error,
+) -> ReadModelError {
     let mut help = None;
     let (message, at) = match &error {
         Error::SqlInputError { msg, offset, .. } => (msg.clone(), usize::try_from(*offset).ok()),
@@ -28,7 +36,16 @@ pub(super) fn explain(connection: &Connection, schemas: &[String], sql: &str, er
         _ => return ReadModelError::sqlite("the query failed", error),
     };
     let mut at = at.map(|at| (at, name_length(sql, at)).into());
-    let known = || Known::read(connection, schemas);
+    let known = || Known::read(connection, schemas, others);
+    if let Some((table, schemas)) = ambiguous(&message) {
+        let names: Vec<String> = schemas.iter().map(|schema| format!("{schema}.{table}")).collect();
+        return ReadModelError::Query {
+            message: format!("{} read models have a table `{table}`", schemas.len()),
+            at: find(sql, table),
+            sql: sql.to_owned(),
+            help: Some(format!("write {}", names.join(" or "))),
+        };
+    }
     if let Some(table) = message.strip_prefix("no such table: ") {
         at = at.or_else(|| find(sql, table));
         help = Some(known().help_table(table));
@@ -80,7 +97,7 @@ struct Table {
 
 impl Known {
     /// Whatever cannot be read is left out: this is help, not the answer.
-    fn read(connection: &Connection, schemas: &[String]) -> Self {
+    fn read(connection: &Connection, schemas: &[String], others: &[(String, String)]) -> Self {
         let mut all = Vec::new();
         for schema in schemas {
             for bare in tables(connection, schema).unwrap_or_default() {
@@ -92,6 +109,17 @@ impl Known {
                 });
             }
         }
+        let asked = |schema: &String| schemas.contains(schema);
+        all.extend(
+            others
+                .iter()
+                .filter(|(schema, _)| !asked(schema))
+                .map(|(schema, bare)| Table {
+                    name: format!("{schema}.{bare}"),
+                    bare: bare.clone(),
+                    columns: Vec::new(),
+                }),
+        );
         Self(all)
     }
 

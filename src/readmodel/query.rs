@@ -1,11 +1,15 @@
 //! SQL over read models: each is a schema of its projection's name, opened read-only.
 
-use std::cell::RefCell;
+mod bare;
+
+use std::cell::{OnceCell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, InterruptHandle, OpenFlags};
+
+pub(super) use bare::ambiguous;
 
 use super::compile::columns;
 use super::dump::{key_of, quoted, tables};
@@ -13,7 +17,6 @@ use super::error::ReadModelError;
 use super::explain::explain;
 use super::guard::{Guard, Stage};
 use super::store::{Build, Store};
-use super::words::words;
 
 /// How many databases SQLite attaches to one connection as it is built.
 const ATTACHED: usize = 10;
@@ -67,6 +70,8 @@ pub struct Session {
     guard: Guard,
     builds: Vec<Build>,
     attached: RefCell<Vec<String>>,
+    /// The tables of all read models, read where they are too many to be attached together.
+    tables: OnceCell<Vec<(String, String)>>,
 }
 
 /// Stops a running query from another thread.
@@ -108,6 +113,7 @@ impl Session {
             guard,
             builds,
             attached: RefCell::default(),
+            tables: OnceCell::new(),
         })
     }
 
@@ -146,7 +152,11 @@ impl Session {
                 at: None,
                 help: Some(refusal.help.to_owned()),
             }),
-            (Err(error), None) => Err(explain(&self.connection, &self.attached.borrow(), sql, error)),
+            (Err(error), None) => {
+                let (attached, all) = (self.attached.borrow(), self.tables.get());
+                let others = all.map_or(&[][..], Vec::as_slice);
+                Err(explain(&self.connection, &attached, others, sql, error))
+            }
         }
     }
 
@@ -194,11 +204,12 @@ impl Session {
         read().map_err(|error| ReadModelError::sqlite(format!("cannot read the tables of {read_model}"), error))
     }
 
-    /// Attaches what a query may need: every read model while they are few, those that it names where they are many.
+    /// Attaches what a query may need: every read model while they are few, and where they are many those that it names, by
+    /// themselves or by a table.
     fn attach_for(&self, sql: &str) -> Result<(), ReadModelError> {
-        let named = |build: &Build| words(sql).iter().any(|word| word.is(&build.stem));
+        let named = |build: &Build| bare::mentions(sql, &build.stem);
         let few = self.builds.len() <= ATTACHED;
-        let wanted: Vec<_> = self.builds.iter().filter(|build| few || named(build)).collect();
+        let mut wanted: Vec<_> = self.builds.iter().filter(|build| few || named(build)).collect();
         if wanted.len() > ATTACHED {
             return Err(ReadModelError::Query {
                 message: format!("a query can name {ATTACHED} read models at most"),
@@ -207,7 +218,27 @@ impl Session {
                 help: Some("join fewer of them at a time".to_owned()),
             });
         }
+        if !few {
+            let held = self.tables.get_or_init(|| bare::tables_of(&self.builds));
+            let holds = |build: &Build| {
+                held.iter()
+                    .any(|(stem, table)| *stem == build.stem && bare::mentions(sql, table))
+            };
+            let more = self.builds.iter().filter(|build| !named(build) && holds(build));
+            wanted.extend(more.take(ATTACHED - wanted.len()));
+        }
+        if self.attach(&wanted, named)? {
+            let attached = self.attached.borrow();
+            bare::refuse_ambiguous(&self.connection, &attached)
+                .map_err(|error| ReadModelError::sqlite("cannot tell the read models' tables apart", error))?;
+        }
+        Ok(())
+    }
+
+    /// Attaches these read models and no others; whether anything changed.
+    fn attach(&self, wanted: &[&Build], named: impl Fn(&Build) -> bool) -> Result<bool, ReadModelError> {
         let mut attached = self.attached.borrow_mut();
+        let before = attached.len();
         attached.retain(|stem| {
             let keep = wanted.iter().any(|build| build.stem == *stem);
             keep || self
@@ -215,13 +246,17 @@ impl Session {
                 .execute_batch(&format!("DETACH DATABASE {}", quoted(stem)))
                 .is_err()
         });
+        let mut changed = attached.len() != before;
         for build in wanted {
             if attached.contains(&build.stem) {
                 continue;
             }
             let attach = format!("ATTACH DATABASE ? AS {}", quoted(&build.stem));
             match self.connection.execute(&attach, [read_only_uri(&build.path)]) {
-                Ok(_) => attached.push(build.stem.clone()),
+                Ok(_) => {
+                    attached.push(build.stem.clone());
+                    changed = true;
+                }
                 Err(error) if named(build) => {
                     return Err(ReadModelError::sqlite(
                         format!("cannot open {}", build.path.display()),
@@ -232,7 +267,7 @@ impl Session {
                 Err(_) => {}
             }
         }
-        Ok(())
+        Ok(changed)
     }
 }
 

@@ -6,10 +6,14 @@ use crate::record::Position;
 
 /// A read model of this name with one row in its one table.
 fn build(store: &Store, name: &str) {
+    build_of(store, name, "item");
+}
+
+fn build_of(store: &Store, name: &str, table: &str) {
     let text = format!(
         "-- projection: {name}\n-- topic: t\n-- type: $.type\n
-         CREATE TABLE item (id INTEGER PRIMARY KEY, text ANY) STRICT;
-         -- on: A\nINSERT INTO item VALUES (1, :x);"
+         CREATE TABLE {table} (id INTEGER PRIMARY KEY, text ANY) STRICT;
+         -- on: A\nINSERT INTO {table} VALUES (1, :x);"
     );
     let definition = compile(&parse(&text, "p.sql").unwrap()).unwrap();
     let origin = Origin {
@@ -89,6 +93,42 @@ fn more_read_models_than_sqlite_attaches() {
     let error = session.query(&join(11), 1).unwrap_err();
     assert_eq!(error.to_string(), "a query can name 10 read models at most");
     assert_eq!(session.tables("MODEL_12").unwrap()[0].primary_key, ["id"]);
+    // A pragma takes the name as a string.
+    let columns = "SELECT count(*) FROM pragma_table_info('item', 'model_11')";
+    assert_eq!(session.query(columns, 1).unwrap().rows[0][0], Cell::Integer(2));
+    let (message, _, help) = told(&session, "SELECT * FROM model_12.itme");
+    assert!(help.contains("did you mean model_12.item?"), "{message}: {help}");
+    let (message, _, help) = told(&session, "SELECT * FROM nix");
+    assert!(help.contains("there are: model_0.item"), "{message}: {help}");
+}
+
+#[test]
+fn a_bare_name_that_several_read_models_have_is_refused_and_one_that_only_one_has_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = vec!["one".to_owned(), "two".to_owned()];
+    for many in [false, true] {
+        if many {
+            names.extend((0..13).map(|n| format!("model_{n}")));
+        }
+        let store = store(folder.path(), &names);
+        build_of(&store, "special", "thing");
+        let session = Session::open(&store).unwrap();
+        let (message, at, help) = told(&session, "SELECT text FROM item");
+        assert!(message.ends_with("read models have a table `item`"), "{message}");
+        assert_eq!(at, "item");
+        assert!(help.contains("write ") && help.contains(".item or "), "{help}");
+        let thing = session.query("SELECT count(*) FROM thing", 1).unwrap();
+        assert_eq!(thing.rows[0][0], Cell::Integer(1), "{many}");
+        // A name that the query makes itself is its own.
+        let own = session
+            .query("WITH item AS (SELECT 7 AS n) SELECT n FROM item", 1)
+            .unwrap();
+        assert_eq!(own.rows[0][0], Cell::Integer(7));
+        assert_eq!(
+            session.query("SELECT count(*) FROM TWO.item", 1).unwrap().rows[0][0],
+            Cell::Integer(1)
+        );
+    }
 }
 
 #[test]
@@ -173,6 +213,7 @@ fn what_is_wrong_with_a_query_is_marked_and_names_what_is_near() {
             "customer",
             "there are: orders.item, stock.item",
         ),
+        ("SELECT id FROM item", "item", "write orders.item or stock.item"),
         ("SELECT id FROM orders.item WHERE id =  ", "=", "ends too early"),
         (
             "SELECT id FROM orders.item WHERE id = ?",

@@ -127,11 +127,12 @@ fn from_an_empty_broker_to_a_query_of_ones_own() {
         .keys(CTRL_U)
         .keys("SELECT balnce FROM account_balance.account")
         .keys(ENTER);
+    // What was refused stands in the line, to be mended.
     t.wait_for("no such column: balnce");
-    t.keys("s").keys(CTRL_U).keys("SELECT * FROM acount").keys(ENTER);
+    t.keys(CTRL_U).keys("SELECT * FROM acount").keys(ENTER);
     t.wait_for("no such table: acount")
         .wait_for("did you mean account_balance.account?");
-    t.keys("q");
+    t.keys(ESC).wait_for("s sql").keys("q");
     assert_put_back(&mut t, "0");
 }
 

@@ -43,6 +43,8 @@ pub struct Flights(Vec<Flight>);
 impl Flights {
     /// Lets records set out for what was counted between two looks.
     pub(super) fn begin(&mut self, before: &Snapshot, now: &Snapshot) {
+        // Those that nobody has seen set out are over: the scene is not in view.
+        self.0.retain(|flight| flight.drawn.is_some());
         let counts = before.edges.iter().zip(&now.edges);
         for (edge, (before, now)) in counts.enumerate() {
             let new = now.records.saturating_sub(before.records).min(MOST);
@@ -129,5 +131,15 @@ mod tests {
         assert_eq!(seen.len(), MOST as usize);
         assert!(seen.windows(2).all(|two| two[0] > two[1]));
         assert!(at(&flights, 1, APART_MS).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_sees_set_out_does_not_gather() {
+        let mut flights = Flights::default();
+        for round in 0..100 {
+            flights.begin(&snapshot(&[round]), &snapshot(&[round + 1]));
+        }
+        flights.tick(Timestamp(0));
+        assert_eq!(at(&flights, 0, 0).len(), 1);
     }
 }
