@@ -67,6 +67,16 @@ pub struct GroupDetail {
     pub offsets: Vec<GroupOffset>,
 }
 
+impl GroupDetail {
+    /// Records between all that was committed and the ends; `None` where nothing was, as in a group that has only just begun.
+    pub fn lag(&self) -> Option<i64> {
+        self.offsets
+            .iter()
+            .filter_map(|offset| offset.lag)
+            .reduce(i64::saturating_add)
+    }
+}
+
 impl Client {
     /// Every group of the cluster, by id. Groups that are no consumers (such as Kafka Connect's workers) are not among them.
     pub fn groups(&self) -> Result<Vec<GroupSummary>, BrokerError> {

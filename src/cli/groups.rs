@@ -69,13 +69,15 @@ fn detail(context: &Context, client: &Client, id: &str) -> miette::Result<()> {
         return Ok(());
     }
     let summary = &group.summary;
-    let lag: i64 = group.offsets.iter().filter_map(|offset| offset.lag).sum();
     println!(
         "{} is {}, {}, lag {}",
         printable(summary.id.as_bytes(), 500).text,
         summary.state.to_lowercase(),
         show::counted(summary.members as u64, "member"),
-        show::count(lag.unsigned_abs())
+        // Nobody knows how far behind a group is that has committed nothing.
+        group
+            .lag()
+            .map_or("-".to_owned(), |lag| show::count(lag.unsigned_abs()))
     );
     if !group.offsets.is_empty() {
         let mut table = table(["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"]);

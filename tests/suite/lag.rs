@@ -42,6 +42,8 @@ fn a_group_shows_its_members_offsets_and_lag() {
         let _ = consumer.poll(Duration::from_millis(50));
         (consumer.assignment().unwrap().count() == 2).then_some(())
     });
+    // It has committed nothing: nobody knows how far behind it is.
+    assert_eq!(client.group(&id).unwrap().lag(), None);
     let mut commits = TopicPartitionList::new();
     commits.add_partition_offset(&topic, 0, Offset::Offset(2)).unwrap();
     consumer.commit(&commits, CommitMode::Sync).unwrap();
@@ -57,6 +59,7 @@ fn a_group_shows_its_members_offsets_and_lag() {
         offsets(&group),
         [(0, Some(2), Some(3), Some(1)), (1, None, Some(1), None)]
     );
+    assert_eq!(group.lag(), Some(1));
     let listed = client.groups().unwrap();
     let listed = listed.iter().find(|listed| listed.id == id).unwrap();
     assert_eq!(listed, &group.summary);

@@ -69,12 +69,13 @@ fn lines<'a>(canvas: &Canvas<'_>, group: &'a GroupDetail, columns: u16) -> Lines
     lines.text(&group.summary.id, Role::Strong);
     lines.blank();
     lines.field("state", group.summary.state.clone(), Role::Plain);
-    let lag: i64 = group.offsets.iter().filter_map(|o| o.lag).sum();
-    lines.field(
-        "lag",
-        format::offset(lag),
-        if lag > 0 { Role::Warning } else { Role::Good },
-    );
+    match group.lag() {
+        Some(lag) => {
+            let role = if lag > 0 { Role::Warning } else { Role::Good };
+            lines.field("lag", format::offset(lag), role);
+        }
+        None => lines.field("lag", "-", Role::Muted),
+    }
     lines.heading("Offsets");
     let rows: Vec<_> = group
         .offsets
