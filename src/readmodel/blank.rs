@@ -74,7 +74,7 @@ impl Blank {
             }),
             (Err(error), None) => {
                 let schemas: Vec<String> = self.named.iter().map(|name| name.to_ascii_lowercase()).collect();
-                Err(explain(&self.connection, &schemas, sql, error))
+                Err(explain(&self.connection, &schemas, &[], sql, error))
             }
         }
     }

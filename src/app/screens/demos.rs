@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::demo::player::Stands;
 use crate::demo::run::{StepView, prefix};
 
 use super::super::job::{DemoRow, Failure, Job, TaskId};
@@ -99,8 +100,12 @@ fn in_view(model: &Model) -> Option<&str> {
 pub fn report_refusal(model: &Model) -> Option<&'static str> {
     let id = in_view(model);
     let ran = id.is_some_and(|id| model.demos.scenes.get(id).is_some_and(|scene| scene.staged.is_some()));
+    let stands = id.and_then(|id| model.demos.scenes.get(id)?.stands());
     match () {
         () if id.is_none() => Some("there is no demo under the cursor"),
+        () if stands == Some(Stands::Over) => {
+            Some("the lesson is over and what runs still runs: x ends it, then w writes the report")
+        }
         () if model.works.iter().any(|work| Some(work.name.as_str()) == id) => {
             Some("it is running: the report comes after its end")
         }

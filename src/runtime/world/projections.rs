@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -68,8 +68,19 @@ pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<V
         .map(|info| (info.name.clone(), info))
         .collect();
     let mut rows = Vec::new();
-    for file in files(Path::new(".")) {
-        rows.push(row(&file, language.tr("this directory"), &mut built, demos));
+    // A read model is that of the file that it was built from, whatever else has its name.
+    let own: Vec<PathBuf> = built.values().filter_map(|info| whole(&info.file)).collect();
+    let mut files = files(Path::new("."));
+    files.sort_by_key(|file| !whole(file).is_some_and(|file| own.contains(&file)));
+    for file in files {
+        let mut row = row(&file, language.tr("this directory"), &mut built, demos);
+        let first = rows
+            .iter()
+            .find(|known: &&ProjectionRow| known.name == row.name && row.broken.is_none());
+        if let Some(file) = first.and_then(|first| first.file.clone()) {
+            row.origin = say!(language, "this directory, where {file} has this name too", file);
+        }
+        rows.push(row);
     }
     for (_, mut info) in std::mem::take(&mut built) {
         if matches!(info.state, State::Unreadable { .. }) {
@@ -149,6 +160,11 @@ pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<V
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rows)
+}
+
+/// A file's whole path, where there is such a file.
+fn whole(file: &str) -> Option<PathBuf> {
+    fs::canonicalize(file).ok()
 }
 
 /// The `.sql` files of a directory, by name.
