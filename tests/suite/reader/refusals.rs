@@ -119,8 +119,9 @@ fn a_topic_that_is_deleted_while_it_is_read_is_told() {
         assert!(Instant::now() < deadline, "nobody said that the topic is gone");
         match reader.poll(Duration::from_millis(200)) {
             Err(error) => break error,
-            Ok(Poll::Idle) => {}
-            Ok(other) => panic!("{other:?}"),
+            // The first batch need not have had all three records.
+            Ok(Poll::Idle | Poll::Batch(_)) => {}
+            Ok(Poll::End) => panic!("there is no end"),
         }
     };
     assert!(matches!(error, BrokerError::TopicGone { .. }), "{error}");
