@@ -130,7 +130,7 @@ impl Work {
         loop {
             match self.round(control) {
                 Ok(End::Another) => {}
-                Ok(End::Cancelled | End::Complete) => return Ok(()),
+                Ok(End::Cancelled | End::Complete) | Err(ReplayError::Cancelled) => return Ok(()),
                 Err(ReplayError::Broker(error)) if is_outage(&error) && !self.options.once => {
                     // Once for each outage: it may last for days.
                     if !std::mem::replace(&mut self.waits, true) {
