@@ -16,6 +16,7 @@ use crate::demo::text::Language;
 use crate::readmodel::alert::Alerts;
 use crate::readmodel::decision::Decision;
 use crate::readmodel::query::{Rows, TableInfo};
+use crate::readmodel::remembered::Remembered;
 use crate::readmodel::store::{DeadLetter, ReadModelInfo, State};
 use crate::record::{Record, Timestamp};
 use crate::replay::progress::Progress;
@@ -302,6 +303,8 @@ pub enum Job {
         file: String,
         /// Whether to go on past poison records.
         skip_poison: bool,
+        /// Whether it may take over a read model that another file made.
+        replace: bool,
     },
     /// Follow a projection.
     Follow {
@@ -361,6 +364,8 @@ pub enum Job {
     },
     /// Give back what looking at the past takes.
     LeavePast,
+    /// Keep these conditions of a read model for the next session.
+    Remember(String, Vec<Remembered>),
     /// How the events of a read model's log lie in time.
     Timeline(String),
     /// Hold two read models against each other.

@@ -185,8 +185,10 @@ pub struct Model {
     pub time: Option<time::Time>,
     /// What differs between two read models, while that is looked at.
     pub differences: Option<differences::Differences>,
-    /// Conditions that were run to in the past of a read model, oldest first.
+    /// Conditions that were run to in the past of this read model, oldest first.
     pub conditions: Vec<time::conditions::Condition>,
+    /// Which one that is.
+    pub conditions_of: String,
     /// The events that wrote a row, while they are looked at.
     pub blame: Option<blame::Blame>,
     /// The charts of one, while they are looked at.
@@ -236,6 +238,7 @@ impl Model {
             readmodel: readmodel::ReadModel::default(),
             time: None,
             conditions: Vec::new(),
+            conditions_of: String::new(),
             blame: None,
             differences: None,
             charts: None,

@@ -1,6 +1,7 @@
 //! A read model at one moment of its past, as the studio shows it, and the ways to go to another.
 
 use crate::readmodel::query::Cell;
+use crate::readmodel::remembered::Remembered;
 use crate::readmodel::store::Counts;
 use crate::record::{Position, Record, Timestamp};
 use crate::replay::step::{Goal, Walked};
@@ -56,6 +57,8 @@ pub struct Moment {
     pub walked: Option<Walked>,
     /// What the projection says must always hold: names, and SELECTs that must return no row.
     pub invariants: Vec<(String, String)>,
+    /// Conditions that were run to in earlier sessions, the last one last.
+    pub remembered: Vec<Remembered>,
 }
 
 /// An event and what it did.
@@ -179,6 +182,17 @@ pub struct Wrote {
     pub underway: Underway,
     /// Whether it is over.
     pub over: bool,
+    /// Where the events were found, once it is over.
+    pub found_by: Option<FoundBy>,
+}
+
+/// Where the events that wrote a row were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoundBy {
+    /// In the history that the read model keeps.
+    History,
+    /// In the log, which was replayed.
+    Replay,
 }
 
 /// How the events of a log lie in time.

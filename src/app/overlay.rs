@@ -123,6 +123,15 @@ pub enum Confirmed {
     },
     /// Bring the build before back.
     BringBack(String),
+    /// Rebuild from a file, and take over the read model of another.
+    Rebuild {
+        /// The projection.
+        name: String,
+        /// The file.
+        file: String,
+        /// Whether to go on past poison records.
+        skip_poison: bool,
+    },
     /// Put the preview of a file in use, and take over the read model of another.
     TakeOver {
         /// The projection.

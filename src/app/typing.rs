@@ -15,7 +15,7 @@ use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, past
 use super::palette::{Choice, Kind, Palette};
 use super::place;
 use super::screens::time::conditions::Towards;
-use super::screens::{differences, letters, previews, readmodel, records, scene, time};
+use super::screens::{differences, letters, previews, projections, readmodel, records, scene, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -327,6 +327,11 @@ fn confirmed(model: &mut Model, what: Confirmed, fx: &mut Vec<Effect>) {
         }
         Confirmed::RunDemo { id, by_step } => scene::run(model, &id, by_step, fx),
         Confirmed::BringBack(name) => previews::bring_back(model, name, fx),
+        Confirmed::Rebuild {
+            name,
+            file,
+            skip_poison,
+        } => projections::take_over(model, name, file, skip_poison, fx),
         Confirmed::TakeOver { name, file } => {
             previews::put(model, name, file, true, fx);
             if model.screen == Screen::Differences {

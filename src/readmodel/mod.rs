@@ -25,6 +25,7 @@
 //! | [`capture`] | the changes of somebody's database, as triggers write them down |
 //! | `condition` | whether a SELECT holds after an event |
 //! | [`filter`] | which records a WHERE chooses |
+//! | [`remembered`] | conditions to which the past was run, for the next session |
 //! | [`query`] | SQL over read models |
 //! | [`blank`] | what a query is checked against before anything is built |
 //! | [`dump`] | a read model as text, to compare |
@@ -58,6 +59,7 @@ pub mod net;
 pub mod notice;
 pub mod outbox;
 pub mod query;
+pub mod remembered;
 pub mod scratch;
 pub mod snapshot;
 pub mod store;

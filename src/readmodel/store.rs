@@ -414,7 +414,8 @@ impl Store {
         Ok(self.builds()?.iter().filter(|build| build.stem == stem(name)).count() > 1)
     }
 
-    /// Deletes the build before the one in use.
+    /// Deletes the build before the one in use. No lock is taken, because a follow holds it as long as it runs, and does not mind: whoever
+    /// reads the file or copies it to bring it back has it open, and whoever comes later is told that there is none.
     pub fn drop_previous(&self, name: &str) -> Result<(), ReadModelError> {
         let current = self.current(name)?;
         for build in self.builds()? {

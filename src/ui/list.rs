@@ -11,7 +11,7 @@ use crate::app::remote::Remote;
 use super::canvas::{Canvas, cut, note_fits};
 use super::format;
 use super::table::{Cell, Column, Table};
-use super::text::{self, Lines};
+use super::text::{self, Lines, wrap_words};
 use super::theme::Role;
 
 /// A list of what a job brought.
@@ -87,6 +87,24 @@ impl<'a, T> Listing<'a, T> {
 /// What is said where a filter hides everything.
 pub(super) fn nothing_contains(model: &Model, filter: &str) -> String {
     say!(model, "nothing contains “{filter}”", filter)
+}
+
+/// Says below a list how many more there are than it holds, and which command has them; returns the room that is left for it.
+pub(super) fn more(canvas: &mut Canvas<'_>, inner: Rect, more: u64, command: &str) -> Rect {
+    let line = say!(canvas, "{n} more: {command}", n = format::count(more), command);
+    let lines = wrap_words(&line, usize::from(inner.width.max(1)));
+    let taken = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    // The title's counts say that there are more, too.
+    let Some(height) = inner.height.checked_sub(taken).filter(|left| *left > taken) else {
+        return inner;
+    };
+    if more == 0 {
+        return inner;
+    }
+    for (y, line) in (inner.y + height..).zip(&lines) {
+        canvas.text(inner.x, y, line, Role::Muted, inner.width);
+    }
+    Rect { height, ..inner }
 }
 
 /// Says that a filter hides everything, and what to press.

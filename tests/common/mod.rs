@@ -11,6 +11,7 @@ pub mod port;
 pub mod process;
 pub mod raw;
 pub mod terminal;
+pub mod webhook;
 pub mod wire;
 
 use std::io::Write;

@@ -10,6 +10,8 @@ use foldlog::record::Timestamp;
 use foldlog::replay::progress::{Phase, Progress};
 use foldlog::ui::sample::NOW;
 
+use super::common::eventually;
+use super::common::webhook::Server;
 use super::fake::{Fake, progress, refused};
 use super::harness::Studio;
 use super::journeys::{self, assert_put_back};
@@ -184,6 +186,53 @@ fn alerts_of_a_followed_projection_come_and_lead_to_their_moment() {
         .keys("T")
         .wait_for("› time")
         .wait_for("Strange");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+/// What a follow of the studio raises is posted, also by a record that somebody decided about while it was paused.
+#[test]
+fn alerts_of_a_follow_are_posted_to_the_webhook_of_the_configuration() {
+    const FILE: &str = "-- projection: seen\n-- topic: account-events\n-- type: $.type\n\nCREATE TABLE seen (\n  type TEXT PRIMARY KEY,\n  n INTEGER NOT NULL\n) STRICT;\n\n-- on: *\nINSERT INTO seen VALUES (:type, 1) ON CONFLICT (type) DO UPDATE SET n = n + 1;\n\n-- alert: strange\nSELECT type, n FROM seen WHERE type LIKE 'Strange%' AND type = :type;\n";
+    let place = journeys::Place::new();
+    let server = Server::start(&[]);
+    let config = place.config().join("foldlog");
+    std::fs::create_dir_all(&config).unwrap();
+    let text = format!("[webhook]\nurl = 'http://{}/hook'\n", server.address);
+    std::fs::write(config.join("config.toml"), text).unwrap();
+    std::fs::write(place.work().join("seen.sql"), FILE).unwrap();
+    let mut t = place.studio(120, 50);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    t.keys("2").wait_for("seen").keys("/seen\r").wait_for("not built");
+    t.keys("r").wait_for("rebuilt seen").wait_for("0 open");
+    t.keys("f").wait_for("● live");
+    let told = |count: usize| {
+        eventually("the webhook to be told", || {
+            let requests = server.requests();
+            let keys = requests
+                .iter()
+                .map(|(_, body)| body["key"].as_str().unwrap().to_owned());
+            (requests.len() >= count).then(|| keys.collect::<Vec<_>>())
+        })
+    };
+    place.produce(b"{\"type\":\"Strange\"}");
+    assert_eq!(told(1), ["Strange"]);
+    place.produce(b"not json");
+    t.wait_for("◼ paused")
+        .wait_for("Dead letters")
+        .keys("d")
+        .wait_for("› dead letters")
+        .wait_for("not json");
+    t.keys("e")
+        .wait_for("apply it as")
+        .keys("\x15{\"type\":\"Stranger\"}\r");
+    assert_eq!(told(2), ["Strange", "Stranger"]);
+    let (head, body) = &server.requests()[0];
+    assert!(head[0].starts_with("post /hook "), "{head:?}");
+    assert_eq!(
+        (&body["projection"], &body["state"]),
+        (&"seen".into(), &"raised".into())
+    );
     t.keys("q");
     assert_put_back(&mut t, "0");
 }

@@ -50,6 +50,7 @@ fn the_row_and_the_cell_under_the_cursor_are_asked_for() {
         until: None,
     };
     assert_eq!(asked(&s), first);
+    assert!(s.text().contains("found by a replay"), "{}", s.text());
     assert_eq!(offsets(&s), [1, 0], "the newest first");
     assert_eq!(s.model.blame.as_ref().unwrap().cell(), None);
     s.keys("<esc>");

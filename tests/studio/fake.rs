@@ -11,7 +11,7 @@ use foldlog::app::job::{
 };
 use foldlog::app::model::Level;
 use foldlog::app::moment::{
-    Applied, EventAt, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
+    Applied, EventAt, FoundBy, Go, Moment, Outcome, Ran, RowChange, Shape, Stood, Timeline, Underway, Wrote,
 };
 use foldlog::app::screens::blame::Asked;
 use foldlog::app::screens::charts::ChartRow;
@@ -632,6 +632,7 @@ fn past() -> Vec<Moment> {
             event,
             tables: vec![shape("account"), shape("totals")],
             walked: None,
+            remembered: Vec::new(),
             invariants: vec![(
                 "no account is overdrawn".into(),
                 "SELECT id FROM account WHERE balance < 0".into(),
@@ -715,6 +716,7 @@ impl Fake {
                 share: None,
             },
             over: true,
+            found_by: Some(FoundBy::Replay),
             ..Wrote::default()
         };
         for moment in &all[..=last] {
@@ -822,7 +824,7 @@ impl World for Fake {
                 ..Rows::default()
             })),
             Job::PastRows { .. } => self.rows.clone().map(Event::Rows),
-            Job::LeavePast => Ok(Event::Done(String::new())),
+            Job::LeavePast | Job::Remember(..) => Ok(Event::Done(String::new())),
             Job::Timeline(_) => Ok(Event::Timeline(self.timeline.clone())),
             Job::Differences(_) => self.found.clone().map(|found| Event::Differences(Box::new(found))),
             Job::Blame(row) => self.blame(&row),

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use foldlog::broker::client::Client;
 use foldlog::broker::embedded::Embedded;
+use foldlog::broker::error::BrokerError;
 use foldlog::broker::producer::NewRecord;
+use foldlog::broker::topics::NewTopic;
 use tempfile::TempDir;
 
 use super::common::cluster::scratch;
@@ -33,6 +35,11 @@ impl Place {
         self.dir.path().join("work")
     }
 
+    /// Where the studio looks for `foldlog/config.toml`.
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.path().join("config")
+    }
+
     pub(super) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
@@ -51,11 +58,22 @@ impl Place {
 
     /// Writes a record to the demo's topic, attached to the broker that the studio runs.
     pub(super) fn produce(&self, value: &[u8]) {
+        self.produce_to("account-events", value);
+    }
+
+    /// The same to any topic.
+    pub(super) fn produce_to(&self, topic: &str, value: &[u8]) {
         let broker = Embedded::open(&self.data(), None).unwrap();
         assert!(!broker.is_owner());
-        let producer = Client::new(broker.profile()).unwrap().producer().unwrap();
+        let client = Client::new(broker.profile()).unwrap();
+        let made = client.create_topic(&NewTopic {
+            name: topic.to_owned(),
+            ..NewTopic::default()
+        });
+        assert!(matches!(made, Ok(_) | Err(BrokerError::TopicExists { .. })), "{made:?}");
+        let producer = client.producer().unwrap();
         let record = NewRecord {
-            topic: "account-events",
+            topic,
             value: Some(value),
             ..NewRecord::default()
         };
@@ -78,6 +96,7 @@ impl Place {
                 ("LANG", "C"),
                 ("RUST_BACKTRACE", "0"),
                 ("VISUAL", "f() { echo '{\"type\":\"Noted\"}' > \"$1\"; }; f"),
+                ("XDG_CONFIG_HOME", &self.config().display().to_string()),
             ],
             columns,
             rows,

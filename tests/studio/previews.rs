@@ -16,6 +16,7 @@ use foldlog::ui::sample::NOW;
 use super::fake::{Fake, refused};
 use super::harness::Studio;
 use super::journeys::{self, assert_put_back};
+use super::language;
 
 const ESC: &str = "\x1b";
 
@@ -306,6 +307,56 @@ fn screens() {
         say(&mut s, "new", true);
         shot("preview_building", &s);
     }
+}
+
+#[test]
+fn a_rebuild_takes_over_another_files_read_model_only_when_that_is_meant() {
+    let asked = |s: &Studio| {
+        let jobs = s.asked.iter().rev();
+        jobs.clone().find_map(|(_, job)| match job {
+            Job::Rebuild {
+                skip_poison, replace, ..
+            } => Some((*skip_poison, *replace)),
+            _ => None,
+        })
+    };
+    for (key, skips) in [("r", false), ("S", true)] {
+        let mut s = started();
+        if let Ok(rows) = &mut s.world.projections {
+            rows[0].other = Some("mine/accounts.sql".into());
+        }
+        s.keys("<c-r>").keys(key);
+        let text = s.text();
+        assert!(text.contains("mine/accounts.sql") && text.contains("Rebuild"), "{text}");
+        s.keys("<esc>");
+        assert_eq!(asked(&s), None, "{key}");
+        s.keys(key).keys("<enter>");
+        assert_eq!(asked(&s), Some((skips, true)), "{key}");
+        language::checked((80, 24), s.world.clone(), |_| false, &format!("2{key}"));
+    }
+    let mut s = started();
+    s.keys("r");
+    assert_eq!(asked(&s), Some((false, false)), "nobody else has it");
+}
+
+#[test]
+fn a_list_says_how_many_more_there_are_and_what_shows_them() {
+    let mut s = Studio::new((80, 24), Fake::default()).started();
+    if let Ok(rows) = &mut s.world.projections {
+        rows[1].letters = 12_000 + rows[1].dead_letters.len() as u64;
+    }
+    s.keys("2j<c-r>d");
+    for said in ["12,000 more: foldlog", "dead-letters account_daily"] {
+        assert!(s.text().contains(said), "{said}: {}", s.text());
+    }
+    if let Ok(alerts) = &mut s.world.alerts {
+        alerts.resolved += 3_000;
+    }
+    if let Ok(rows) = &mut s.world.projections {
+        rows[0].alerts = Some(1);
+    }
+    s.keys("<esc>k<c-r>A");
+    assert!(s.text().contains("3,000 more: foldlog"), "{}", s.text());
 }
 
 #[test]

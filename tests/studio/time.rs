@@ -4,6 +4,7 @@ use foldlog::app::job::{Failure, Job};
 use foldlog::app::message::{Effect, Message, Mouse};
 use foldlog::app::model::{Pane, Screen};
 use foldlog::app::moment::{Go, Timeline, Underway};
+use foldlog::readmodel::remembered::Remembered;
 use foldlog::record::Timestamp;
 use foldlog::replay::step::{Goal, RowGoal};
 use foldlog::ui::sample::NOW;
@@ -330,6 +331,17 @@ fn a_condition_is_typed_run_to_and_remembered() {
     s.keys("<esc>2Tgc<enter>");
     assert_eq!(here(&s), 2);
     assert_eq!(s.model.conditions.len(), 1);
+    // It is kept for the next session as well.
+    let kept = |s: &Studio| {
+        let jobs = s.asked.iter().rev().find_map(|(_, job)| match job {
+            Job::Remember(name, all) => {
+                Some((name.clone(), all.iter().map(|one| one.text.clone()).collect::<Vec<_>>()))
+            }
+            _ => None,
+        });
+        jobs.unwrap()
+    };
+    assert_eq!(kept(&s), ("account_balance".to_owned(), vec!["balance < 0".to_owned()]));
     s.keys("cselect 0<enter>");
     assert_eq!(goes_to(ways(&s).pop()).as_deref(), Some("select 0"));
     assert_eq!(here(&s), 2, "where it never holds it stands where it stood");
@@ -519,4 +531,43 @@ fn a_balance_goes_back_in_time() {
     t.keys(ESC).wait_for("[0] 100");
     t.keys(ESC).wait_for("r rebuild").keys("q");
     assert_put_back(&mut t, "0");
+}
+
+#[test]
+fn of_two_topics_a_place_says_which_is_meant() {
+    const FILE: &str = "-- projection: seen\n-- topic: account-events\n-- topic: others\n-- type: $.type\n\nCREATE TABLE seen (type TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;\n\n-- on: *\nINSERT INTO seen VALUES (:type, 1) ON CONFLICT (type) DO UPDATE SET n = n + 1;\n";
+    let place = Place::new();
+    std::fs::write(place.work().join("seen.sql"), FILE).unwrap();
+    let mut t = place.studio(140, 40);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    place.produce_to("others", b"{\"type\":\"Strange\"}");
+    t.keys("2").wait_for("seen").keys("/seen\r").wait_for("not built");
+    t.keys("r").wait_for("rebuilt seen").wait_for("ready");
+    t.keys("T").wait_for("5,005 of 5,005").wait_for("at this moment");
+    t.keys("t0:1\r").wait_for("several topics have a partition 0");
+    t.keys("tnowhere:0:0\r").wait_for("does not read the topic nowhere");
+    t.keys("tothers:7:0\r").wait_for("others has no partition 7");
+    t.keys("taccount-events:0:100\r").wait_for("account-events[0] 100");
+    t.keys("tothers:0:0\r").wait_for("others[0] 0").wait_for("Strange");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
+#[test]
+fn conditions_of_an_earlier_session_are_offered_for_their_read_model() {
+    let mut s = Studio::new((80, 24), Fake::default()).started();
+    if let Ok(past) = &mut s.world.past {
+        for moment in past {
+            moment.remembered = vec![Remembered {
+                text: "balance < 0".into(),
+                sql: "SELECT EXISTS (SELECT 1 FROM account WHERE balance < 0)".into(),
+            }];
+        }
+    }
+    s.keys("2Tgc");
+    assert!(s.text().contains("run to before"), "{}", s.text());
+    s.keys("<enter>");
+    assert_eq!(here(&s), 2);
+    s.keys("cselect 0<enter>");
+    assert_eq!(s.model.conditions.len(), 2, "what comes later does not lose them");
 }

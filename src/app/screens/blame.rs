@@ -10,7 +10,7 @@ use super::super::job::{Failure, Job};
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Pane, Screen};
-use super::super::moment::{Applied, EventAt, RowChange, Shape, Underway, Wrote};
+use super::super::moment::{Applied, EventAt, FoundBy, RowChange, Shape, Underway, Wrote};
 use super::super::remote::Remote;
 use super::differences;
 
@@ -36,6 +36,8 @@ pub struct Blame {
     pub search: Remote<u64>,
     /// How far the search is.
     pub underway: Underway,
+    /// Where the events were found, once the search is over.
+    pub found_by: Option<FoundBy>,
     /// Whether the newest event stands first.
     pub newest_first: bool,
     /// The cursor and filter; item `i` is the `i`th in the order shown.
@@ -282,6 +284,7 @@ pub fn answer(model: &mut Model, wrote: Wrote) {
     if !wrote.events.is_empty() {
         blame.take(wrote.events);
     }
+    blame.found_by = wrote.found_by;
     if wrote.over {
         blame.search.answer(wrote.underway.events);
     }

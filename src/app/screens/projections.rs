@@ -7,9 +7,11 @@ use crate::record::Timestamp;
 use crate::replay::progress::Phase;
 
 use super::super::job::{Failure, Job, ProjectionRow};
+use super::super::lang::say;
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Screen};
+use super::super::overlay::{Confirm, Confirmed, Overlay};
 use super::super::remote::Remote;
 use super::super::work::{Kind, Work};
 use super::{letters, previews};
@@ -132,15 +134,34 @@ pub fn tick(model: &mut Model, fx: &mut Vec<Effect>) {
     }
 }
 
-/// Starts a rebuild or a follow of the projection under the cursor.
+/// Starts a rebuild or a follow of the projection under the cursor; asks first where a rebuild takes over another file's read model.
 pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effect>) {
-    let Some((name, file)) = model
-        .projections
-        .selected()
-        .and_then(|p| Some((p.name.clone(), p.file.clone()?)))
-    else {
+    let Some(row) = model.projections.selected() else {
         return;
     };
+    let (name, Some(file), other) = (row.name.clone(), row.file.clone(), row.other.clone()) else {
+        return;
+    };
+    if let (Kind::Rebuild, Some(other)) = (kind, other) {
+        let question = say!(
+            model,
+            "{other} has the projection `{name}` too, and its read model is the one that {file} would replace. Rebuild it anyway?",
+            other,
+            name,
+            file
+        );
+        model.overlay = Some(Overlay::Confirm(Confirm {
+            question,
+            expect: String::new(),
+            input: Default::default(),
+            then: Confirmed::Rebuild {
+                name,
+                file,
+                skip_poison,
+            },
+        }));
+        return;
+    }
     let job = match kind {
         Kind::Follow => Job::Follow {
             name: name.clone(),
@@ -150,8 +171,24 @@ pub fn begin(model: &mut Model, kind: Kind, skip_poison: bool, fx: &mut Vec<Effe
             name: name.clone(),
             file,
             skip_poison,
+            replace: false,
         },
     };
+    start(model, kind, name, job, fx);
+}
+
+/// Starts a rebuild that takes over another file's read model.
+pub fn take_over(model: &mut Model, name: String, file: String, skip_poison: bool, fx: &mut Vec<Effect>) {
+    let job = Job::Rebuild {
+        name: name.clone(),
+        file,
+        skip_poison,
+        replace: true,
+    };
+    start(model, Kind::Rebuild, name, job, fx);
+}
+
+fn start(model: &mut Model, kind: Kind, name: String, job: Job, fx: &mut Vec<Effect>) {
     let id = model.start(job, fx);
     model.projections.failed.remove(&name);
     model.works.push(Work::new(id, kind, name, model.now));

@@ -229,8 +229,10 @@ fn ended_early(way: Option<&Go>, moment: &Moment) -> Option<&'static str> {
 fn show(model: &mut Model, moment: Moment, fx: &mut Vec<Effect>) {
     let Some(time) = &mut model.time else { return };
     time.total = time.total.max(moment.counts.total());
+    let (read_model, remembered) = (time.read_model.clone(), moment.remembered.clone());
     time.moment.answer(moment);
     time.change = 0;
+    conditions::recall(model, read_model, remembered);
     rows::seek(model, fx);
     slider::ask(model, fx);
 }

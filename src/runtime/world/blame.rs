@@ -4,9 +4,9 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::app::job::{Event, Failure, Outlet};
-use crate::app::moment::{Applied, Underway, Wrote};
+use crate::app::moment::{Applied, FoundBy, Underway, Wrote};
 use crate::app::screens::blame::Asked;
-use crate::replay::blame::{BlameOptions, Blamed, blame};
+use crate::replay::blame::{Answered, BlameOptions, Blamed, blame};
 use crate::replay::rebuild::Until;
 use crate::replay::step::RowGoal;
 
@@ -67,6 +67,10 @@ impl Studio {
             share: None,
         };
         wrote.over = true;
+        wrote.found_by = Some(match report.from {
+            Answered::History(_) => FoundBy::History,
+            Answered::Replay => FoundBy::Replay,
+        });
         Ok(Event::Wrote(wrote))
     }
 }

@@ -206,7 +206,12 @@ impl World for Studio {
             Job::Projections => {
                 projections::list(&*self.link()?, &self.demos.catalog, out.language()).map(Event::Projections)
             }
-            Job::Rebuild { file, skip_poison, .. } => self.rebuild(&file, skip_poison, out),
+            Job::Rebuild {
+                file,
+                skip_poison,
+                replace,
+                ..
+            } => self.rebuild(&file, skip_poison, replace, out),
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
             Job::Accept { name, file, replace } => self.accept(&name, &file, replace, out),
@@ -225,6 +230,7 @@ impl World for Studio {
             Job::Walk { stood, go } => self.walk(&stood, go, out),
             Job::PastRows { stood, sql, limit } => self.past_rows(&stood, &sql, limit, out),
             Job::LeavePast => Ok(self.leave_past()),
+            Job::Remember(name, conditions) => self.remember(&name, &conditions),
             Job::Timeline(read_model) => self.timeline(&read_model, out),
             Job::Differences(question) => self.differences(&question, out),
             Job::Blame(row) => self.blame(&row, out),

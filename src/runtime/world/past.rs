@@ -13,6 +13,7 @@ use crate::projection::parse::parse;
 use crate::readmodel::apply;
 use crate::readmodel::changes::Watched;
 use crate::readmodel::query::Session;
+use crate::readmodel::remembered::Remembered;
 use crate::record::{Position, Record, Timestamp, TopicPartition};
 use crate::replay::progress::Phase;
 use crate::replay::rebuild::{At, Until};
@@ -37,6 +38,7 @@ pub(super) struct Walking {
     read_model: String,
     source: String,
     invariants: Vec<(String, String)>,
+    remembered: Vec<Remembered>,
     task: Task<()>,
     moves: SyncSender<Move>,
     told: Receiver<Told>,
@@ -106,6 +108,7 @@ impl Studio {
         let moment = Moment {
             walked,
             invariants: past.as_ref().map_or(Vec::new(), |walking| walking.invariants.clone()),
+            remembered: past.as_ref().map_or(Vec::new(), |walking| walking.remembered.clone()),
             ..moment(&stand, source)
         };
         arrived(&mut past, *stand);
@@ -121,6 +124,15 @@ impl Studio {
         let stands = past.as_ref().and_then(|walking| walking.stands.as_ref());
         let stands = stands.ok_or_else(|| Failure::new("there is no moment in view"))?;
         query(&stands.session, sql, limit, out)
+    }
+
+    /// Keeps conditions for the next session.
+    pub(super) fn remember(&self, name: &str, conditions: &[Remembered]) -> Result<Event, Failure> {
+        if let Err(error) = self.link()?.store.remember(name, conditions) {
+            // Not worth a word where somebody looks for an event: what is lost can be typed again.
+            tracing::warn!(%error);
+        }
+        Ok(Event::Done(String::new()))
     }
 
     /// Ends the walk.
@@ -254,6 +266,7 @@ impl Studio {
         let (tell, told) = sync_channel(AHEAD);
         let (client, store) = (link.client.clone(), link.store.clone());
         Ok(Walking {
+            remembered: store.remembered(&name),
             task: walk(client, store, name.clone(), moment, true, asked, tell),
             read_model: name,
             invariants: invariants(&source),
@@ -347,6 +360,7 @@ fn moment(stand: &Stand, source: &str) -> Moment {
         tables: stand.tables.iter().map(shape_of).collect(),
         walked: stand.walked,
         invariants: Vec::new(),
+        remembered: Vec::new(),
     }
 }
 

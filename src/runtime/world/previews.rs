@@ -8,6 +8,8 @@ use crate::app::job::{Event, Failure, Outlet};
 use crate::app::lang::{Speaks, say};
 use crate::app::model::Level;
 use crate::app::screens::previews::Previewed;
+use crate::projection::Projection;
+use crate::readmodel::store::ReadModelInfo;
 use crate::replay::preview::{Preview, PreviewOptions, accept, preview};
 use crate::replay::takeover::{still, takeover};
 use crate::ui::format::{counted, time_to_second};
@@ -124,18 +126,8 @@ impl Studio {
             let advice = out.tr("give it its name back, or drop the preview with X");
             return Err(Failure::new(format!("{line}\n\n{advice}")));
         }
-        let other = takeover(&built, &projection).filter(|taken| taken.there && !replace);
-        if let Some(taken) = other {
-            // It came since the studio looked, or it would have asked.
-            let line = say!(
-                out,
-                "{other} has the projection `{name}` too, and its read model is the one that {file} would replace",
-                other = taken.from,
-                name,
-                file
-            );
-            let advice = out.tr("accept again, and say that it is wanted");
-            return Err(Failure::new(format!("{line}\n\n{advice}")));
+        if !replace {
+            refuse_takeover(&built, &projection, "accept again, and say that it is wanted", out)?;
         }
         let (client, store) = (link.client.clone(), link.store.clone());
         let task = accept(client, store, projection, PreviewOptions::default());
@@ -169,5 +161,104 @@ impl Studio {
 
     fn previews(&self) -> MutexGuard<'_, BTreeMap<String, Built>> {
         self.previews.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses to take over the read model of another file that has the projection, too. Nobody was asked: it came since the studio looked.
+pub(super) fn refuse_takeover(
+    built: &ReadModelInfo,
+    projection: &Projection,
+    advice: &'static str,
+    out: &dyn Outlet,
+) -> Result<(), Failure> {
+    let Some(taken) = takeover(built, projection).filter(|taken| taken.there) else {
+        return Ok(());
+    };
+    let line = say!(
+        out,
+        "{other} has the projection `{name}` too, and its read model is the one that {file} would replace",
+        other = taken.from,
+        name = projection.name,
+        file = projection.file
+    );
+    Err(Failure::new(format!("{line}\n\n{}", out.tr(advice))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::app::job::Cue;
+    use crate::demo::text::Language;
+    use crate::projection::parse::parse;
+    use crate::readmodel::store::{Counts, State};
+    use crate::record::{Position, Timestamp};
+
+    struct Silent;
+
+    impl Outlet for Silent {
+        fn send(&self, _: Event) -> bool {
+            true
+        }
+
+        fn cancelled(&self) -> bool {
+            false
+        }
+
+        fn language(&self) -> Language {
+            Language::English
+        }
+
+        fn cue(&self, _: Duration) -> Option<Cue> {
+            None
+        }
+    }
+
+    fn text(n: u32) -> String {
+        format!(
+            "-- projection: one\n-- topic: t\n-- type: $.type\n\nCREATE TABLE a (n INTEGER PRIMARY KEY) STRICT;\n\n-- on: A\nINSERT INTO a VALUES ({n});\n"
+        )
+    }
+
+    #[test]
+    fn a_read_model_that_another_file_has_made_since_is_not_taken_over_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.sql").display().to_string();
+        let built = ReadModelInfo {
+            name: "one".into(),
+            file: other.clone(),
+            hash: parse(&text(1), &other).unwrap().hash,
+            cluster_id: String::new(),
+            topics: Vec::new(),
+            position: Position::new(),
+            counts: Counts::default(),
+            poison: Vec::new(),
+            decisions: 0,
+            broken: Vec::new(),
+            emitted: None,
+            history: None,
+            notified: None,
+            sinks: Vec::new(),
+            state: State::Ready,
+            updated_at: Timestamp(0),
+            latest: None,
+            latest_of: None,
+        };
+        let ours = parse(&text(2), "ours.sql").unwrap();
+        let refused = || refuse_takeover(&built, &ours, "say that it is wanted", &Silent);
+        assert_eq!(
+            refused(),
+            Ok(()),
+            "the other file is gone, so that ours was moved from there"
+        );
+        fs::write(&other, text(1)).unwrap();
+        let failure = refused().unwrap_err();
+        assert!(
+            failure.summary.contains(&other) && failure.summary.contains("ours.sql"),
+            "{failure:?}"
+        );
+        assert!(failure.full.ends_with("say that it is wanted"), "{failure:?}");
     }
 }

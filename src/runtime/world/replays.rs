@@ -13,15 +13,25 @@ use crate::replay::rebuild::{RebuildOptions, rebuild};
 use crate::replay::task::Task;
 use crate::ui::format::{count, counted};
 
-use super::{Studio, advised, projections};
+use super::{Studio, advised, failure, previews, projections};
 
 /// How often a replay's progress is said at most, and how soon a cancellation is seen.
 const EVERY: Duration = Duration::from_millis(100);
 
 impl Studio {
-    pub(super) fn rebuild(&self, file: &str, skip_poison: bool, out: &dyn Outlet) -> Result<Event, Failure> {
+    pub(super) fn rebuild(
+        &self,
+        file: &str,
+        skip_poison: bool,
+        replace: bool,
+        out: &dyn Outlet,
+    ) -> Result<Event, Failure> {
         let link = self.link()?;
         let projection = projections::load(file, &self.demos.catalog)?;
+        if let (Ok(Some(_)), false) = (link.store.find(&projection.name), replace) {
+            let built = link.store.info(&projection.name).map_err(failure)?;
+            previews::refuse_takeover(&built, &projection, "rebuild again, and say that it is wanted", out)?;
+        }
         let options = RebuildOptions {
             skip_poison,
             ..RebuildOptions::default()

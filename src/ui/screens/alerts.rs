@@ -35,7 +35,12 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         .map_or_else(Vec::new, |found| counts(model, alerts, found));
     let inner = list::border(canvas, rect, model, model.tr("alerts"), alerts.list.filter(), &counts);
     match &alerts.remote.value {
-        Some(found) if !alerts.list.shown().is_empty() => return rows(canvas, inner, model, alerts, found),
+        Some(found) if !alerts.list.shown().is_empty() => {
+            let more = (found.open + found.resolved).saturating_sub(found.latest.len() as u64);
+            let command = format!("foldlog alerts {} --all --json", alerts.read_model);
+            let inner = list::more(canvas, inner, more, &command);
+            return rows(canvas, inner, model, alerts, found);
+        }
         Some(_) if alerts.list.filter().is_empty() => {
             text::middle(canvas, inner, &[("no alert was ever raised", Role::Good)]);
         }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::app::lang::{Speaks, say};
 use crate::app::layout::Viewport;
 use crate::app::model::Model;
-use crate::app::moment::{Applied, RowChange, Shape};
+use crate::app::moment::{Applied, FoundBy, RowChange, Shape};
 use crate::app::screens::blame::Blame;
 use crate::readmodel::query::Cell as Value;
 
@@ -200,11 +200,12 @@ fn pair(model: &Model, before: Option<Value>, after: Option<Value>) -> String {
 pub(in crate::ui) fn detail(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
     let blame = model.blame.as_ref();
     let partial = blame.is_some_and(|blame| blame.search.error.is_some() && !blame.events.is_empty());
-    let note = if partial {
-        model.tr("the search was not finished")
-    } else {
-        ""
-    };
+    let note = model.tr(match blame.and_then(|blame| blame.found_by) {
+        _ if partial => "the search was not finished",
+        Some(FoundBy::History) => "told by the history",
+        Some(FoundBy::Replay) => "found by a replay",
+        None => "",
+    });
     list::detail(canvas, rect, model, "event", note, |canvas, columns| {
         let blame = blame?;
         let event = blame.selected()?;

@@ -55,6 +55,13 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         }
         return Viewport::default();
     }
+    let more = row.letters.saturating_sub(row.dead_letters.len() as u64);
+    let inner = list::more(
+        canvas,
+        inner,
+        more,
+        &format!("foldlog dead-letters {} --json", row.name),
+    );
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let columns = [

@@ -1,7 +1,9 @@
 //! Breakpoints: conditions in SQL on the rows and the event, to which the past is run forward or back.
 
+use crate::readmodel::remembered::Remembered;
 use crate::replay::step::Goal;
 
+use super::super::super::job::Job;
 use super::super::super::message::Effect;
 use super::super::super::model::Model;
 use super::super::super::moment::{Go, Shape};
@@ -49,12 +51,29 @@ impl Condition {
         }
     }
 
+    fn remembered(&self) -> Remembered {
+        Remembered {
+            text: self.text.clone(),
+            sql: self.sql.clone(),
+        }
+    }
+
     /// That an invariant does not hold.
     pub fn broken(name: &str, sql: &str) -> Self {
         Self {
             text: name.to_owned(),
             sql: format!("SELECT EXISTS ({sql})"),
             invariant: true,
+        }
+    }
+}
+
+impl From<Remembered> for Condition {
+    fn from(one: Remembered) -> Self {
+        Self {
+            text: one.text,
+            sql: one.sql,
+            invariant: false,
         }
     }
 }
@@ -72,6 +91,14 @@ pub enum Towards {
     FirstLasting,
 }
 
+/// Offers what was run to in earlier sessions, when another read model's past comes into view.
+pub fn recall(model: &mut Model, read_model: String, remembered: Vec<Remembered>) {
+    if model.conditions_of != read_model {
+        model.conditions_of = read_model;
+        model.conditions = remembered.into_iter().map(Condition::from).collect();
+    }
+}
+
 /// Runs to a condition from here and keeps it at hand.
 pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut Vec<Effect>) {
     if !condition.invariant {
@@ -80,6 +107,8 @@ pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut V
         if model.conditions.len() > REMEMBERED {
             model.conditions.remove(0);
         }
+        let all = model.conditions.iter().map(Condition::remembered).collect();
+        model.start(Job::Remember(model.conditions_of.clone(), all), fx);
     }
     let sql = condition.sql.clone();
     if let Some(time) = &mut model.time {
