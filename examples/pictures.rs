@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use terminal::Terminal;
+use unicode_width::UnicodeWidthStr;
 
 /// How long a journey waits for a text.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,6 +117,22 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// Text between blanks, each with its column: browsers take blanks at the ends of a text for nothing and several for one, and would
+/// stretch what is left over the whole length.
+fn pieces(text: &str) -> Vec<(u16, &str)> {
+    let mut pieces = Vec::new();
+    let mut column = 0;
+    for piece in text.split("  ") {
+        let trimmed = piece.trim_matches(' ');
+        if !trimmed.is_empty() {
+            let before = piece.len() - piece.trim_start_matches(' ').len();
+            pieces.push((column + before as u16, trimmed));
+        }
+        column += piece.width() as u16 + 2;
+    }
+    pieces
+}
+
 fn draw_run(svg: &mut String, run: &Run, row: u16) -> std::fmt::Result {
     let (x, y) = (f64::from(run.column) * CELL.0, f64::from(row) * CELL.1);
     let width = f64::from(run.width) * CELL.0;
@@ -142,12 +159,17 @@ fn draw_run(svg: &mut String, run: &Run, row: u16) -> std::fmt::Result {
     if run.look.dim {
         style.push_str(r#" opacity="0.6""#);
     }
-    writeln!(
-        svg,
-        r#"<text x="{x:.1}" y="{:.1}" textLength="{width:.1}" lengthAdjust="spacingAndGlyphs" {style}>{}</text>"#,
-        y + FONT,
-        escape(&run.text)
-    )
+    for (column, piece) in pieces(&run.text) {
+        let x = x + f64::from(column) * CELL.0;
+        let width = piece.width() as f64 * CELL.0;
+        writeln!(
+            svg,
+            r#"<text x="{x:.1}" y="{:.1}" textLength="{width:.1}" lengthAdjust="spacingAndGlyphs" {style}>{}</text>"#,
+            y + FONT,
+            escape(piece)
+        )?;
+    }
+    Ok(())
 }
 
 /// The screen as SVG, every character in its cell whatever font the reader has.
@@ -158,7 +180,7 @@ fn svg(screen: &vt100::Screen) -> String {
     let mut out = String::new();
     writeln!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -12 {:.0} {:.0}" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="{FONT}" xml:space="preserve">"#,
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -12 {:.0} {:.0}" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="{FONT}">"#,
         width + 24.0,
         height + 24.0
     )
