@@ -398,9 +398,13 @@ impl Demo {
         Ok(self)
     }
 
+    pub(super) fn schemas(&self) -> Schemas<'_> {
+        Schemas::new(&self.folder, &self.prefix, self.types.iter().cloned())
+    }
+
     /// Checks every event against the JSON Schema of its type.
     pub fn check_events(&self, events: &[Event]) -> Result<(), DemoError> {
-        let mut schemas = Schemas::new(&self.folder, &self.prefix, self.types.iter().cloned());
+        let mut schemas = self.schemas();
         let mut numbered = events.iter().enumerate();
         numbered.try_for_each(|(at, event)| schemas.check(at + 1, event))
     }

@@ -1,12 +1,9 @@
 //! Whether something holds, and what was seen.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use crate::broker::error::BrokerError;
 use crate::broker::groups::GroupDetail;
-use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::projection::parse::parse;
 use crate::readmodel::alert::Alert;
 use crate::readmodel::capture::waiting;
@@ -23,8 +20,6 @@ use super::script::{Condition, Expected};
 use super::snapshot::PartState;
 use super::steps::{LOG, LOG_FILE};
 
-/// How long a poll waits: a cancelled demo ends within this.
-const POLL: Duration = Duration::from_millis(100);
 /// The most rows of an answer that is only said.
 const SHOWN: usize = 20;
 
@@ -156,35 +151,11 @@ impl Scene {
     /// How many records a topic really holds: they are read, because offsets count the markers of transactions, too, and say
     /// nothing of what compaction removed.
     fn count(&self, topic: &str) -> Result<u64, DemoError> {
-        let info = self.client.topic(&self.demo.topic(topic))?;
-        let name: Arc<str> = info.name.as_str().into();
-        let marks = self
-            .client
-            .watermarks(&info)?
-            .into_iter()
-            .filter(|mark| mark.low < mark.high);
-        let ranges = marks.map(|mark| Range {
-            topic: Arc::clone(&name),
-            partition: mark.partition,
-            start: mark.low,
-            end: Some(mark.high),
-        });
-        let plan = ReadPlan {
-            ranges: ranges.collect(),
-            order: Order::Arrival,
-        };
         let mut kept = 0;
-        if !plan.ranges.is_empty() {
-            let mut reader = self.client.reader(plan)?;
-            loop {
-                self.check_cancelled()?;
-                match reader.poll(POLL)? {
-                    Poll::Batch(batch) => kept += batch.len() as u64,
-                    Poll::Idle => {}
-                    Poll::End => break,
-                }
-            }
-        }
+        self.each_record(&self.demo.topic(topic), &mut |_| {
+            kept += 1;
+            Ok(())
+        })?;
         Ok(kept)
     }
 
@@ -222,7 +193,8 @@ impl Scene {
             found.push(self.lag_word(left(&detail)));
             wanted.push(self.lag_word(lag));
         }
-        Ok(Seen::compare(found.join(", "), wanted.join(", ")))
+        let comma = self.say(", ", "，");
+        Ok(Seen::compare(found.join(&comma), wanted.join(&comma)))
     }
 
     fn members_word(&self, count: usize) -> String {
@@ -250,8 +222,8 @@ impl Scene {
         };
         Seen {
             holds: found == state,
-            found: format!("{}{why}", found.word()),
-            wanted: state.word().to_owned(),
+            found: format!("{}{why}", found.said(self.language)),
+            wanted: state.said(self.language).to_owned(),
         }
     }
 
@@ -313,7 +285,7 @@ impl Scene {
         let mut behind = Vec::new();
         // What is captured comes before all that is read.
         if let Some((source, reason)) = self.board.failed_source() {
-            behind.push(format!("{source} {}: {reason}", PartState::Failed.word()));
+            behind.push(format!("{source} {}: {reason}", PartState::Failed.said(self.language)));
         }
         for (agent, waiting) in self.board.tailing()? {
             if waiting > 0 {
@@ -337,7 +309,7 @@ impl Scene {
                 } else {
                     format!(": {reason}")
                 };
-                behind.push(format!("{part} {}{why}", state.word()));
+                behind.push(format!("{part} {}{why}", state.said(self.language)));
                 continue;
             }
             if !self.board.is_live(part) {
@@ -467,7 +439,10 @@ impl Scene {
         let words = |open: Option<u64>, raised: Option<u64>| {
             let open = open.map(|open| self.say(&format!("{open} open"), &format!("未解除 {open}")));
             let raised = raised.map(|raised| self.say(&format!("{raised} raised"), &format!("触发 {raised}")));
-            open.into_iter().chain(raised).collect::<Vec<_>>().join(", ")
+            open.into_iter()
+                .chain(raised)
+                .collect::<Vec<_>>()
+                .join(&self.say(", ", "，"))
         };
         let found = words(open.map(|_| now as u64), raised.map(|_| ever as u64));
         Ok(Seen::compare(found, words(open, raised)))

@@ -90,6 +90,21 @@ pub enum DemoError {
         /// The event's value.
         value: String,
     },
+    /// A record that a run has made and its schema does not allow.
+    #[error("{place} is not what {schema} describes: {reason}")]
+    #[diagnostic(help(
+        "mend what publishes, captures or logs it, or the schema: a demo makes only what its schemas describe\n{value}"
+    ))]
+    Made {
+        /// Where it is: topic, partition, offset.
+        place: String,
+        /// The schema's file.
+        schema: String,
+        /// What it does not allow.
+        reason: String,
+        /// The record's value.
+        value: String,
+    },
     /// A topic of the demo's name holds something else.
     #[error("{reason}")]
     NotOurs {

@@ -10,6 +10,7 @@ use crate::broker::topics::NewTopic;
 use crate::decode::fields::FieldPath;
 use crate::projection::Projection;
 use crate::projection::parse::{check_together, parse, parse_path};
+use crate::readmodel::compile::compile;
 use crate::record::Timestamp;
 
 use super::catalog::{Agent, Database, Demo, From, Mirror, Processor, Service, Source};
@@ -392,6 +393,10 @@ impl Loader<'_> {
         if let Some(topic) = unknown {
             let message = format!("{file} reads the topic `{topic}`, which the demo does not have");
             return Err(self.wrong(span, message, "this projection", None));
+        }
+        // Those of this program are held by its tests.
+        if let Folder::Disk(_) = self.folder {
+            compile(&parsed)?;
         }
         let emits = parsed.emits.iter().map(|emit| &emit.topic);
         if let Some(topic) = emits

@@ -39,6 +39,7 @@ mod steps;
 mod template;
 pub mod text;
 mod timeline;
+mod written;
 
 #[cfg(test)]
 mod tests;

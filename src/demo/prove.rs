@@ -1,4 +1,4 @@
-//! Proving a demo: its events against their schemas, its steps, and that a second run ends with the same rows, on a broker that
+//! Proving a demo: its events and what is made of them against their schemas, its steps, and that a second run ends with the same rows, on a broker that
 //! nobody else sees.
 
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The scene of a run: everything that a step acts on, and what each action does to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +65,8 @@ pub(super) struct Scene {
     last: Option<Timestamp>,
     /// The projections in use, those of processors apart.
     projections: Vec<Projection>,
+    /// What was written to be poison: the topic, and the value.
+    poisoned: BTreeSet<(String, Vec<u8>)>,
     /// How long processors took, each event that was measured.
     pub(super) latencies: BTreeMap<String, Vec<Duration>>,
 }
@@ -96,6 +98,7 @@ impl Scene {
             line: 0,
             producer: None,
             last: None,
+            poisoned: BTreeSet::new(),
             latencies: BTreeMap::new(),
         }
     }
@@ -429,8 +432,15 @@ impl Scene {
         Ok(())
     }
 
+    /// Whether a record was written to be poison.
+    pub(super) fn is_poison(&self, topic: &str, value: &[u8]) -> bool {
+        let mut known = self.poisoned.iter();
+        known.any(|(known, poison)| known == topic && poison == value)
+    }
+
     fn poison(&mut self, poison: &Poison) -> Result<String, DemoError> {
         let topic = self.demo.topic(&poison.topic);
+        self.poisoned.insert((topic.clone(), poison.value.clone().into_bytes()));
         let partitions = self.client.topic(&topic)?.partitions.len();
         let event = super::events::Event {
             topic: topic.clone(),

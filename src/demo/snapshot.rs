@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::record::Timestamp;
 
 use super::graph::Graph;
+use super::text::Language;
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -26,6 +27,19 @@ pub enum PartState {
 }
 
 impl PartState {
+    /// What people call it.
+    pub(super) fn said(self, language: Language) -> &'static str {
+        match (language, self) {
+            (Language::English, state) => state.word(),
+            (Language::Chinese, Self::Running) => "运行中",
+            (Language::Chinese, Self::Stopped) => "已停止",
+            (Language::Chinese, Self::Killed) => "已被杀掉",
+            (Language::Chinese, Self::Poisoned) => "毒丸",
+            (Language::Chinese, Self::Slow) => "变慢",
+            (Language::Chinese, Self::Failed) => "失败",
+        }
+    }
+
     /// The word for it, as `demo.toml` has it.
     pub fn word(self) -> &'static str {
         match self {
@@ -84,4 +98,21 @@ pub struct Snapshot {
     pub upcoming: usize,
     /// Whether the broker was taken away by a step.
     pub broker_lost: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_has_a_word_of_its_own_in_every_language() {
+        use PartState::{Failed, Killed, Poisoned, Running, Slow, Stopped};
+        for language in [Language::English, Language::Chinese] {
+            let mut said = [Failed, Killed, Poisoned, Running, Slow, Stopped].map(|state| state.said(language));
+            let is_english = said.iter().all(|word| word.is_ascii());
+            assert_eq!(is_english, language == Language::English, "{said:?}");
+            said.sort_unstable();
+            assert!(said.windows(2).all(|two| two[0] != two[1]), "{said:?}");
+        }
+    }
 }

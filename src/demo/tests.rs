@@ -7,6 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::readmodel::compile::compile;
+
 use super::catalog::{Catalog, Demo};
 use super::error::DemoError;
 use super::events::Event;
@@ -541,6 +543,27 @@ fn a_mirror_that_cannot_be_meant_is_refused_with_its_place() {
         ("differ = 100", "rows = 100", "what must hold", "[[steps.checks]]"),
     ] {
         refuses(catalog.get("data-pipeline").unwrap(), from, to, message, place);
+    }
+}
+
+#[test]
+fn sql_that_sqlite_refuses_is_told_when_a_demo_is_read() {
+    let catalog = Catalog::load(&[]).unwrap();
+    for demo in catalog.demos() {
+        for projection in demo.read_models().chain(&demo.spares) {
+            compile(projection).unwrap();
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    catalog.get("messaging").unwrap().export(dir.path()).unwrap();
+    let file = dir.path().join("projections/payment.sql");
+    let text = fs::read_to_string(&file).unwrap();
+    let changed = text.replace("INSERT INTO payment ", "INSERT INTO payments ");
+    assert!(changed != text);
+    fs::write(&file, changed).unwrap();
+    match Catalog::load(&[dir.path().to_owned()]).unwrap_err() {
+        DemoError::Projection(error) => assert!(error.to_string().contains("payments"), "{error}"),
+        other => panic!("{other}"),
     }
 }
 

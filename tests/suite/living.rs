@@ -462,8 +462,11 @@ fn whoever_publishes_is_held_back_killed_and_loses_nothing() {
     own(&dir, "");
     let file = dir.join("projections/pages.sql");
     let text = std::fs::read_to_string(&file).unwrap();
-    let emit = "\n-- emit: views-seen\nSELECT :page AS key, json_object('page', :page) AS value;\n";
+    let emit = "\n-- emit: views-seen\nSELECT :page AS key, json_object('type', 'Seen', 'page', :page) AS value;\n";
     std::fs::write(&file, text + emit).unwrap();
+    let schemas = dir.join("schemas/views-seen");
+    std::fs::create_dir_all(&schemas).unwrap();
+    std::fs::write(schemas.join("Seen.json"), r#"{"required": ["page"]}"#).unwrap();
     let file = dir.join("demo.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let seen =
@@ -658,6 +661,27 @@ fn what_is_done_by_hand_is_what_a_step_would_do_and_what_runs_goes_on_until_the_
     counter("it to be killed", &|part| part.state == PartState::Killed);
     run.cancel();
     assert!(!run.wait().unwrap().passed);
+}
+
+#[test]
+fn what_a_processor_publishes_is_held_against_its_schema() {
+    let place = Place::new();
+    let dir = place.folder.path().join("totals");
+    let catalog = Catalog::load(&[]).unwrap();
+    catalog.get("stream-processing").unwrap().export(&dir).unwrap();
+    let schemas = dir.join("schemas/user-spending-totals");
+    std::fs::create_dir_all(&schemas).unwrap();
+    std::fs::write(schemas.join("SpendingTotal.json"), r#"{"required": ["nobody"]}"#).unwrap();
+    let catalog = Catalog::load(&[dir]).unwrap();
+    let demo = catalog.get("totals").unwrap().clone();
+    let run = run(place.client.clone(), place.store.clone(), demo, place.options());
+    let error = run.wait().unwrap_err();
+    assert!(matches!(&error, DemoError::Made { .. }), "{error}");
+    let said = error.to_string();
+    assert!(
+        said.contains("user-spending-totals[") && said.contains("\"nobody\" is a required property"),
+        "{said}"
+    );
 }
 
 #[test]

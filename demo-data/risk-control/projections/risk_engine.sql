@@ -76,7 +76,7 @@ UPDATE user SET frozen = 0 WHERE user_id = :userId;
 -- emit: risk-actions on LoggedIn, Transferred
 SELECT user_id AS key,
        json_object('type', 'RiskAction', 'eventId', event_id, 'userId', user_id, 'action', action, 'reason', reason,
-                   'behaviourAt', @timestamp) AS value
+                   'behaviourAt', @timestamp, 'timestamp', :timestamp) AS value
 FROM decision WHERE event_id = :eventId AND place = @partition || ':' || @offset AND action <> 'allow';
 
 -- test: a login at night from somewhere else, and a device that is new by day
