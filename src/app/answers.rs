@@ -26,6 +26,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
             }
             if let Some(id) = model.demos.first.take() {
                 go(model, Screen::Demos, fx);
+                model.demos.point_at(&id);
                 scene::open(model, &id, fx);
                 ask_demo(model, &id, false, fx);
             }
@@ -72,8 +73,7 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Tables(tables) if model.readmodel.tables.expects(id) => readmodel::answer(model, tables, fx),
         Event::Rows(rows) if model.readmodel.rows.expects(id) => readmodel::rows(model, rows),
         Event::Demos(rows) if model.demos.remote.expects(id) => {
-            model.demos.remote.answer(rows);
-            model.demos.refresh();
+            model.demos.answer(rows);
         }
         Event::Guide(guidance) if model.guiding.remote.expects(id) => guide::answer(model, *guidance),
         Event::Progress(progress) => {

@@ -235,6 +235,8 @@ pub struct DemoRow {
     pub script: Arc<Vec<PlanLine>>,
     /// What can be done to it while it runs.
     pub faults: Arc<Vec<Fault>>,
+    /// The read models of which it has charts.
+    pub charted: Vec<String>,
 }
 
 /// A running demo as it stands.

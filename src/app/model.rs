@@ -432,6 +432,14 @@ impl Model {
                 "it has no alerts: an `-- alert:` in its file makes some, once it is rebuilt",
             ),
             Action::Charts => no(self.demos.selected().is_some(), "there is no demo under the cursor"),
+            Action::StoreCharts => {
+                let row = self.readmodel.selected();
+                let found = row.and_then(|row| charts::of_store(self, &row.read_model));
+                no(
+                    found.is_some(),
+                    "no demo has charts of this read model: c draws its rows",
+                )
+            }
             Action::OpenStore => charts::refusal(self),
             Action::Board => no(self.list().is_some_and(|l| l.total() > 0), "there is no chart here"),
             Action::Chart => readmodel::chart_refusal(self),

@@ -256,7 +256,13 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
     }
     let (list, detail) = (model.layout.list, model.layout.detail);
     if list.area.holds(x, y) {
-        if mouse == Mouse::Click {
+        if mouse == Mouse::Click && model.screen == Screen::Guide {
+            // An answer takes more than a line.
+            model.pane = Pane::List;
+            if let Some(answer) = model.layout.nodes.at((x, y)) {
+                model.guiding.list.set_cursor(answer);
+            }
+        } else if mouse == Mouse::Click {
             model.pane = Pane::List;
             let row = list.first + usize::from(y - list.area.y);
             if let Some(at) = list_mut(model).filter(|l| row < l.shown().len()) {

@@ -1,6 +1,7 @@
 //! What every message does.
 
 use crate::broker::profile::Access;
+use crate::demo::graph::Kind as GraphKind;
 use crate::readmodel::decision::Choice;
 
 use super::answers;
@@ -251,8 +252,18 @@ pub(super) fn act(model: &mut Model, action: Action, fx: &mut Vec<Effect>) {
                 Screen::Scene => model.demos.open.clone(),
                 _ => model.demos.selected().map(|demo| demo.id.clone()),
             };
+            let part = scene::part(model).filter(|part| model.screen == Screen::Scene && part.kind == GraphKind::Store);
+            let store = part.map(|part| part.id.clone());
+            let store = store.filter(|store| charts::of_store(model, store).is_some());
             if let Some(id) = id {
-                charts::open(model, &id, None, fx);
+                charts::open(model, &id, store.as_deref(), fx);
+            }
+        }
+        Action::StoreCharts => {
+            let store = model.readmodel.selected().map(|row| row.read_model.clone());
+            let of = store.and_then(|store| Some((charts::of_store(model, &store)?, store)));
+            if let Some((demo, store)) = of {
+                charts::open(model, &demo, Some(&store), fx);
             }
         }
         Action::Board => {

@@ -97,7 +97,7 @@ fn draw_screen(canvas: &mut Canvas<'_>, body: Rect, model: &Model) -> (Layout, O
             Screen::Differences => screens::differences::list(canvas, rect, model),
             Screen::Charts => screens::charts::list(canvas, rect, model),
             Screen::Demos => screens::demos::list(canvas, rect, model),
-            Screen::Guide => screens::guide::list(canvas, rect, model),
+            Screen::Guide => screens::guide::list(canvas, rect, model, &mut layout.nodes),
             Screen::Groups => screens::groups::list(canvas, rect, model),
         };
     }

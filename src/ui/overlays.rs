@@ -81,33 +81,37 @@ fn window(canvas: &mut Canvas<'_>, body: Rect, wide: u16, high: u16, title: &str
     canvas.pane(rect, title, note, true)
 }
 
+/// The contexts in the order in which the help tells of them: what is of one screen alone comes first.
+const HELP: [Context; 20] = [
+    Context::Welcome,
+    Context::Topics,
+    Context::Records,
+    Context::Projections,
+    Context::Letters,
+    Context::Alerts,
+    Context::ReadModel,
+    Context::Rows,
+    Context::Time,
+    Context::Blame,
+    Context::Differences,
+    Context::Charts,
+    Context::Demos,
+    Context::Scene,
+    Context::Guide,
+    Context::Groups,
+    Context::List,
+    Context::Browse,
+    Context::Motion,
+    Context::Always,
+];
+
 fn help(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, first: usize) -> crate::app::layout::Viewport {
     let mut here = contexts_of(model.screen, model.pane);
     if model.welcome() {
         here.push(Context::Welcome);
     }
-    let order = [
-        Context::Welcome,
-        Context::Topics,
-        Context::Records,
-        Context::Projections,
-        Context::Letters,
-        Context::ReadModel,
-        Context::Rows,
-        Context::Time,
-        Context::Blame,
-        Context::Differences,
-        Context::Demos,
-        Context::Scene,
-        Context::Guide,
-        Context::Groups,
-        Context::List,
-        Context::Browse,
-        Context::Motion,
-        Context::Always,
-    ];
     let mut lines = Lines::new(canvas, 0);
-    for context in order.into_iter().filter(|c| here.contains(c)) {
+    for context in HELP.into_iter().filter(|c| here.contains(c)) {
         let commands: Vec<_> = COMMANDS
             .iter()
             // Once, under the first of its contexts that holds here.
@@ -247,4 +251,22 @@ fn draw_confirm(canvas: &mut Canvas<'_>, body: Rect, confirm: &Confirm) -> Posit
         ..inner
     };
     input::line(canvas, line, &confirm.input)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::model::{Pane, Screen};
+
+    use super::*;
+
+    #[test]
+    fn the_help_tells_of_every_context_that_a_screen_has() {
+        for screen in Screen::ALL {
+            for pane in [Pane::List, Pane::Detail, Pane::Third] {
+                for context in contexts_of(*screen, pane) {
+                    assert!(HELP.contains(&context), "{screen:?}: {context:?}");
+                }
+            }
+        }
+    }
 }

@@ -334,6 +334,7 @@ fn demos() -> Vec<DemoRow> {
         graph: Arc::new(Graph::of(messaging)),
         script: Arc::new(script(messaging)),
         faults: Arc::new(faults(messaging)),
+        charted: messaging.charts.iter().map(|chart| chart.store.clone()).collect(),
     }]
 }
 

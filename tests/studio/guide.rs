@@ -1,6 +1,7 @@
 //! The guide: its dialogue by keys, where it ends, and what it says of what was done.
 
 use foldlog::app::job::{Failure, Job};
+use foldlog::app::message::{Message, Mouse};
 use foldlog::app::model::Screen;
 
 use super::fake::Fake;
@@ -105,4 +106,19 @@ fn screens() {
             language::checked(size, Fake::default(), |_| false, keys);
         }
     }
+}
+
+#[test]
+fn a_click_chooses_an_answer() {
+    let mut s = studio();
+    s.keys("j<enter>");
+    let text = s.text();
+    let row = text.lines().position(|line| line.contains("until tonight")).unwrap();
+    s.send(Message::Mouse(Mouse::Click, 6, row as u16));
+    assert_eq!(s.model.guiding.list.cursor(), 1, "{text}");
+    s.send(Message::Mouse(Mouse::Click, 6, row as u16 - 1));
+    assert_eq!(s.model.guiding.list.cursor(), 0);
+    // Below the last there is none.
+    s.send(Message::Mouse(Mouse::Click, 6, row as u16 + 5));
+    assert_eq!(s.model.guiding.list.cursor(), 0);
 }

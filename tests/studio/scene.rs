@@ -4,6 +4,7 @@ use foldlog::app::job::{Cue, Event, Job, Staged, TaskId};
 use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::{Level, Screen};
 use foldlog::app::overlay::Overlay;
+use foldlog::demo::graph::Kind;
 use foldlog::demo::player::{Speed, Stands};
 use foldlog::demo::run::{ByHand, StepState};
 use foldlog::demo::snapshot::PartState;
@@ -384,4 +385,44 @@ fn messaging_step_by_step_with_payment_broken_by_hand_and_brought_back() {
     t.keys("\x1b").wait_for("messaging › scene").wait_for("» start payment");
     t.keys("q");
     assert_put_back(&mut t, "0");
+}
+
+#[test]
+fn the_list_of_demos_stands_on_the_one_that_the_studio_was_opened_for() {
+    let mut studio = Studio::new((80, 24), Fake::default());
+    studio.model.demos.first = Some("messaging".into());
+    let mut studio = studio.started();
+    assert_eq!(studio.model.screen, Screen::Scene);
+    studio.keys("<esc>");
+    assert_eq!(studio.model.screen, Screen::Demos);
+    assert_eq!(studio.model.demos.selected().unwrap().id, "messaging");
+}
+
+#[test]
+fn a_read_model_leads_to_the_charts_that_a_demo_has_of_it() {
+    let mut studio = studio((120, 40));
+    let row = studio.model.demos.selected().unwrap().clone();
+    let payment = row.graph.find(Kind::Store, "payment").unwrap();
+    let service = row.graph.find(Kind::Service, "order-service").unwrap();
+    assert!(row.charted.iter().any(|store| store == "payment"));
+    let looked_at = |studio: &Studio| {
+        let charts = studio.model.charts.as_ref().unwrap();
+        (charts.demo.clone(), charts.store.clone())
+    };
+    for (cursor, store) in [(payment, Some("payment")), (service, None)] {
+        studio.model.demos.scenes.get_mut("messaging").unwrap().cursor = cursor;
+        studio.keys("c");
+        assert_eq!(looked_at(&studio), ("messaging".to_owned(), store.map(str::to_owned)));
+        studio.keys("<esc>");
+    }
+    studio.keys("3C");
+    assert!(
+        studio.text().contains("no demo has charts of this read model"),
+        "{}",
+        studio.text()
+    );
+    let name = studio.model.readmodel.selected().unwrap().read_model.clone();
+    studio.model.demos.remote.value.as_mut().unwrap()[0].charted = vec![name.clone()];
+    studio.keys("C");
+    assert_eq!(looked_at(&studio), ("event-sourcing".to_owned(), Some(name)));
 }

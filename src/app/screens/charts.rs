@@ -3,7 +3,7 @@
 use crate::chart::{Chart, Kind};
 use crate::record::Timestamp;
 
-use super::super::job::{Failure, Job};
+use super::super::job::{DemoRow, Failure, Job};
 use super::super::list::List;
 use super::super::message::Effect;
 use super::super::model::{Model, Screen};
@@ -69,6 +69,15 @@ impl Charts {
         let took = (answered.0 - asked.0).max(0);
         now.0 - answered.0 >= PAUSE_MS.max(took.saturating_mul(REST))
     }
+}
+
+/// The demo that has charts of a read model: the one in view before any other that builds one of the same name.
+pub fn of_store(model: &Model, store: &str) -> Option<String> {
+    let rows = model.demos.remote.value.as_deref()?;
+    let has = |row: &&DemoRow| row.charted.iter().any(|known| known == store);
+    let open = model.demos.open.as_ref();
+    let in_view = rows.iter().filter(has).find(|row| Some(&row.id) == open);
+    Some(in_view.or_else(|| rows.iter().find(has))?.id.clone())
 }
 
 /// Opens the charts of a demo, or those of one of its stores.

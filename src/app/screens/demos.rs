@@ -35,6 +35,28 @@ impl Demos {
         self.remote.value.as_ref()?.get(self.list.selected()?)
     }
 
+    /// Puts the cursor on a demo, where it is there; says whether it is.
+    pub fn point_at(&mut self, id: &str) -> bool {
+        let rows = self.remote.value.as_deref().unwrap_or_default();
+        let Some(item) = rows.iter().position(|row| row.id == id) else {
+            return false;
+        };
+        self.list.set_filter("");
+        self.refresh();
+        self.list.select(item);
+        true
+    }
+
+    /// Takes the demos. The one whose scene was opened before they came is the one under the cursor.
+    pub fn answer(&mut self, rows: Vec<DemoRow>) {
+        let first = self.remote.value.is_none();
+        self.remote.answer(rows);
+        self.refresh();
+        if let Some(id) = self.open.clone().filter(|_| first) {
+            self.point_at(&id);
+        }
+    }
+
     /// Recomputes what is shown.
     pub fn refresh(&mut self) {
         let rows = self.remote.value.as_deref().unwrap_or_default();

@@ -146,16 +146,12 @@ pub fn go_on(model: &mut Model, fx: &mut Vec<Effect>) {
 
 /// Opens the scene of a demo, which is the one under the cursor among the demos from then on.
 fn open_demo(model: &mut Model, id: &str, fx: &mut Vec<Effect>) {
-    let rows = model.demos.remote.value.as_deref().unwrap_or_default();
-    let Some(item) = rows.iter().position(|row| row.id == id) else {
+    if !model.demos.point_at(id) {
         return model.tell(
             Level::Hint,
             "that demo is not there: the guide names it, and nobody has written it yet",
         );
-    };
-    model.demos.list.set_filter("");
-    model.demos.refresh();
-    model.demos.list.select(item);
+    }
     scene::open(model, id, fx);
 }
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::super::Series;
 use super::super::scale::{around, exact, full, short, times, within};
 use super::bars::axis;
-use super::{Ink, Plot, place, width};
+use super::{Ink, Plot, fit, place, width};
 
 /// What tells series apart where there is no colour.
 const MARKS: [&str; 8] = ["●", "▲", "■", "◆", "○", "△", "□", "◇"];
@@ -52,14 +52,16 @@ struct Field {
 pub(super) fn draw(plot: &mut Plot, series: &[Series], zone: Option<&TimeZone>) {
     let Some(mut span) = Span::of(series) else { return };
     if plot.height < 6 {
-        legend(plot, series, plot.width);
+        legend(plot, series, plot.width, 1);
         return;
     }
     let days = zone.map_or_else(String::new, |zone| days(span.x, zone));
     let gap = if days.is_empty() { 0 } else { width(&days) + 2 };
     plot.right(plot.width, 0, &days, Ink::Axis);
-    legend(plot, series, plot.width.saturating_sub(gap));
-    let (top, rows) = (1, plot.height - 3);
+    // A legend of more rows leaves the plot twice as many.
+    let most = (plot.height / 5).max(1);
+    let top = legend(plot, series, plot.width.saturating_sub(gap), most);
+    let rows = plot.height - 2 - top;
     let marks = around(span.y.0, span.y.1, usize::from(rows / 3).clamp(2, 8));
     if let (Some(first), Some(last)) = (marks.first(), marks.last()) {
         span.y = (span.y.0.min(*first), span.y.1.max(*last));
@@ -99,22 +101,63 @@ fn days(x: (f64, f64), zone: &TimeZone) -> String {
     }
 }
 
-/// Each series with its mark, its name and its last value.
-fn legend(plot: &mut Plot, series: &[Series], room: u16) {
-    let mut x = 0;
-    for (at, line) in series.iter().enumerate() {
-        let last = line.points.last().map_or_else(String::new, |(_, y)| exact(*y));
-        let wide = 2 + width(&line.name) + u16::from(!line.name.is_empty()) + width(&last);
-        if x + wide > room && at > 0 {
-            plot.text(x, 0, "…", Ink::Axis, room.saturating_sub(x));
-            return;
+/// How a legend may be written: the most columns of a name, and whether the last value stands behind it.
+fn ways_of_legend() -> impl Iterator<Item = (u16, bool)> {
+    const SHORTEST: u16 = 3;
+    const LONGEST: u16 = 30;
+    let short = (SHORTEST..LONGEST).rev().map(|most| (most, false));
+    [(u16::MAX, true), (u16::MAX, false)].into_iter().chain(short)
+}
+
+/// Each series with its mark, its name and its last value, over as many rows as there are; where that is too much the names alone,
+/// and in the end shortened ones. The first row has `first` columns. Returns how many rows it took.
+fn legend(plot: &mut Plot, series: &[Series], first: u16, rows: u16) -> u16 {
+    let last = |line: &Series| line.points.last().map_or_else(String::new, |(_, y)| exact(*y));
+    let entry = |line: &Series, (most, valued): (u16, bool)| {
+        let value = if valued || line.name.is_empty() {
+            last(line)
+        } else {
+            String::new()
+        };
+        (fit(&line.name, most), value)
+    };
+    let laid = |way: (u16, bool)| {
+        let mut places = Vec::with_capacity(series.len());
+        let (mut x, mut y) = (0, 0);
+        for line in series {
+            let (name, value) = entry(line, way);
+            let gap = u16::from(!name.is_empty() && !value.is_empty());
+            let wide = 2 + width(&name) + gap + width(&value);
+            let room = if y == 0 { first } else { plot.width };
+            if x > 0 && x + wide > room {
+                (x, y) = (0, y + 1);
+            }
+            places.push((x, y));
+            let room = if y == 0 { first } else { plot.width };
+            if x + wide > room || y >= rows {
+                return (places, false);
+            }
+            x += wide + 2;
         }
-        x += plot.text(x, 0, MARKS[at % MARKS.len()], Ink::Series(at as u8), 1) + 1;
-        if !line.name.is_empty() {
-            x += plot.text(x, 0, &line.name, Ink::Label, room.saturating_sub(x + width(&last) + 1)) + 1;
+        (places, true)
+    };
+    let way = ways_of_legend().find(|way| laid(*way).1);
+    let (places, _) = laid(way.unwrap_or((3, false)));
+    let mut used = 1;
+    for (at, (line, (x, y))) in series.iter().zip(places).enumerate() {
+        if way.is_none() && y >= rows {
+            plot.right(plot.width, rows - 1, "…", Ink::Axis);
+            break;
         }
-        x += plot.text(x, 0, &last, Ink::Value, room.saturating_sub(x)) + 2;
+        used = y + 1;
+        let (name, value) = entry(line, way.unwrap_or((3, false)));
+        let mut x = x + plot.text(x, y, MARKS[at % MARKS.len()], Ink::Series(at as u8), 1) + 1;
+        if !name.is_empty() {
+            x += plot.text(x, y, &name, Ink::Label, u16::MAX) + 1;
+        }
+        plot.text(x, y, &value, Ink::Value, u16::MAX);
     }
+    used
 }
 
 /// What stands below the axis.

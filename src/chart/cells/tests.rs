@@ -117,6 +117,27 @@ fn nothing_is_drawn_beyond_the_plot_however_small_it_is() {
 }
 
 #[test]
+fn every_series_is_named_however_narrow_its_chart_is() {
+    let names = ["order-service", "payment-service", "inventory-service"];
+    let points = (0..9).flat_map(|n| names.map(|name| vec![int(n), int(n), text(name)]));
+    let chart = chart(Kind::Line, points.collect());
+    for (width, said) in [
+        (
+            90,
+            ["● order-service 8", "▲ payment-service 8", "■ inventory-service 8"],
+        ),
+        (
+            48,
+            ["● order-service 8", "▲ payment-service 8", "■ inventory-service 8"],
+        ),
+        (16, ["● order-service", "▲ payment-servi…", "■ inventory-ser…"]),
+    ] {
+        let drawn = Plot::of(&chart, width, 16, &TimeZone::UTC).rows().join("\n");
+        assert!(said.iter().all(|name| drawn.contains(name)), "{width}:\n{drawn}");
+    }
+}
+
+#[test]
 fn extreme_numbers_are_drawn() {
     let huge = [f64::MAX, f64::MIN, 0.0, f64::MIN_POSITIVE, 1e-300];
     for kind in [Kind::Bar, Kind::Top] {

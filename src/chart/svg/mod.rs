@@ -140,11 +140,15 @@ fn gauges(dials: &[Dial], unit: &str) -> String {
         let y = at as f64 * each;
         let mut said = exact(dial.value);
         if let Some(max) = dial.max {
-            let percent = (dial.value / max * 100.0).clamp(-9_999.0, 9_999.0);
-            said = format!("{said} / {} · {percent:.0} %", exact(max));
+            said = format!("{said} / {}", exact(max));
         }
         if !unit.is_empty() {
             said = format!("{said} {unit}");
+        }
+        // Percent of percents would say nothing.
+        if let Some(max) = dial.max.filter(|_| unit != "%") {
+            let percent = (dial.value / max * 100.0).clamp(-9_999.0, 9_999.0);
+            said = format!("{said} · {percent:.0} %");
         }
         drawing.text((0.0, y + 14.0), "start", "", &cut(&dial.label, WIDTH / 2.0));
         drawing.text((WIDTH, y + 14.0), "end", "fig", &said);

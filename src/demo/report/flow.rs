@@ -1,5 +1,7 @@
 //! The flow of a run as SVG: parts in columns from left to right, and how many records went along each edge.
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 use crate::chart::svg::Drawing;
 use crate::decode::printable::{grouped, one_line};
 
@@ -7,12 +9,14 @@ use super::super::graph::{Graph, Kind};
 use super::super::snapshot::Snapshot;
 use super::super::text::Language;
 
-const WIDE: f64 = 150.0;
+const WIDE: f64 = 160.0;
 const TALL: f64 = 46.0;
-const ACROSS: f64 = 230.0;
+const ACROSS: f64 = 240.0;
 const DOWN: f64 = 66.0;
-/// The most characters of a part's name.
+/// The most columns of a part's name.
 const NAME: usize = 22;
+/// How long the head of an arrow is.
+const HEAD: f64 = 7.0;
 
 /// Draws it; empty where the run did not come as far as a scene.
 pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
@@ -28,12 +32,23 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
         let (x1, y1) = (from.0 + WIDE, from.1 + TALL / 2.0);
         let (x2, y2) = (to.0, to.1 + TALL / 2.0);
         let middle = (x1 + x2) / 2.0;
+        let end = x2 - HEAD;
         drawing.shape(format_args!(
-            "path class=\"rule\" d=\"M{x1:.0} {y1:.0}C{middle:.0} {y1:.0} {middle:.0} {y2:.0} {x2:.0} {y2:.0}\""
+            "path class=\"way\" d=\"M{x1:.0} {y1:.0}C{middle:.0} {y1:.0} {middle:.0} {y2:.0} {end:.0} {y2:.0}\""
+        ));
+        drawing.shape(format_args!(
+            "path class=\"head\" d=\"M{x2:.0} {y2:.0}l-{HEAD} -3.5v7z\""
         ));
         let records = scene.edges.get(at).map_or(0, |edge| edge.records);
         // Near the end that fewer edges share, so that figures do not lie on each other.
-        let near = if x2 > x1 { 0.72 } else { 0.5 };
+        let out = graph.edges.iter().filter(|other| other.from == edge.from).count();
+        let into = graph.edges.iter().filter(|other| other.to == edge.to).count();
+        let near = match out.cmp(&into) {
+            _ if x2 <= x1 => 0.5,
+            std::cmp::Ordering::Less => 0.25,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Greater => 0.72,
+        };
         let height = y1 + (y2 - y1) * near * near * (3.0 - 2.0 * near);
         drawing.text(
             (x1 + (x2 - x1) * near, height - 3.0),
@@ -54,7 +69,7 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
             "rect class=\"part k{}\" x=\"{x:.0}\" y=\"{y:.0}\" width=\"{WIDE}\" height=\"{TALL}\" rx=\"{round}\"",
             part.kind as u8
         ));
-        let name = one_line(part.title.get(language).as_bytes(), NAME).text;
+        let name = short(part.title.get(language));
         drawing.text((x + WIDE / 2.0, y + 19.0), "middle", "", &name);
         drawing.text((x + WIDE / 2.0, y + 36.0), "middle", "ax", below(part.kind, language));
     }
@@ -64,6 +79,20 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
         reach(|at| at.0) + WIDE + 2.0,
         reach(|at| at.1) + TALL + 4.0,
     )
+}
+
+/// A name that fits into its part.
+fn short(name: &str) -> String {
+    let whole = one_line(name.as_bytes(), 4 * NAME).text;
+    if whole.width() <= NAME {
+        return whole;
+    }
+    let mut taken = 1;
+    let fits = whole.chars().take_while(|c| {
+        taken += c.width().unwrap_or(0);
+        taken <= NAME
+    });
+    fits.collect::<String>().trim_end().to_owned() + "…"
 }
 
 /// What a part is.
@@ -119,4 +148,17 @@ fn places(columns: &[usize]) -> Vec<(f64, f64)> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_does_not_fit_says_so() {
+        assert_eq!(short("Order service"), "Order service");
+        assert_eq!(short("Monitor: windows and two lines"), "Monitor: windows and…");
+        let long = short("监控：窗口与两条界线，以及更多的字");
+        assert!(long.width() <= NAME && long.ends_with('…'), "{long}");
+    }
 }

@@ -22,7 +22,8 @@ h1{margin-bottom:.2rem}h2{margin-top:2.4rem;border-bottom:1px solid var(--line);
 pre,code{font-family:ui-monospace,monospace;font-size:.9em}pre{overflow-x:auto;border-left:3px solid var(--line);padding:.4rem .8rem}
 table{border-collapse:collapse}td,th{border-bottom:1px solid var(--line);padding:.2rem .7rem .2rem 0;text-align:left}
 ul.run{list-style:none;padding-left:1rem}ul.run li{margin:.15rem 0}figure{margin:1.6rem 0}figcaption{font-weight:600;margin-bottom:.4rem}
-a{color:inherit}svg.flow{max-width:100%}svg .part{fill:var(--paper);stroke:var(--soft)}svg .k1{stroke-width:2.5}svg .k3{stroke-dasharray:5 2}
+a{color:inherit}.flows{overflow-x:auto}svg.flow{min-width:34rem}
+svg .way{fill:none;stroke:var(--soft);stroke-width:1.2;stroke-opacity:.7}svg .head{fill:var(--soft)}svg .part{fill:var(--paper);stroke:var(--soft)}svg .k1{stroke-width:2.5}svg .k3{stroke-dasharray:5 2}
 ";
 
 /// The whole page.
@@ -49,7 +50,11 @@ pub(super) fn page(report: &Report) -> String {
     );
     let drawn = flow::draw(&report.scene, report.language);
     if !drawn.is_empty() {
-        let _ = write!(out, "<h2>{}</h2>\n{drawn}\n", report.say("The flow", "数据流"));
+        let _ = write!(
+            out,
+            "<h2>{}</h2>\n<div class=\"flows\">{drawn}</div>\n",
+            report.say("The flow", "数据流")
+        );
     }
     let _ = writeln!(out, "<h2>{}</h2>", report.say("The run", "运行过程"));
     report.steps.iter().for_each(|each| step(&mut out, each));

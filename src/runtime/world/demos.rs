@@ -41,6 +41,7 @@ impl Studio {
             graph: Arc::new(Graph::of(demo)),
             script: Arc::new(run::script(demo)),
             faults: Arc::new(faults(demo)),
+            charted: demo.charts.iter().map(|chart| chart.store.clone()).collect(),
         };
         let guide = |guide: &Guide| DemoRow {
             id: guide.id.clone(),

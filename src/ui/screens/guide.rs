@@ -3,17 +3,17 @@
 use ratatui::layout::Rect;
 
 use crate::app::lang::{Speaks, say};
-use crate::app::layout::Viewport;
+use crate::app::layout::{Nodes, Viewport};
 use crate::app::model::{Model, Pane};
 use crate::app::screens::guide::Guidance;
 use crate::demo::guide::{Row, Way};
 
-use super::super::canvas::{Canvas, width};
+use super::super::canvas::{Canvas, area_of, width};
 use super::super::list;
 use super::super::text::{self, Lines, wrap_words};
 use super::super::theme::Role;
 
-pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Viewport {
+pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, nodes: &mut Nodes) -> Viewport {
     let state = &model.guiding;
     let focused = list::focused(model, Pane::List);
     let way = state.way();
@@ -56,12 +56,16 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         },
         model,
         &choices,
+        nodes,
     );
-    Viewport::default()
+    Viewport {
+        area: area_of(inner),
+        ..Viewport::default()
+    }
 }
 
-/// The choices, each over as many lines as it takes; as many of them as lead to the one under the cursor.
-fn choose(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, choices: &[&str]) {
+/// The choices, each over as many lines as it takes; as many of them as lead to the one under the cursor. Says where each stands.
+fn choose(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, choices: &[&str], nodes: &mut Nodes) {
     let columns = usize::from(rect.width.saturating_sub(2)).max(1);
     let wrapped: Vec<Vec<String>> = choices.iter().map(|choice| wrap_words(choice, columns)).collect();
     let cursor = model.guiding.list.cursor().min(wrapped.len().saturating_sub(1));
@@ -72,6 +76,13 @@ fn choose(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, choices: &[&str]) 
     }
     let mut y = rect.y;
     for (at, lines) in wrapped.iter().enumerate().skip(first) {
+        let height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+        let room = Rect {
+            y,
+            height: height.min(rect.bottom().saturating_sub(y)),
+            ..rect
+        };
+        nodes.set(at, area_of(room));
         for (n, line) in lines.iter().enumerate() {
             if y >= rect.bottom() {
                 return;

@@ -25,9 +25,16 @@ use super::strip;
 
 /// How wide the box of a part is at least and at most.
 const BOX: [u16; 2] = [16, 26];
-/// How parts are drawn as lines, from much room to little: the most columns of a name, those for what a store holds that stands
-/// under its processor, and how far columns of parts lie apart at least.
-const LINES: [[u16; 3]; 5] = [[22, 7, 12], [22, 0, 12], [12, 7, 6], [12, 0, 6], [9, 0, 4]];
+/// How parts are drawn as lines, from much room to little: the most and the least columns of a name, those for what a store holds that
+/// stands under its processor, and how far columns of parts lie apart at least. Of each, the longest names that leave so much.
+const LINES: [[u16; 4]; 6] = [
+    [22, 22, 7, 12],
+    [22, 22, 0, 12],
+    [22, 14, 7, 8],
+    [22, 12, 7, 6],
+    [22, 12, 0, 6],
+    [14, 9, 0, 4],
+];
 /// How far columns of boxes lie apart at least, and any at most.
 const GAP: [u16; 2] = [11, 28];
 
@@ -215,8 +222,12 @@ fn as_lines(graph: &Graph, room: Rect) -> Drawing {
         let wide: u16 = (0..places.columns.len()).map(of).sum();
         room.width.saturating_sub(wide) / (places.columns.len() as u16).saturating_sub(1).max(1)
     };
-    let fits = |size: &&[u16; 3]| gap_of(&widest(**size)) >= size[2];
-    let [most, holds, least] = LINES.iter().find(fits).copied().unwrap_or(LINES[LINES.len() - 1]);
+    let sizes = LINES.iter().flat_map(|[most, shortest, holds, least]| {
+        let names = (*shortest..=*most).rev();
+        names.map(|name| [name, *holds, *least])
+    });
+    let fits = |size: &[u16; 3]| gap_of(&widest(*size)) >= size[2];
+    let [most, holds, least] = sizes.clone().find(fits).or_else(|| sizes.last()).unwrap_or_default();
     let widths = widest([most, holds, least]);
     let gap = gap_of(&widths).clamp(least, GAP[1]);
     let rows = places.height().ceil() as u16;
@@ -276,6 +287,12 @@ struct Plane<'c, 'b> {
 }
 
 impl Plane<'_, '_> {
+    /// Puts a name at a cell of the plane, shortened to `most` columns; where its end tells it from another, that stays.
+    fn name(&mut self, x: u16, y: u16, name: &str, others: &[&str], role: Role, most: u16) {
+        let shortened = shortened(name, others, usize::from(most));
+        self.text(x, y, &shortened, role, most);
+    }
+
     /// Puts text at a cell of the plane, cut at `most` columns and at the edges of the view.
     fn text(&mut self, x: u16, y: u16, text: &str, role: Role, most: u16) {
         let view = self.view;
@@ -326,6 +343,31 @@ impl Plane<'_, '_> {
             }
         }
     }
+}
+
+/// A name in `most` columns: its beginning, or beginning and end where another begins in the same way.
+fn shortened(name: &str, others: &[&str], most: usize) -> String {
+    let columns = |text: &str| usize::from(width(text));
+    if columns(name) <= most || most < 5 {
+        return name.to_owned();
+    }
+    let first = |text: &str, room: usize| {
+        let mut taken = 0;
+        let graphemes = text.graphemes(true).take_while(|grapheme| {
+            taken += columns(grapheme);
+            taken <= room
+        });
+        graphemes.collect::<String>()
+    };
+    let begin = first(name, most - 1);
+    let alike = |other: &&&str| **other != name && columns(other) > most && first(other, most - 1) == begin;
+    if !others.iter().any(|other| alike(&other)) {
+        return begin + "…";
+    }
+    let backwards: String = name.graphemes(true).rev().collect();
+    let end = first(&backwards, (most - 1) / 2);
+    let end: String = end.graphemes(true).rev().collect();
+    first(name, most - 1 - columns(&end)) + "…" + &end
 }
 
 /// How an edge is, once the scene is there.
@@ -442,6 +484,11 @@ fn labels(plane: &mut Plane<'_, '_>, drawing: &Drawing, demo: &DemoRow, scene: &
         }
         let wide: u16 = below.iter().map(|(text, _)| width(text)).sum();
         let mut x = room.x + (room.width - wide.min(room.width)) / 2;
+        // Where lines stand close together another part may be right under it.
+        let is_taken = |x: u16| drawing.sketch.nodes.iter().any(|node| node.holds(x, room.y + 1));
+        if (x..x + wide).any(is_taken) {
+            continue;
+        }
         for (text, role) in below {
             plane.text(x, room.y + 1, &text, role, room.width);
             x += width(&text);
@@ -525,7 +572,14 @@ fn part(plane: &mut Plane<'_, '_>, drawing: &Drawing, model: &Model, demo: &Demo
         let role = if look.broken { Role::Muted } else { Role::Plain };
         plane.text(area.x, area.y, look.mark, look.role, 1);
         let holds = if drawing.under[at] { drawing.holds } else { 0 };
-        plane.text(area.x + 2, area.y, title, role, area.width.saturating_sub(2 + holds));
+        let others: Vec<&str> = demo
+            .graph
+            .parts
+            .iter()
+            .map(|part| part.title.get(model.language))
+            .collect();
+        let room = area.width.saturating_sub(2 + holds);
+        plane.name(area.x + 2, area.y, title, &others, role, room);
         if drawing.under[at] {
             if let Some(view) = view.filter(|_| holds > 0) {
                 let count = format::count(view.taken);
@@ -622,5 +676,27 @@ fn boxed(
     } else if let Some(lag) = view.lag.filter(|lag| *lag > 0) {
         let lag = say!(plane.canvas.language, "lag {n}", n = format::short(lag as f64));
         right_text(plane, y, &lag, Role::Warning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_keeps_its_end_where_only_that_tells_it_from_another() {
+        let names = ["Order service V1", "Order service V2", "Settings console", "Shop"];
+        let said = |name: &str, most: usize| shortened(name, &names, most);
+        assert_eq!(said("Shop", 9), "Shop");
+        assert_eq!(said("Settings console", 9), "Settings…");
+        assert_eq!(
+            (said("Order service V1", 9), said("Order service V2", 9)),
+            ("Orde…e V1".into(), "Orde…e V2".into())
+        );
+        let wide = ["订单服务第一版", "订单服务第二版"];
+        for name in wide {
+            assert!(width(&shortened(name, &wide, 9)) <= 9);
+        }
+        assert_ne!(shortened(wide[0], &wide, 9), shortened(wide[1], &wide, 9));
     }
 }
