@@ -297,7 +297,7 @@ pub static COMMANDS: &[Command] = &[
     command(Action::Break, "break it", &[Key::ch('b')], &[Scene], "stop, kill, slow, poison: every fault that fits here, and the ways back", "break it"),
     command(Action::Through, "all steps", &[Key::ch('a')], &[Scene], "go through the rest of the lesson without waiting; again to wait before each step", ""),
     command(Action::StartAgain, "start again", &[Key::ch('r')], &[Scene], "run the lesson through from its beginning, with empty topics", "run"),
-    command(Action::Charts, "charts", &[Key::ch('c')], &[Demos, Scene], "look at the demo's charts, or at those of the read model under the cursor", "charts"),
+    command(Action::Charts, "charts", &[Key::ch('c')], &[Demos, Scene], "look at the demo's charts, live", "charts"),
     command(Action::StoreCharts, "charts of a demo", &[Key::ch('C')], &[ReadModel], "look at the charts that a demo has of this read model, live", ""),
     command(Action::Report, "write report", &[Key::ch('w')], &[Demos, Scene, Charts], "write the run that has ended into a file: steps, checks, flow, charts, lesson", "report"),
     command(Action::Cancel, "cancel", &[Key::ch('x')], &[Browse], "stop the running query or work; what was there stays", "cancel"),
