@@ -202,7 +202,7 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         model.readmodel.tables.fail(failure.clone());
     } else if model.readmodel.rows.expects(id) {
         readmodel::failed(model, failure.clone());
-        typing::refused(model, &failure.summary);
+        typing::refused(model);
     } else if walks(model, id) {
         // Where nothing is in view yet, the screen itself says it.
         let seen = model.time.as_ref().is_some_and(|time| time.moment.value.is_some());

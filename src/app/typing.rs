@@ -36,15 +36,12 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
     model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
 }
 
-/// Opens the prompt again with a query that SQLite refused, so that it can be mended where it was written. Not over anything that
-/// was begun meanwhile.
-pub(super) fn refused(model: &mut Model, why: &str) {
+/// Opens the prompt again with a query that was refused, so that it can be mended where it was written; why, stands below it. Not
+/// over anything that was begun meanwhile.
+pub(super) fn refused(model: &mut Model) {
     let own = model.screen == Screen::ReadModel && model.readmodel.page.is_none();
     if own && model.overlay.is_none() {
         prompt(model, PromptKind::Sql);
-        if let Some(Overlay::Prompt(prompt)) = &mut model.overlay {
-            prompt.error = Some(why.to_owned());
-        }
     }
 }
 
