@@ -110,6 +110,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("native_tls", &["sink"]),
     ("postgres", &["sink"]),
     ("postgres_native_tls", &["sink"]),
+    ("parquet", &["sink"]),
     ("tokio", &["broker", "replay", "demo", "runtime", "cli"]),
     ("tokio_util", &["broker", "replay", "demo", "runtime", "cli"]),
 ];

@@ -11,7 +11,7 @@ use crate::replay::lake::lake;
 use crate::replay::progress::SinkProgress;
 use crate::replay::sinks::check;
 use crate::replay::task::Task;
-use crate::sink::address::{Address, LakeAddress};
+use crate::sink::address::{Address, Format, LakeAddress};
 use crate::sink::lake;
 
 use super::catalog::Demo;
@@ -171,11 +171,19 @@ impl Demo {
         lakes
             .map(|(sink, topic)| {
                 let given = given.iter().find_map(|(name, address)| match address {
-                    Address::Lake(lake) if *name == sink.name => Some(lake.dir.clone()),
+                    Address::Lake(lake) if *name == sink.name => Some(lake.clone()),
                     _ => None,
                 });
-                let dir = given.unwrap_or_else(|| folder(store, &self.id).join(&sink.name));
-                (sink.name.clone(), self.topic(topic), LakeAddress { dir, every: EVERY })
+                let ours = || LakeAddress {
+                    dir: folder(store, &self.id).join(&sink.name),
+                    every: EVERY,
+                    format: Format::default(),
+                };
+                let address = LakeAddress {
+                    every: EVERY,
+                    ..given.unwrap_or_else(ours)
+                };
+                (sink.name.clone(), self.topic(topic), address)
             })
             .collect()
     }

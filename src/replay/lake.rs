@@ -56,7 +56,7 @@ enum Ended {
 impl Feeding {
     fn new(client: Client, topics: Vec<String>, address: LakeAddress) -> Self {
         let progress = SinkProgress {
-            name: format!("lake:{}", address.dir.display()),
+            name: address.to_string(),
             ..SinkProgress::default()
         };
         Self {

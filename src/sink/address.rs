@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::SinkError;
 
 /// The addresses that there are.
@@ -54,6 +56,39 @@ pub struct LakeAddress {
     pub dir: PathBuf,
     /// How long records are gathered for a file.
     pub every: Duration,
+    /// What its files are.
+    pub format: Format,
+}
+
+/// What the files of a lake are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A record as JSON on each line.
+    #[default]
+    Ndjson,
+    /// Columns.
+    Parquet,
+}
+
+impl Format {
+    /// What the names of its files end with.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
+impl fmt::Display for LakeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lake:{}", self.dir.display())?;
+        match self.format {
+            Format::Ndjson => Ok(()),
+            format => write!(f, "?format={}", format.suffix()),
+        }
+    }
 }
 
 /// Which stores the projections of a cluster feed.
@@ -96,7 +131,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redis(server) | Self::Postgres(server) | Self::Elastic(server) => server.fmt(f),
-            Self::Lake(lake) => write!(f, "lake:{}", lake.dir.display()),
+            Self::Lake(lake) => lake.fmt(f),
         }
     }
 }
@@ -164,10 +199,16 @@ fn lake(rest: &str) -> Result<Address, SinkError> {
     let mut lake = LakeAddress {
         dir: PathBuf::from(dir.strip_prefix("//").unwrap_or(dir)),
         every: EVERY,
+        format: Format::default(),
     };
     for (name, value) in options(query)? {
         match name.as_str() {
             "every" => lake.every = seconds(&value)?,
+            "format" => {
+                let mut known = [Format::Ndjson, Format::Parquet].into_iter();
+                let found = known.find(|format| format.suffix() == value);
+                lake.format = found.ok_or_else(|| wrong("the files of a lake are of the format ndjson or parquet"))?;
+            }
             other => return Err(wrong(format!("a lake has no option `{}`", other.escape_debug()))),
         }
     }
@@ -307,7 +348,11 @@ mod tests {
             shown("redis://:hunt%40r2@[::1]/0?prefix=a:"),
             "redis://[::1]/0?prefix=a:"
         );
-        assert_eq!(shown("lake:/data/lake?every=2s"), "lake:/data/lake");
+        assert_eq!(shown("lake:/data/lake?every=2s&format=ndjson"), "lake:/data/lake");
+        assert_eq!(
+            shown("lake:/data/lake?format=parquet"),
+            "lake:/data/lake?format=parquet"
+        );
         assert_eq!(
             shown("postgresql://me:hunter2@db/app?schema=x&sslmode=require"),
             "postgres://db/app?schema=x"
@@ -344,6 +389,7 @@ mod tests {
             ("lake:", "which folder"),
             ("lake:/x?every=soon", "10s"),
             ("lake:/x?evry=1s", "`evry`"),
+            ("lake:/x?format=csv", "ndjson or parquet"),
         ] {
             let said = shown(text);
             assert!(said.contains(why), "{text}: {said}");

@@ -50,6 +50,21 @@ pub enum SinkError {
         #[help]
         help: String,
     },
+    /// A lake has files of another format.
+    #[error("{store} has the records of `{topic}` as {there}, and would get the next ones as {wanted}")]
+    #[diagnostic(help(
+        "whoever reads files of one format would miss the others: write to another folder, or put ?format={there} into the address"
+    ))]
+    Format {
+        /// The lake.
+        store: String,
+        /// The topic.
+        topic: String,
+        /// The format of what is there.
+        there: &'static str,
+        /// That of the address.
+        wanted: &'static str,
+    },
     /// The store was emptied, or somebody else feeds it.
     #[error("the store was emptied, or is fed by somebody else")]
     Lost,

@@ -1,8 +1,8 @@
-//! A lake: a topic's records as NDJSON files in folders by date, each record once.
+//! A lake: a topic's records as NDJSON or Parquet files in folders by date, each record once.
 //!
 //! ```text
 //! DIR/orders/dt=2026-01-31/part-00000-00000000000000000120.ndjson      partition and the offset of its first record
-//! DIR/orders/_foldlog.json                                             how far each partition is in the files
+//! DIR/orders/_foldlog.json                                             how far each partition is in the files, and what they are
 //! ```
 //!
 //! Records are gathered in files that nobody sees and are put in place together: each file is made durable and renamed, then the
@@ -10,6 +10,7 @@
 //! away at the next start, before the same records are read again.
 
 mod folder;
+mod parquet;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub use folder::{count, forget};
 const OPEN: usize = 200;
 /// Bytes that are gathered at most.
 const BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes that are kept in memory at most, where files have columns.
+const GROUP: u64 = 32 * 1024 * 1024;
 
 /// A lake that records are written to.
 #[derive(Debug)]
@@ -36,7 +39,9 @@ pub struct Lake {
     /// The files that are being written, by topic, partition and date.
     parts: BTreeMap<(String, i32, String), Part>,
     next: Position,
+    /// Bytes that were gathered, and those of them that may be in memory still.
     bytes: u64,
+    kept: u64,
     /// When the first record that is not in place was written.
     since: Option<Instant>,
 }
@@ -60,10 +65,11 @@ impl Lake {
             parts: BTreeMap::new(),
             next: Position::new(),
             bytes: 0,
+            kept: 0,
             since: None,
         };
         for topic in topics {
-            let folder = Folder::open(&address.dir, cluster, topic)?;
+            let folder = Folder::open(address, cluster, topic)?;
             for (partition, next) in &folder.state().next {
                 lake.next
                     .set(TopicPartition::new(topic.name.as_str(), *partition), *next);
@@ -106,12 +112,17 @@ impl Lake {
             self.parts.insert(key.clone(), part);
         }
         if let Some(part) = self.parts.get_mut(&key) {
-            self.bytes += part.write(record)?;
+            let bytes = part.write(record)?;
+            self.bytes += bytes;
+            self.kept += bytes;
         }
         self.next.set(at, record.offset + 1);
         self.since.get_or_insert_with(Instant::now);
         if self.bytes >= BYTES {
             self.cut()?;
+        } else if self.kept >= GROUP {
+            self.parts.values_mut().try_for_each(Part::flush)?;
+            self.kept = 0;
         }
         Ok(())
     }
@@ -154,7 +165,7 @@ impl Lake {
             let next = of_topic.map(|(at, next)| (at.partition, next)).collect();
             folder.commit(next, *records)?;
         }
-        self.bytes = 0;
+        (self.bytes, self.kept) = (0, 0);
         self.since = None;
         Ok(placed.iter().map(|(_, records)| records).sum())
     }

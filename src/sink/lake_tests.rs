@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::super::address::Format;
 use super::*;
 use crate::record::{Record, Timestamp};
 
@@ -12,6 +13,7 @@ fn address(dir: &Path) -> LakeAddress {
     LakeAddress {
         dir: dir.to_owned(),
         every: Duration::from_secs(3600),
+        format: Format::Ndjson,
     }
 }
 
@@ -26,6 +28,11 @@ fn open(dir: &Path) -> Lake {
     Lake::open(&address(dir), "here", &topic()).unwrap()
 }
 
+fn open_as(dir: &Path, format: Format) -> Lake {
+    let address = LakeAddress { format, ..address(dir) };
+    Lake::open(&address, "here", &topic()).unwrap()
+}
+
 fn record(partition: i32, offset: i64, day: Option<i64>) -> Record {
     Record {
         topic: "orders".into(),
@@ -33,9 +40,13 @@ fn record(partition: i32, offset: i64, day: Option<i64>) -> Record {
         offset,
         timestamp: day.map(|day| Timestamp(day * DAY)),
         key: Some(b"k".to_vec()),
-        value: Some(format!("{{\"n\": {offset}}}").into_bytes()),
+        value: Some(value(offset)),
         headers: Vec::new(),
     }
+}
+
+fn value(offset: i64) -> Vec<u8> {
+    format!("{{\"n\": {offset}}}").into_bytes()
 }
 
 /// Every record of a lake: partition, offset, and the date of the folder that it was found in.
@@ -53,6 +64,13 @@ fn found(dir: &Path) -> Vec<(i32, i64, String)> {
         };
         for file in fs::read_dir(folder.path()).unwrap().flatten() {
             if file.file_name().to_str().unwrap().starts_with('.') {
+                continue;
+            }
+            if file.path().extension().is_some_and(|suffix| suffix == "parquet") {
+                for record in parquet::read_all(&file.path()) {
+                    assert_eq!(record.value, Some(value(record.offset)));
+                    found.push((record.partition, record.offset, date.clone()));
+                }
                 continue;
             }
             for line in fs::read_to_string(file.path()).unwrap().lines() {
@@ -74,7 +92,8 @@ proptest! {
     #[test]
     fn each_record_is_there_once(
         records in prop::collection::vec((0..3i32, prop::option::of(0..4i64)), 0..60),
-        deeds in prop::collection::vec((0..12usize, 0..4u8), 0..20),
+        deeds in prop::collection::vec((0..12usize, 0..5u8), 0..20),
+        format in prop_oneof![Just(Format::Ndjson), Just(Format::Parquet)],
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut next = [0; 3];
@@ -84,7 +103,7 @@ proptest! {
             next[*partition as usize] += 1 + offset % 3;
             record(*partition, offset, *day)
         }).collect();
-        let mut lake = open(folder.path());
+        let mut lake = open_as(folder.path(), format);
         let left = |lake: &Lake| -> Vec<Record> {
             let known = |record: &&Record| {
                 let at = TopicPartition::new("orders", record.partition);
@@ -106,12 +125,14 @@ proptest! {
                         part.place().unwrap();
                     }
                     drop(lake);
-                    lake = open(folder.path());
+                    lake = open_as(folder.path(), format);
                 }
                 2 => {
                     drop(lake);
-                    lake = open(folder.path());
+                    lake = open_as(folder.path(), format);
                 }
+                // As it is when memory is full.
+                3 => lake.parts.values_mut().try_for_each(Part::flush).unwrap(),
                 _ => {}
             }
         }
@@ -143,6 +164,12 @@ fn a_lake_has_one_writer_and_one_topic() {
     let mut anew = topic();
     anew[0].id = Some("two".to_owned());
     assert!(Lake::open(&address(folder.path()), "here", &anew).is_err());
+    let address = LakeAddress {
+        format: Format::Parquet,
+        ..address(folder.path())
+    };
+    let form = Lake::open(&address, "here", &topic()).unwrap_err();
+    assert!(form.to_string().contains("as ndjson"), "{form}");
     assert_eq!(found(folder.path()), [(0, 0, "1970-01-02".to_owned())]);
 }
 

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::decode::envelope;
 use crate::record::{RecordRef, Timestamp};
 
+use super::super::address::{Format, LakeAddress};
 use super::super::error::SinkError;
-use super::LakeTopic;
+use super::{LakeTopic, parquet};
 
 /// What a topic's folder says of itself. Those who read a lake leave out what begins with `_`.
 const STATE: &str = "_foldlog.json";
@@ -26,6 +27,8 @@ const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
 pub(super) struct State {
     pub(super) cluster: String,
     pub(super) topic_id: Option<String>,
+    #[serde(default)]
+    pub(super) format: Format,
     pub(super) records: u64,
     pub(super) next: BTreeMap<i32, i64>,
 }
@@ -43,14 +46,20 @@ pub(super) struct Folder {
 pub(super) struct Part {
     making: PathBuf,
     target: PathBuf,
-    out: BufWriter<File>,
-    line: Vec<u8>,
+    out: Out,
     records: u64,
 }
 
+/// What a file is written with.
+#[derive(Debug)]
+enum Out {
+    Ndjson { out: BufWriter<File>, line: Vec<u8> },
+    Parquet(Box<parquet::Writer>),
+}
+
 impl Folder {
-    pub(super) fn open(dir: &Path, cluster: &str, topic: &LakeTopic) -> Result<Self, SinkError> {
-        let path = dir.join(&topic.name);
+    pub(super) fn open(address: &LakeAddress, cluster: &str, topic: &LakeTopic) -> Result<Self, SinkError> {
+        let path = address.dir.join(&topic.name);
         fs::create_dir_all(&path).map_err(|error| SinkError::io("cannot make", &path, error))?;
         let lock = lock(&path.join(LOCK))?;
         let read = read_state(&path)?;
@@ -59,7 +68,7 @@ impl Folder {
             if state.cluster != cluster || other_topic {
                 let help = "write to another folder, or move this one away";
                 return Err(SinkError::NotOurs {
-                    store: format!("the lake {}", dir.display()),
+                    store: format!("the lake {}", address.dir.display()),
                     what: format!(
                         "the records of another topic `{}`, of another cluster or created earlier",
                         topic.name
@@ -67,11 +76,20 @@ impl Folder {
                     help: help.to_owned(),
                 });
             }
+            if state.format != address.format {
+                return Err(SinkError::Format {
+                    store: format!("the lake {}", address.dir.display()),
+                    topic: topic.name.clone(),
+                    there: state.format.suffix(),
+                    wanted: address.format.suffix(),
+                });
+            }
         }
         let folder = Self {
             state: read.unwrap_or_else(|| State {
                 cluster: cluster.to_owned(),
                 topic_id: topic.id.clone(),
+                format: address.format,
                 ..State::default()
             }),
             path,
@@ -107,14 +125,19 @@ impl Folder {
     pub(super) fn part(&self, partition: i32, offset: i64, date: &str) -> Result<Part, SinkError> {
         let folder = self.path.join(format!("dt={date}"));
         fs::create_dir_all(&folder).map_err(|error| SinkError::io("cannot make", &folder, error))?;
-        let name = format!("part-{partition:05}-{offset:020}.ndjson");
+        let name = format!("part-{partition:05}-{offset:020}.{}", self.state.format.suffix());
         let making = folder.join(format!("{MAKING}{name}"));
-        let file = File::create(&making).map_err(|error| SinkError::io("cannot make", &making, error))?;
+        let made = File::create(&making).and_then(|file| match self.state.format {
+            Format::Ndjson => Ok(Out::Ndjson {
+                out: BufWriter::new(file),
+                line: Vec::new(),
+            }),
+            Format::Parquet => parquet::Writer::new(file).map(|writer| Out::Parquet(Box::new(writer))),
+        });
         Ok(Part {
+            out: made.map_err(|error| SinkError::io("cannot make", &making, error))?,
             making,
             target: folder.join(name),
-            out: BufWriter::new(file),
-            line: Vec::new(),
             records: 0,
         })
     }
@@ -144,20 +167,36 @@ impl Folder {
 impl Part {
     /// Takes a record. Returns how many bytes that was.
     pub(super) fn write(&mut self, record: &RecordRef<'_>) -> Result<u64, SinkError> {
-        self.line.clear();
-        envelope::write(&mut self.line, record);
-        self.line.push(b'\n');
-        self.out
-            .write_all(&self.line)
-            .map_err(|error| SinkError::io("cannot write", &self.making, error))?;
         self.records += 1;
-        Ok(self.line.len() as u64)
+        match &mut self.out {
+            Out::Ndjson { out, line } => {
+                line.clear();
+                envelope::write(line, record);
+                line.push(b'\n');
+                out.write_all(line)
+                    .map_err(|error| SinkError::io("cannot write", &self.making, error))?;
+                Ok(line.len() as u64)
+            }
+            Out::Parquet(out) => Ok(out.write(record)),
+        }
+    }
+
+    /// Writes what is kept in memory.
+    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+        let flushed = match &mut self.out {
+            Out::Ndjson { out, .. } => out.flush(),
+            Out::Parquet(out) => out.flush(),
+        };
+        flushed.map_err(|error| SinkError::io("cannot write", &self.making, error))
     }
 
     /// Makes it durable and puts it in place. Returns how many records it has.
     pub(super) fn place(self) -> Result<u64, SinkError> {
         let failed = |error| SinkError::io("cannot write", &self.target, error);
-        let file = self.out.into_inner().map_err(|error| failed(error.into_error()))?;
+        let file = match self.out {
+            Out::Ndjson { out, .. } => out.into_inner().map_err(|error| failed(error.into_error()))?,
+            Out::Parquet(out) => out.finish().map_err(failed)?,
+        };
         file.sync_all().map_err(failed)?;
         fs::rename(&self.making, &self.target).map_err(failed)?;
         if let Some(folder) = self.target.parent() {
@@ -186,8 +225,12 @@ pub fn count(dir: &Path, topic: &str) -> Result<u64, SinkError> {
             if parse_name(name).is_none() {
                 continue;
             }
-            let bytes = fs::read(&file).map_err(|error| SinkError::io("cannot read", &file, error))?;
-            records += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let found = if name.ends_with(Format::Parquet.suffix()) {
+                parquet::count(&file)
+            } else {
+                fs::read(&file).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() as u64)
+            };
+            records += found.map_err(|error| SinkError::io("cannot read", &file, error))?;
         }
     }
     Ok(records)
@@ -205,7 +248,10 @@ pub fn forget(dir: &Path, topic: &str, id: &str) -> Result<bool, SinkError> {
 
 /// Partition and first offset of a file.
 fn parse_name(name: &str) -> Option<(i32, i64)> {
-    let rest = name.strip_prefix("part-")?.strip_suffix(".ndjson")?;
+    let (rest, suffix) = name.strip_prefix("part-")?.rsplit_once('.')?;
+    [Format::Ndjson, Format::Parquet]
+        .iter()
+        .find(|format| format.suffix() == suffix)?;
     let (partition, offset) = rest.split_once('-')?;
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }

@@ -1,10 +1,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::{Field, Row};
+
 use super::*;
 use crate::common::cluster::{Cluster, scratch};
 
-/// Every record of the files: partition and offset.
+/// Every record of the files: partition and offset, with time, key and value.
 fn lines(dir: &Path, topic: &str) -> BTreeMap<(i64, i64), serde_json::Value> {
     let mut found = BTreeMap::new();
     for date in fs::read_dir(dir.join(topic)).unwrap().flatten() {
@@ -12,8 +15,12 @@ fn lines(dir: &Path, topic: &str) -> BTreeMap<(i64, i64), serde_json::Value> {
             continue;
         }
         for file in fs::read_dir(date.path()).unwrap().flatten() {
-            for line in fs::read_to_string(file.path()).unwrap().lines() {
-                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let suffix = file.path().extension().map(|suffix| suffix.to_owned());
+            let lines = match suffix.is_some_and(|suffix| suffix == "parquet") {
+                true => rows(&file.path()),
+                false => texts(&file.path()),
+            };
+            for line in lines {
                 let number = |field: &str| line[field].as_i64().unwrap();
                 let before = found.insert((number("partition"), number("offset")), line.clone());
                 assert_eq!(before, None, "a record twice");
@@ -23,32 +30,74 @@ fn lines(dir: &Path, topic: &str) -> BTreeMap<(i64, i64), serde_json::Value> {
     found
 }
 
+fn texts(path: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The same of a Parquet file, by the reader that its crate has.
+fn rows(path: &Path) -> Vec<serde_json::Value> {
+    let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
+    let line = |row: Row| {
+        let fields: BTreeMap<&str, &Field> = row
+            .get_column_iter()
+            .map(|(name, field)| (name.as_str(), field))
+            .collect();
+        let text = |name: &str| match fields[name] {
+            Field::Str(text) => Some(text.clone()),
+            Field::Null => None,
+            other => panic!("{other:?}"),
+        };
+        let number = |name: &str| match fields[name] {
+            Field::Int(number) => i64::from(*number),
+            Field::Long(number) | Field::TimestampMillis(number) => *number,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            (fields["key_bytes"], fields["value_bytes"]),
+            (&Field::Null, &Field::Null)
+        );
+        let value = text("value").map(|value| serde_json::from_str::<serde_json::Value>(&value).unwrap());
+        serde_json::json!({
+            "topic": text("topic"), "partition": number("partition"), "offset": number("offset"),
+            "timestamp": number("timestamp"), "key": text("key"), "value": value,
+        })
+    };
+    let rows = reader.get_row_iter(None).unwrap();
+    rows.map(|row| line(row.unwrap())).collect()
+}
+
+/// Lakes of both formats, fed together: each has every record once, and the same.
 #[test]
 fn a_lake_has_each_record_once_through_restarts() {
-    let (cluster, folder, lake) = (Cluster::shared(), scratch(), scratch());
+    let (cluster, folder) = (Cluster::shared(), scratch());
+    let (ndjson, parquet) = (scratch(), scratch());
     let (client, topic) = (cluster.client(), cluster.topic(2));
     let text = everything(&topic);
-    let url = format!("lake:{}?every=100ms", lake.path().display());
+    let urls = [
+        format!("lake:{}?every=100ms", ndjson.path().display()),
+        format!("lake:{}?every=100ms&format=parquet", parquet.path().display()),
+    ];
     for round in 0..3 {
         some(&client, &topic, round * 100, round * 100 + 100);
-        let task = following(&client, folder.path(), &text, &[&url]);
+        let task = following(&client, folder.path(), &text, &[&urls[0], &urls[1]]);
         let wanted = (round as u64 + 1) * 100;
         let mut progress = task.progress();
-        eventually("the lake to have them", || {
+        eventually("the lakes to have them", || {
             assert!(!task.is_finished());
-            let sinks = progress.borrow_and_update().sinks.clone();
-            let lake = sinks.first()?;
-            assert_eq!(lake.trouble, None);
-            (lake.rows >= wanted && lake.in_step).then_some(())
+            let lakes = progress.borrow_and_update().sinks.clone();
+            assert!(lakes.iter().all(|lake| lake.trouble.is_none()), "{lakes:?}");
+            (lakes.len() == 2 && lakes.iter().all(|lake| lake.rows >= wanted && lake.in_step)).then_some(())
         });
-        // What was read and is not in place yet is put in place.
-        some(&client, &topic, 1_000_000, 1_000_000);
         task.cancel();
         task.wait().unwrap();
-        let found = lines(lake.path(), &topic);
+        let found = lines(ndjson.path(), &topic);
         assert_eq!(found.len() as u64, wanted);
         assert_eq!(found.keys().map(|(partition, _)| partition).max(), Some(&1));
-        assert!(lake.path().join(&topic).join("dt=2023-11-14").is_dir());
+        assert_eq!(lines(parquet.path(), &topic), found);
+        for lake in [&ndjson, &parquet] {
+            assert!(lake.path().join(&topic).join("dt=2023-11-14").is_dir());
+        }
     }
 }
 
