@@ -52,6 +52,8 @@ pub(super) struct Running {
     session: Option<Duration>,
     pub(super) pace: Option<u64>,
     holds: bool,
+    /// Whether its store takes nothing more.
+    full: bool,
     state: PartState,
     reason: String,
     group: Arc<Group>,
@@ -122,6 +124,7 @@ impl Board {
             session: None,
             pace: None,
             holds: false,
+            full: false,
             state: PartState::Stopped,
             reason: String::new(),
             group: Arc::new(Group::new(&processor.group, &processor.name, processor.members)),
@@ -291,6 +294,19 @@ impl Board {
         self.with_capture(name, |capture| capture.start(&self.client));
         self.with_agent(name, |agent| agent.start(&self.client));
         self.with(name, |running| running.start(&self.client, &self.store, skip_poison));
+    }
+
+    /// Makes room for the store of a processor, and starts that again unless somebody had ended it.
+    pub(super) fn free_disk(&self, name: &str) {
+        let (state, _) = self.state(name);
+        self.with(name, |running| running.fill(false));
+        if state == PartState::Running {
+            // A commit that is under way may still find no room, so that it would end later than anybody waits for.
+            drop(self.stop(name, false));
+        }
+        if matches!(state, PartState::Running | PartState::Failed) {
+            self.start(name, false);
+        }
     }
 
     /// Ends a processor, a mirror, a capture or an agent, and waits for its end.
@@ -476,6 +492,17 @@ impl Board {
             let found = self.stand_ins.iter().find(|(sink, _)| sink == name);
             found.map_or(name.to_owned(), |(_, store)| store.clone())
         };
+        let kept = |name: &str| match stored(name) {
+            Some(running) => running.stored(),
+            None => PartView {
+                state: PartState::Running,
+                taken: match flow.folded.get(name) {
+                    Some(folded) => *folded,
+                    None => self.mirrors.view(name).map_or(0, |view| view.given),
+                },
+                ..PartView::default()
+            },
+        };
         let parts = self.graph.parts.iter().map(|part| match part.kind {
             Kind::Service if captured.contains_key(&part.name) => {
                 let (state, reason, records) = captured.get(&part.name).cloned().unwrap_or_default();
@@ -512,17 +539,15 @@ impl Board {
                     None => self.mirrors.view(&part.name).unwrap_or_default(),
                 },
             },
-            Kind::Store => view(&part.name, &lakes, fed(&part.name).as_ref()).unwrap_or_else(|| PartView {
-                state: PartState::Running,
-                taken: match stored(&stands_for(&part.name)) {
-                    Some(running) => running.counts().applied,
-                    None => match flow.folded.get(&part.name) {
-                        Some(folded) => *folded,
-                        None => self.mirrors.view(&part.name).map_or(0, |view| view.given),
-                    },
+            Kind::Store => kept(&part.name),
+            // What stands for a system is as that would be.
+            Kind::Sink => match view(&part.name, &lakes, fed(&part.name).as_ref()) {
+                Some(view) => PartView {
+                    lag: view.lag.or_else(|| self.lacks(&part.name, &running, &flow, view.taken)),
+                    ..view
                 },
-                ..PartView::default()
-            }),
+                None => kept(&stands_for(&part.name)),
+            },
         });
         let parts: Vec<PartView> = parts.collect();
         let edges = self.graph.edges.iter().map(|edge| {
@@ -563,6 +588,23 @@ impl Board {
     }
 }
 
+impl Board {
+    /// How many changes, or records, a system that is fed does not have yet.
+    fn lacks(&self, sink: &str, running: &[Running], flow: &Flow, taken: u64) -> Option<u64> {
+        for known in running {
+            if let Some((_, address)) = known.sinks.iter().find(|(name, _)| name == sink) {
+                let info = self.store.find(&known.projection.name).ok()??;
+                let name = address.to_string();
+                return info.sinks.iter().find(|fed| fed.name == name).map(|fed| fed.waiting);
+            }
+        }
+        let at = self.graph.find(Kind::Sink, sink)?;
+        let edge = self.graph.edges.iter().find(|edge| edge.to == at)?;
+        let topic = &self.graph.parts[edge.from].name;
+        Some(of_topic(&flow.ends, topic).saturating_sub(taken))
+    }
+}
+
 fn sum(sent: &BTreeMap<(String, String), u64>, wanted: impl Fn(&str, &str) -> bool) -> u64 {
     let wanted = sent.iter().filter(|((service, topic), _)| wanted(service, topic));
     wanted.map(|(_, count)| count).sum()
@@ -586,6 +628,7 @@ impl Running {
         });
         group.slow(self.pace);
         group.hold(self.holds);
+        group.fill(self.full);
         // Until it says more, it stands where the one before stood.
         self.group = Arc::clone(&group);
         let options = FollowOptions {
@@ -609,6 +652,27 @@ impl Running {
     pub(super) fn hold(&mut self, holds: bool) {
         self.holds = holds;
         self.group.hold(holds);
+    }
+
+    /// Lets its store take nothing more, as long as this is true.
+    pub(super) fn fill(&mut self, full: bool) {
+        self.full = full;
+        self.group.fill(full);
+    }
+
+    /// How its store is.
+    fn stored(&self) -> PartView {
+        let (state, reason) = match (self.full, self.state) {
+            (true, PartState::Failed) => (PartState::Full, self.reason.clone()),
+            (true, _) => (PartState::Full, String::new()),
+            (false, _) => (PartState::Running, String::new()),
+        };
+        PartView {
+            state,
+            reason,
+            taken: self.counts().applied,
+            ..PartView::default()
+        }
     }
 
     /// Takes note of a task that has ended by itself.
@@ -659,6 +723,7 @@ impl Running {
             rate: 0.0,
             lag: Some(ours.map(lag).sum()),
             shares: self.group.shares(),
+            place: String::new(),
         }
     }
 }

@@ -54,6 +54,14 @@ impl Fault {
                 "行照样提交，要发布的都等着",
             ),
             Action::Release(_) => ("what waits is published, each once", "等着的都发布出去，每条一次"),
+            Action::FillDisk(_) => (
+                "its next commit finds no room: it ends, and its log keeps what comes",
+                "下一次提交没有空间：它会结束，后来的记录留在日志里",
+            ),
+            Action::FreeDisk(_) => (
+                "it goes on from its last commit and catches up",
+                "从上一次提交处继续，追上日志",
+            ),
             Action::Cut(_) => ("the other cluster cannot be reached", "另一个集群连不上了"),
             Action::Join(_) => ("it goes on with what the other cluster lacks", "把另一个集群缺的补上"),
             Action::Rotate(_) => (
@@ -89,7 +97,7 @@ impl Fault {
     pub fn is_way_back(&self) -> bool {
         matches!(
             self.action,
-            Action::Start(_) | Action::Fast(_) | Action::Skip(_) | Action::BringBack(_)
+            Action::Start(_) | Action::Fast(_) | Action::Skip(_) | Action::BringBack(_) | Action::FreeDisk(_)
         )
     }
 
@@ -104,7 +112,8 @@ impl Fault {
         let runs = matches!(state, Some(PartState::Running | PartState::Slow));
         match &self.action {
             Action::Stop(_) | Action::Kill(_) | Action::Hold(_) | Action::Release(_) => runs,
-            Action::Slow(_) => state == Some(PartState::Running),
+            Action::Slow(_) | Action::FillDisk(_) => state == Some(PartState::Running),
+            Action::FreeDisk(_) => state == Some(PartState::Full),
             Action::Fast(_) => state == Some(PartState::Slow),
             Action::Skip(_) => state == Some(PartState::Poisoned),
             Action::Start(_) => state.is_some() && !runs,
@@ -141,7 +150,14 @@ pub fn faults(demo: &Demo) -> Vec<Fault> {
             add(Some((Kind::Processor, &processor.name)), action);
         }
         let read_model = &processor.projection.name;
-        add(Some((Kind::Store, read_model)), Action::Rebuild(read_model.clone()));
+        let part = || processor.name.clone();
+        for action in [
+            Action::Rebuild(read_model.clone()),
+            Action::FillDisk(part()),
+            Action::FreeDisk(part()),
+        ] {
+            add(Some((Kind::Store, read_model)), action);
+        }
     }
     for mirror in &demo.mirrors {
         let name = || mirror.name.clone();
@@ -262,7 +278,14 @@ mod tests {
         }
         let topic = words(&all, graph.find(Kind::Topic, "order-events"));
         assert_eq!(topic, ["poison order-events", "write 10 records of order-events twice"]);
-        assert_eq!(words(&all, graph.find(Kind::Store, "payment")), ["rebuild payment"]);
+        assert_eq!(
+            words(&all, graph.find(Kind::Store, "payment")),
+            [
+                "rebuild payment",
+                "fill the disk of payment's store",
+                "make room on the disk of payment's store"
+            ]
+        );
         assert!(words(&all, None).contains(&"stop the broker".to_owned()));
         assert!(faults(catalog.get("event-sourcing").unwrap()).is_empty());
         let demo = catalog.get("log-analytics").unwrap();
@@ -299,9 +322,11 @@ mod tests {
             ("let payment go on past poison", vec![PartState::Poisoned]),
             ("give payment 2 members", vec![PartState::Running, PartState::Slow]),
             ("give payment 1 member", vec![]),
+            ("fill the disk of payment's store", vec![PartState::Running]),
+            ("make room on the disk of payment's store", vec![PartState::Full]),
         ] {
-            use PartState::{Failed, Killed, Poisoned, Running, Slow, Stopped};
-            for state in [Running, Stopped, Killed, Poisoned, Slow, Failed] {
+            use PartState::{Failed, Full, Killed, Poisoned, Running, Slow, Stopped};
+            for state in [Running, Stopped, Killed, Poisoned, Slow, Failed, Full] {
                 assert_eq!(
                     fits(word, state, false),
                     states.contains(&state),

@@ -16,6 +16,8 @@ pub enum Kind {
     Processor,
     /// A read model.
     Store,
+    /// A store outside, which is fed from a read model or a topic.
+    Sink,
 }
 
 /// A part of the scene.
@@ -46,7 +48,7 @@ pub struct Edge {
 /// The whole flow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
-    /// Services, topics, processors, stores, in this order.
+    /// Services, topics, processors, stores, sinks, in this order.
     pub parts: Vec<Part>,
     /// What flows.
     pub edges: Vec<Edge>,

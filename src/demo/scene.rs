@@ -158,6 +158,20 @@ impl Scene {
                 self.board.with(part, |running| running.hold(false));
                 Ok(self.say(&format!("{part} publishes"), &format!("{part} 恢复发布")))
             }
+            Action::FillDisk(part) => {
+                self.board.with(part, |running| running.fill(true));
+                Ok(self.say(
+                    &format!("the store of {part} has no room left"),
+                    &format!("{part} 的存储没有空间了"),
+                ))
+            }
+            Action::FreeDisk(part) => {
+                self.board.free_disk(part);
+                Ok(self.say(
+                    &format!("the store of {part} has room again"),
+                    &format!("{part} 的存储又有空间了"),
+                ))
+            }
             Action::Members(members) => self.members(members),
             Action::Poison(poison) => self.poison(poison),
             Action::Duplicate(twice) => {
@@ -597,7 +611,11 @@ impl Scene {
                     seconds: began.elapsed().as_secs(),
                 });
             }
-            say(seen.found);
+            let (found, wanted) = (seen.found, seen.wanted);
+            say(self.say(
+                &format!("{found} (waiting for: {wanted})"),
+                &format!("{found}（等待：{wanted}）"),
+            ));
             thread::sleep(AGAIN);
         }
     }

@@ -47,6 +47,10 @@ pub(super) enum Action {
     Hold(String),
     /// Let a processor publish again.
     Release(String),
+    /// Let the store of a processor take nothing more, as on a disk that is full.
+    FillDisk(String),
+    /// Make room again, and start the processor if that had ended it.
+    FreeDisk(String),
     /// Start a processor that goes on past poison records and lists them.
     Skip(String),
     /// Let a processor have another number of members.
@@ -479,6 +483,8 @@ impl Action {
             | Self::Hold(part)
             | Self::Release(part)
             | Self::Skip(part)
+            | Self::FillDisk(part)
+            | Self::FreeDisk(part)
             | Self::Slow(Slow { part, .. })
             | Self::Measure(Measure { part, .. })
             | Self::Members(Members { part, .. }) => Some(part),
@@ -532,6 +538,14 @@ impl Action {
                 format!("扣住 {part} 要发布的记录"),
             ),
             Self::Release(part) => (format!("let {part} publish again"), format!("让 {part} 恢复发布")),
+            Self::FillDisk(part) => (
+                format!("fill the disk of {part}'s store"),
+                format!("写满 {part} 存储的磁盘"),
+            ),
+            Self::FreeDisk(part) => (
+                format!("make room on the disk of {part}'s store"),
+                format!("给 {part} 存储的磁盘腾出空间"),
+            ),
             Self::Skip(part) => (format!("let {part} go on past poison"), format!("让 {part} 跳过毒丸")),
             Self::Members(members) => {
                 let Members { part, count } = members;

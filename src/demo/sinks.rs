@@ -109,15 +109,15 @@ pub(super) fn read(
     Ok(sinks)
 }
 
-/// Draws them: a store behind what feeds it.
+/// Draws them, each behind what feeds it.
 pub(super) fn draw(demo: &Demo, graph: &mut Graph) {
     for sink in &demo.sinks {
-        graph.add(Kind::Store, &sink.name, "", &sink.drawn(), sink.at);
+        graph.add(Kind::Sink, &sink.name, "", &sink.drawn(), sink.at);
         let from = match &sink.feeds {
             Feeds::Rows(store) => (Kind::Store, store.clone()),
             Feeds::Records(topic) => (Kind::Topic, demo.topic(topic)),
         };
-        graph.join((from.0, &from.1), (Kind::Store, &sink.name));
+        graph.join((from.0, &from.1), (Kind::Sink, &sink.name));
     }
 }
 
@@ -248,6 +248,9 @@ pub(super) fn view(name: &str, lakes: &[Filling], fed: Option<&SinkProgress>) ->
         },
         reason: progress.trouble.clone().unwrap_or_default(),
         taken: progress.rows,
+        // What it lacks is counted where that is known.
+        lag: progress.in_step.then_some(0),
+        place: progress.name.clone(),
         ..PartView::default()
     })
 }

@@ -24,6 +24,8 @@ pub enum PartState {
     Slow,
     /// It ended with an error.
     Failed,
+    /// A store that takes nothing more.
+    Full,
 }
 
 impl PartState {
@@ -37,6 +39,7 @@ impl PartState {
             (Language::Chinese, Self::Poisoned) => "毒丸",
             (Language::Chinese, Self::Slow) => "变慢",
             (Language::Chinese, Self::Failed) => "失败",
+            (Language::Chinese, Self::Full) => "磁盘已满",
         }
     }
 
@@ -49,6 +52,7 @@ impl PartState {
             Self::Poisoned => "poisoned",
             Self::Slow => "slow",
             Self::Failed => "failed",
+            Self::Full => "full",
         }
     }
 }
@@ -70,6 +74,8 @@ pub struct PartView {
     pub lag: Option<u64>,
     /// How many partitions each member of its group has.
     pub shares: Vec<usize>,
+    /// Where it is, of a real system that is fed: its address without what is secret.
+    pub place: String,
 }
 
 /// Records that went along an edge.

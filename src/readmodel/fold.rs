@@ -82,6 +82,8 @@ pub struct Fold<'c> {
     pub(super) open: bool,
     retry: bool,
     uncommitted: u64,
+    /// Whether the disk is to be taken for full.
+    full: bool,
     /// Set while it commits, which nobody may interrupt.
     pub(super) committing: Option<Arc<AtomicBool>>,
     latest: Latest,
@@ -119,6 +121,7 @@ impl<'c> Fold<'c> {
             open: false,
             retry: false,
             uncommitted: 0,
+            full: false,
             committing: None,
             latest: Latest::default(),
             recorder: None,
@@ -486,6 +489,23 @@ impl<'c> Fold<'c> {
         written.map_err(|error| ReadModelError::sqlite("cannot write down which rows changed", error))
     }
 
+    /// From here on no commit finds room, as on a disk that is full.
+    pub fn fill(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Asks for more room than there is, so that SQLite says what it says on a full disk, and undoes what it undoes there.
+    fn overflow(&self) -> rusqlite::Result<()> {
+        // Less than the file has is what it has.
+        self.connection.execute_batch("PRAGMA max_page_count = 1")?;
+        let sql = "SELECT (freelist_count + 2) * page_size FROM pragma_freelist_count, pragma_page_size";
+        let room: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        self.connection
+            .execute_batch("CREATE TABLE _foldlog_overflow (bytes)")?;
+        let sql = "INSERT INTO _foldlog_overflow VALUES (zeroblob(?1))";
+        self.connection.execute(sql, [room]).map(drop)
+    }
+
     /// Commits rows, position, counts, state and dead letters together.
     pub fn commit(&mut self) -> Result<(), ReadModelError> {
         self.applier.flush()?;
@@ -512,6 +532,9 @@ impl<'c> Fold<'c> {
     }
 
     fn write(&self) -> rusqlite::Result<()> {
+        if self.full {
+            self.overflow()?;
+        }
         bookkeeping::write_position(self.connection, &self.position())?;
         bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now())?;
         if self.captured.is_some() {

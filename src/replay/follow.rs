@@ -513,6 +513,7 @@ impl Following<'_, '_> {
                     return Ok(Some(Ended::Cancelled));
                 }
                 Folded::Poisoned => {
+                    self.feel_disk();
                     self.fold.commit()?;
                     self.tell_group();
                     self.say();
@@ -564,12 +565,18 @@ impl Following<'_, '_> {
         }
         let position = self.fold.position();
         if self.fold.uncommitted() > 0 || position != self.committed {
+            self.feel_disk();
             self.fold.commit()?;
             self.tell_group();
             self.committed = position;
         }
         self.since = None;
         Ok(())
+    }
+
+    /// Whoever keeps the group may have filled the disk, or freed it.
+    fn feel_disk(&mut self) {
+        self.fold.fill(self.group.is_some_and(Group::is_full));
     }
 
     /// The group's committed offsets follow the read model's position.

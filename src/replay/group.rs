@@ -37,6 +37,7 @@ pub struct Group {
     pace: AtomicU64,
     killed: AtomicBool,
     holds: AtomicBool,
+    full: AtomicBool,
     committed: Mutex<Position>,
     /// How many partitions each member has.
     shares: Mutex<Vec<usize>>,
@@ -54,6 +55,7 @@ impl Group {
             pace: AtomicU64::new(0),
             killed: AtomicBool::new(false),
             holds: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             committed: Mutex::default(),
             shares: Mutex::new(vec![0; members]),
         }
@@ -85,6 +87,17 @@ impl Group {
     /// Whether what is emitted is held back.
     pub fn holds(&self) -> bool {
         self.holds.load(Ordering::Relaxed)
+    }
+
+    /// Lets the read model take nothing more, as on a disk that is full, as long as this is true: the next commit fails, and with it the
+    /// follow.
+    pub fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// Whether the read model takes nothing more.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Ends the follow as `kill -9` would: what was not committed is lost, and the group is not told that its members are gone.

@@ -22,6 +22,7 @@ mod produce;
 mod projections;
 mod read;
 mod rebuild;
+mod sinks;
 mod takeover;
 mod test;
 mod what_if;
@@ -148,7 +149,7 @@ impl Shell {
 }
 
 /// What the developer's own environment must not decide.
-const UNSET: [&str; 3] = ["FOLDLOG_BOOTSTRAP", "FOLDLOG_LOG", "NO_COLOR"];
+const UNSET: [&str; 4] = ["FOLDLOG_BOOTSTRAP", "FOLDLOG_LOG", "FOLDLOG_SINK", "NO_COLOR"];
 
 /// Lines of JSON.
 fn json(text: &str) -> Vec<Value> {

@@ -10,6 +10,7 @@ pub mod java;
 pub mod port;
 pub mod process;
 pub mod raw;
+pub mod stores;
 pub mod terminal;
 pub mod webhook;
 pub mod wire;

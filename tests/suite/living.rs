@@ -29,7 +29,7 @@ use foldlog::sink::address::Address;
 use tempfile::TempDir;
 
 use crate::common::cluster::{Cluster, scratch, unique};
-use crate::sinks::server::RedisServer;
+use crate::common::stores::RedisServer;
 
 /// A place to run demos in, with names that no other test has.
 struct Place {
@@ -172,15 +172,16 @@ fn a_demo_feeds_lakes_and_real_stores() {
         let outcome = run.wait().unwrap();
         assert!(outcome.passed, "{:?}", failures(&outcome));
         let last = scene.borrow_and_update().clone();
-        let part = |name: &str| &last.parts[last.graph.find(Kind::Store, name).unwrap()];
+        let part = |name: &str| &last.parts[last.graph.find(Kind::Sink, name).unwrap()];
         assert_eq!(
-            last.graph.parts[last.graph.find(Kind::Store, "cache").unwrap()]
+            last.graph.parts[last.graph.find(Kind::Sink, "cache").unwrap()]
                 .title
                 .en
                 .as_deref(),
             Some("Cache (Redis)")
         );
         assert!(part("lake").taken == 120 && part("cache").taken > 0, "{last:?}");
+        assert!(part("lake").place.starts_with("lake:/"), "{last:?}");
         if let (true, Some(server)) = (fed, &server) {
             assert_ne!(server.cli(&["DBSIZE"]), "0");
         }
@@ -348,6 +349,82 @@ expect = [[125]]
     );
     let outcome = place.run(demo);
     assert!(outcome.passed, "{:?}", failures(&outcome));
+}
+
+/// A disk that is full ends the processor before its next commit; what it had stays, the scene says so, and it goes on when there is
+/// room.
+#[test]
+fn a_store_whose_disk_is_full_stands_and_catches_up() {
+    let place = Place::new();
+    let demo = place.demo(
+        r#"
+[[steps]]
+title.en = "some"
+actions = [{ produce = { records = 60 } }, { wait = { caught-up = [] } }]
+
+[[steps]]
+title.en = "full"
+actions = [
+  { fill-disk = "counter" },
+  { produce = { records = 30 } },
+  { wait = { part = "counter", state = "failed" } },
+]
+[[steps.checks]]
+title.en = "nothing more is in it, and nothing less"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[60]]
+
+[[steps]]
+title.en = "started while it is full"
+actions = [{ start = "counter" }, { wait = { part = "counter", state = "failed" } }]
+[[steps.checks]]
+title.en = "the same"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[60]]
+
+[[steps]]
+title.en = "room"
+actions = [{ free-disk = "counter" }, { produce = {} }, { wait = { caught-up = ["counter"] } }]
+[[steps.checks]]
+title.en = "each once"
+sql = "SELECT sum(views) FROM pages.page"
+expect = [[120]]
+[[steps.checks]]
+title.en = "as the log says"
+verify = "pages"
+rows = 0
+"#,
+    );
+    let options = Options {
+        by_step: true,
+        ..place.options()
+    };
+    let run = run(place.client.clone(), place.store.clone(), demo, options);
+    let (player, scene, steps) = (run.player(), run.scene(), run.steps());
+    let pages = |what: &str, holds: &dyn Fn(&PartView) -> bool| {
+        crate::common::eventually(what, || {
+            let scene = scene.borrow().clone();
+            let at = scene.graph.find(Kind::Store, "pages")?;
+            holds(&scene.parts[at]).then_some(())
+        });
+    };
+    player.next_step();
+    pages("the first records", &|store| store.taken == 60);
+    player.next_step();
+    pages("the store to be full, with the reason", &|store| {
+        store.state == PartState::Full && store.reason.contains("database or disk is full")
+    });
+    player.next_step();
+    crate::common::eventually("the step to be over", || {
+        let over = |step: &StepView| step.title == "started while it is full" && step.state == StepState::Passed;
+        steps.borrow().iter().any(over).then_some(())
+    });
+    player.next_step();
+    let outcome = run.wait().unwrap();
+    assert!(outcome.passed, "{:?}", failures(&outcome));
+    pages("the store to run", &|store| {
+        store.state == PartState::Running && store.taken == 120
+    });
 }
 
 #[test]

@@ -4,7 +4,6 @@ mod elastic;
 mod lake;
 mod postgres;
 mod redis;
-pub mod server;
 
 use std::path::Path;
 

@@ -206,6 +206,7 @@ fn rest(scene: &mut Snapshot) {
         view.state = match (part.kind, view.state) {
             (Kind::Topic, _) => PartState::Running,
             (Kind::Processor | Kind::Service, PartState::Running | PartState::Slow) => PartState::Stopped,
+            (Kind::Store | Kind::Sink, PartState::Full) => PartState::Running,
             (_, state) => state,
         };
     }
@@ -267,9 +268,10 @@ pub fn refusal(model: &Model, action: super::super::command::Action) -> Option<&
     let clock = clock(model).unwrap_or_default();
     match (action, stands) {
         (Action::Open, _) => match part(model)?.kind {
-            Kind::Topic | Kind::Store | Kind::Processor if scene.snapshot().is_none() => {
+            Kind::Topic | Kind::Store | Kind::Sink | Kind::Processor if scene.snapshot().is_none() => {
                 Some("it is not there yet: n begins the lesson")
             }
+            Kind::Sink => None,
             kind if kind != Kind::Service && graph(model)?.parts.get(scene.cursor)?.id.is_empty() => {
                 let topic = topic_behind(graph(model)?, scene.cursor);
                 topic.is_none().then_some("this cluster has nothing of it to look at")
@@ -331,11 +333,52 @@ pub fn enter(model: &mut Model, fx: &mut Vec<Effect>) {
             model.groups.wanted = Some(part.id);
             navigate::enter(model, Screen::Groups, fx);
         }
+        // It is on no screen of this studio: what is known of it is said.
+        Kind::Sink => {
+            let (level, said) = sink(model, scene, graph, &part);
+            model.tell(level, said);
+        }
         Kind::Store => {
             model.readmodel.wanted = Some(part.id);
             navigate::enter(model, Screen::ReadModel, fx);
         }
     }
+}
+
+/// What is known of a store outside: which it is, where, what it has, what it lacks and why.
+fn sink(model: &Model, scene: &Scene, graph: &Graph, part: &Part) -> (Level, String) {
+    let title = part.title.get(model.language);
+    let view = scene.part(scene.cursor).cloned().unwrap_or_default();
+    let (place, rows) = (&view.place, view.taken);
+    if place.is_empty() {
+        let edge = graph.edges.iter().find(|edge| edge.to == scene.cursor);
+        let from = edge.map_or("", |edge| graph.parts[edge.from].title.get(model.language));
+        let name = &part.name;
+        let said = say!(
+            model,
+            "{title}: {from} stands for it in this run; `foldlog demo run --headless --sink {name}=URL` feeds a real one",
+            title,
+            from,
+            name
+        );
+        return (Level::Done, said);
+    }
+    if !view.reason.is_empty() {
+        let reason = view.reason.lines().next().unwrap_or_default();
+        return (Level::Error, say!(model, "{title} is not fed: {reason}", title, reason));
+    }
+    let said = match view.lag.unwrap_or(0) {
+        0 => say!(model, "{title}: {rows} written, in step; {place}", title, rows, place),
+        lag => say!(
+            model,
+            "{title}: {rows} written, {lag} to come; {place}",
+            title,
+            rows,
+            lag,
+            place
+        ),
+    };
+    (Level::Done, said)
 }
 
 #[cfg(test)]

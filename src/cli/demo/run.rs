@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{Context as _, IntoDiagnostic, miette};
@@ -265,8 +266,16 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
             tokio::spawn(server.serve(tell));
         }
         let mut interrupted = false;
+        let mut patience = Patience::default();
+        let mut tick = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
+                _ = tick.tick() => {
+                    let line = patience.line(&steps.borrow());
+                    if let Some(line) = line.filter(|_| print && bar.is_hidden()) {
+                        eprintln!("{line}");
+                    }
+                }
                 changed = steps.changed() => {
                     let now = steps.borrow_and_update().clone();
                     while let Some(line) = next_line(&now[printed..]) {
@@ -275,7 +284,8 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
                             bar.suspend(|| println!("{line}"));
                         }
                     }
-                    if let Some(step) = now.iter().find(|step| step.state == StepState::Running) {
+                    // The innermost: below a step stands what it does.
+                    if let Some(step) = now.iter().rfind(|step| step.state == StepState::Running) {
                         bar.set_message(format!("{}  {}", step.title, step.note));
                     }
                     if changed.is_err() {
@@ -293,6 +303,46 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
     // A query that somebody's scrape still waits for keeps nobody here.
     runtime.shutdown_background();
     Ok(())
+}
+
+/// How often is looked whether something takes long.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long something may take before what it waits for is said.
+const LONG: Duration = Duration::from_secs(3);
+/// How soon that is said again, if it is something else by then.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Where nobody sees what is under way: what takes long, and what it waits for.
+#[derive(Debug, Default)]
+struct Patience {
+    /// The line that is under way, and since when.
+    at: Option<(usize, Instant)>,
+    /// What was said of it, and when.
+    said: Option<(String, Instant)>,
+}
+
+impl Patience {
+    fn line(&mut self, steps: &[StepView]) -> Option<String> {
+        let at = steps.iter().rposition(|step| step.state == StepState::Running)?;
+        let since = match self.at {
+            Some((known, since)) if known == at => since,
+            _ => {
+                *self = Self {
+                    at: Some((at, Instant::now())),
+                    said: None,
+                };
+                return None;
+            }
+        };
+        let step = steps.get(at).filter(|step| !step.note.is_empty())?;
+        let again = |(said, then): &(String, Instant)| *said != step.note && then.elapsed() >= AGAIN;
+        if since.elapsed() < LONG || !self.said.as_ref().is_none_or(again) {
+            return None;
+        }
+        self.said = Some((step.note.clone(), Instant::now()));
+        let first = step.note.lines().next().unwrap_or_default();
+        Some(format!("  … {}  {}", step.title, printable(first.as_bytes(), 300).text))
+    }
 }
 
 /// The first of the lines, if it can be printed: a step of the lesson when it begins, so that what it does and checks comes

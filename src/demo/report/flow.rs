@@ -63,7 +63,7 @@ pub(super) fn draw(scene: &Snapshot, language: Language) -> String {
             Kind::Service => 12.0,
             Kind::Topic => 0.0,
             Kind::Processor => 23.0,
-            Kind::Store => 5.0,
+            Kind::Store | Kind::Sink => 5.0,
         };
         drawing.shape(format_args!(
             "rect class=\"part k{}\" x=\"{x:.0}\" y=\"{y:.0}\" width=\"{WIDE}\" height=\"{TALL}\" rx=\"{round}\"",
@@ -102,6 +102,7 @@ fn below(kind: Kind, language: Language) -> &'static str {
         Kind::Topic => ("topic", "主题"),
         Kind::Processor => ("processor", "处理器"),
         Kind::Store => ("store", "存储"),
+        Kind::Sink => ("store outside", "外部存储"),
     };
     match language {
         Language::English => en,

@@ -23,7 +23,7 @@ pre,code{font-family:ui-monospace,monospace;font-size:.9em}pre{overflow-x:auto;b
 table{border-collapse:collapse}td,th{border-bottom:1px solid var(--line);padding:.2rem .7rem .2rem 0;text-align:left}
 ul.run{list-style:none;padding-left:1rem}ul.run li{margin:.15rem 0}figure{margin:1.6rem 0}figcaption{font-weight:600;margin-bottom:.4rem}
 a{color:inherit}.flows{overflow-x:auto}svg.flow{min-width:34rem}
-svg .way{fill:none;stroke:var(--soft);stroke-width:1.2;stroke-opacity:.7}svg .head{fill:var(--soft)}svg .part{fill:var(--paper);stroke:var(--soft)}svg .k1{stroke-width:2.5}svg .k3{stroke-dasharray:5 2}
+svg .way{fill:none;stroke:var(--soft);stroke-width:1.2;stroke-opacity:.7}svg .head{fill:var(--soft)}svg .part{fill:var(--paper);stroke:var(--soft)}svg .k1{stroke-width:2.5}svg .k3,.k4{stroke-dasharray:5 2}
 ";
 
 /// The whole page.

@@ -1,6 +1,6 @@
-use super::server::PostgresServer;
 use super::*;
 use crate::common::cluster::{Cluster, scratch};
+use crate::common::stores::PostgresServer;
 use foldlog::replay::rebuild::{RebuildOptions, rebuild};
 
 /// First feeding, live changes, a new build with other columns, and a server that is gone and comes back.

@@ -1,6 +1,6 @@
-use super::server::RedisServer;
 use super::*;
 use crate::common::cluster::{Cluster, scratch};
+use crate::common::stores::RedisServer;
 use foldlog::replay::rebuild::{RebuildOptions, rebuild};
 
 /// First feeding, live changes, a restart in between, a new build, and a store that is gone and comes back empty.

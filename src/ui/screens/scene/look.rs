@@ -36,6 +36,8 @@ pub(super) fn of(kind: Kind, view: Option<&PartView>) -> Look {
         (Kind::Topic, None | Some(PartState::Running)) => look("≡", "topic", Role::Plain, false),
         (Kind::Topic, Some(_)) => look("✗", "broker lost", Role::Bad, true),
         (Kind::Store, None | Some(PartState::Running)) => look("▤", "read model", Role::Plain, false),
+        (Kind::Sink, None | Some(PartState::Running)) => look("▥", "store outside", Role::Plain, false),
+        (Kind::Sink, Some(PartState::Failed)) => look("✗", "not fed", Role::Bad, true),
         (_, None) => look("○", "processor", Role::Muted, false),
         (_, Some(PartState::Running)) => look("●", "running", Role::Good, false),
         (_, Some(PartState::Slow)) => look("◐", "slow", Role::Warning, false),
@@ -43,6 +45,7 @@ pub(super) fn of(kind: Kind, view: Option<&PartView>) -> Look {
         (_, Some(PartState::Killed)) => look("✗", "killed", Role::Bad, true),
         (_, Some(PartState::Poisoned)) => look("!", "poisoned", Role::Bad, true),
         (_, Some(PartState::Failed)) => look("✗", "failed", Role::Bad, true),
+        (_, Some(PartState::Full)) => look("✗", "disk full", Role::Bad, true),
     }
 }
 
@@ -58,7 +61,7 @@ pub(super) fn frame(kind: Kind, broken: bool) -> Frame {
         Kind::Service => (["╭", "╮", "╰", "╯"], ["─", "╌"], ["│", "┆"]),
         Kind::Topic => (["╔", "╗", "╚", "╝"], ["═", "╌"], ["║", "┆"]),
         Kind::Processor => (["┌", "┐", "└", "┘"], ["─", "╌"], ["│", "┆"]),
-        Kind::Store => (["┏", "┓", "┗", "┛"], ["━", "╍"], ["┃", "┇"]),
+        Kind::Store | Kind::Sink => (["┏", "┓", "┗", "┛"], ["━", "╍"], ["┃", "┇"]),
     };
     Frame {
         corners,
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn every_state_of_a_processor_has_a_word_and_what_does_not_run_is_broken_off() {
-        use PartState::{Failed, Killed, Poisoned, Running, Slow, Stopped};
+        use PartState::{Failed, Full, Killed, Poisoned, Running, Slow, Stopped};
         let of = |state| {
             let view = PartView {
                 state,
@@ -81,7 +84,7 @@ mod tests {
             };
             of(Kind::Processor, Some(&view))
         };
-        let all = [Running, Slow, Stopped, Killed, Poisoned, Failed].map(of);
+        let all = [Running, Slow, Stopped, Killed, Poisoned, Failed, Full].map(of);
         for (nth, look) in all.iter().enumerate() {
             // Without colour, too, each is told from the others.
             assert!(

@@ -31,6 +31,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, demo: &De
     if let Some(view) = view {
         first.extend(more(model, part.kind, view));
     }
+    if let Some(view) = view.filter(|view| !view.place.is_empty()) {
+        first.push((format!("  {}", view.place), Role::Muted));
+    }
     if part.kind == Kind::Processor {
         let group = say!(model, "group {id}", id = part.id);
         first.push((format!("  {group}"), Role::Muted));

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::common::port::Port;
-use crate::common::{eventually, skip};
+use super::port::Port;
+use super::{eventually, skip};
 
 /// A Redis server; killed when dropped.
 pub struct RedisServer {
