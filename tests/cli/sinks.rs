@@ -164,16 +164,6 @@ fn a_lake_of_parquet_has_each_record_once_whatever_is_killed() {
     let found = records(lake.path());
     let once: BTreeSet<_> = found.iter().collect();
     assert_eq!((found.len(), once.len()), (1500, 1500));
-    let other = format!("lake:{}", lake.path().display());
-    let mut follow = shell.spawn(&["-b", at, "follow", &path, "--sink", &other]);
-    let mut said = std::io::BufReader::new(follow.stderr.take().unwrap());
-    let mut all = String::new();
-    while !all.contains("as parquet") {
-        let read = std::io::BufRead::read_line(&mut said, &mut all).unwrap();
-        assert!(read > 0, "{all}");
-    }
-    follow.kill().unwrap();
-    follow.wait().unwrap();
 }
 
 /// A demo that waits for a store says what it waits for and why, while it does and when it gives up.
