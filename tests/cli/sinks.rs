@@ -177,7 +177,7 @@ fn a_demo_says_why_it_waits() {
     let (head, _) = text.split_once("# Steps:").unwrap();
     let steps = "[[sinks]]\nname = \"cache\"\nstands-for = \"Redis\"\nstore = \"pages\"\n\
          [[steps]]\ntitle.en = \"all\"\nactions = [{ produce = {} }, { wait = { caught-up = [] } }, \
-         { wait = { sink = \"cache\", rows = 0, within = 8 } }]\n";
+         { wait = { sink = \"cache\", rows = 0, within = 15 } }]\n";
     fs::write(&file, format!("{head}\n{steps}")).unwrap();
     let nobody = Port::hold();
     let run = [
