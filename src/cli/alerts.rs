@@ -48,6 +48,10 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     for name in names {
         if let Some(alerts) = store.alerts(&name, args.all, limit)? {
             watched += 1;
+            if let (true, forgotten @ 1..) = (args.all, store.forgotten_alerts(&name)?) {
+                let older = show::counted(forgotten, "resolved alert");
+                eprintln!("{older} of {name} that came before are no longer kept: of each name the latest are");
+            }
             found.push((name, alerts));
         }
     }

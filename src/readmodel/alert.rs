@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
 use crate::decode::printable::printable;
@@ -34,6 +34,23 @@ CREATE TABLE IF NOT EXISTS _foldlog_alert (
 CREATE UNIQUE INDEX IF NOT EXISTS _foldlog_alert_open ON _foldlog_alert (alert, key) WHERE resolved_offset IS NULL;
 CREATE INDEX IF NOT EXISTS _foldlog_alert_scope ON _foldlog_alert (alert, scope) WHERE resolved_offset IS NULL;
 ";
+
+/// The order in which alerts of a name were resolved, from 1. What is forgotten is at its beginning, so that the first number that is left
+/// says how many were.
+const PAST: &str = "
+CREATE TABLE _foldlog_alert_past (
+  alert TEXT NOT NULL,
+  seq   INTEGER NOT NULL,
+  id    INTEGER NOT NULL,
+  PRIMARY KEY (alert, seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO _foldlog_alert_past
+  SELECT alert, row_number() OVER (PARTITION BY alert ORDER BY id), id FROM _foldlog_alert WHERE resolved_offset IS NOT NULL;
+";
+
+/// Resolved alerts of a name that are kept, the latest. An open one is never forgotten, and neither is what was to be told of one: a notice
+/// has all of it and is deleted by itself when it is delivered. So nothing is told twice or not at all for it.
+const KEPT: i64 = 10_000;
 
 /// Characters of a row that are told.
 const WIDTH: usize = 200;
@@ -110,7 +127,51 @@ impl fmt::Display for Alert {
 
 /// Makes the table where there is none.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(SCHEMA)
+    connection.execute_batch(SCHEMA)?;
+    if !has_past(connection)? {
+        connection.execute_batch(PAST)?;
+    }
+    Ok(())
+}
+
+/// Files of earlier versions have the alerts without it.
+fn has_past(connection: &Connection) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = '_foldlog_alert_past'")?
+        .exists([])
+}
+
+/// Remembers that an alert was resolved, and forgets the one that was resolved longest ago where there are enough of its name.
+fn bury(connection: &Connection, alert: &str, id: i64) -> rusqlite::Result<()> {
+    let seq: i64 = connection
+        .prepare_cached(
+            "INSERT INTO _foldlog_alert_past
+             SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM _foldlog_alert_past WHERE alert = ?1 RETURNING seq",
+        )?
+        .query_row(params![alert, id], |row| row.get(0))?;
+    if seq > KEPT {
+        let oldest = params![alert, seq - KEPT];
+        connection
+            .prepare_cached(
+                "DELETE FROM _foldlog_alert WHERE id IN (SELECT id FROM _foldlog_alert_past WHERE alert = ? AND seq <= ?)",
+            )?
+            .execute(oldest)?;
+        connection
+            .prepare_cached("DELETE FROM _foldlog_alert_past WHERE alert = ? AND seq <= ?")?
+            .execute(oldest)?;
+    }
+    Ok(())
+}
+
+/// How many resolved alerts are no longer kept.
+fn forgotten(connection: &Connection) -> rusqlite::Result<u64> {
+    if !has_past(connection)? {
+        return Ok(0);
+    }
+    let sql =
+        "SELECT coalesce(sum(first - 1), 0) FROM (SELECT min(seq) AS first FROM _foldlog_alert_past GROUP BY alert)";
+    let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// How many alerts of a name are open.
@@ -194,12 +255,16 @@ fn resolve(connection: &Connection, answer: &Answer<'_>, changed: &mut Vec<Alert
     let at = answer.at;
     let mut resolve = connection.prepare_cached(
         "UPDATE _foldlog_alert SET resolved_topic = ?, resolved_partition = ?, resolved_offset = ?, resolved_at = ?
-         WHERE alert = ? AND key = ? AND resolved_offset IS NULL",
+         WHERE alert = ? AND key = ? AND resolved_offset IS NULL RETURNING id",
     )?;
     let there: std::collections::HashSet<&str> = answer.rows.iter().map(|(key, _)| key.as_str()).collect();
     for alert in open.into_iter().filter(|alert| !there.contains(alert.key.as_str())) {
         let time = at.timestamp.map(|time| time.0);
-        resolve.execute(params![at.topic, at.partition, at.offset, time, alert.name, alert.key])?;
+        let which = params![at.topic, at.partition, at.offset, time, alert.name, alert.key];
+        let id: Option<i64> = resolve.query_row(which, |row| row.get(0)).optional()?;
+        if let Some(id) = id {
+            bury(connection, &alert.name, id)?;
+        }
         changed.push(Alert {
             resolved: Some(at.clone()),
             ..alert
@@ -241,6 +306,8 @@ pub struct Alerts {
     pub open: u64,
     /// How many are resolved, listed or not.
     pub resolved: u64,
+    /// How many that were resolved before these are no longer kept.
+    pub forgotten: u64,
 }
 
 /// Whether a read model's definition has alerts.
@@ -267,6 +334,12 @@ impl Store {
         ask().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
     }
 
+    /// How many resolved alerts of a read model are no longer kept: of each name the latest are.
+    pub fn forgotten_alerts(&self, name: &str) -> Result<u64, ReadModelError> {
+        let connection = store::open_read_only(&self.current(name)?.path)?;
+        forgotten(&connection).map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
+    }
+
     /// Alerts of a read model, at most `limit`: those that are open before those that are resolved. `None` where its definition has none.
     pub fn latest_alerts(&self, name: &str, limit: usize) -> Result<Option<Alerts>, ReadModelError> {
         let mut connection = store::open_read_only(&self.current(name)?.path)?;
@@ -286,6 +359,7 @@ impl Store {
                 latest,
                 open: count(&look, "resolved_offset IS NULL")?,
                 resolved: count(&look, "resolved_offset IS NOT NULL")?,
+                forgotten: forgotten(&look)?,
             }))
         };
         list().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
@@ -308,5 +382,72 @@ impl Store {
             Ok(Some(alerts))
         };
         list().map_err(|error| ReadModelError::sqlite("cannot read the alerts", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: i64) -> At {
+        At {
+            topic: "t".to_owned(),
+            partition: 0,
+            offset,
+            timestamp: None,
+        }
+    }
+
+    fn asked(connection: &Connection, name: &str, rows: &[&str], offset: i64) {
+        let rows: Vec<Found> = rows.iter().map(|key| ((*key).to_owned(), "{}".to_owned())).collect();
+        let answer = Answer {
+            name,
+            scope: None,
+            rows: &rows,
+            resolves: true,
+            at: &at(offset),
+        };
+        compare(connection, &answer).unwrap();
+    }
+
+    #[test]
+    fn of_each_name_the_latest_that_were_resolved_are_kept_and_how_many_were_not() {
+        let connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        connection.execute_batch("BEGIN").unwrap();
+        // Raised before all others, and resolved after them: it is the latest that was resolved.
+        asked(&connection, "many", &["first"], 0);
+        let rounds = KEPT + 5;
+        for n in 1..=rounds {
+            asked(&connection, "many", &["first", &format!("k{n}")], 2 * n);
+            asked(&connection, "many", &["first"], 2 * n + 1);
+        }
+        asked(&connection, "few", &["a"], 1);
+        asked(&connection, "few", &[], 2);
+        assert_eq!(forgotten(&connection).unwrap(), 5);
+        assert_eq!(count(&connection, "resolved_offset IS NULL").unwrap(), 1);
+        asked(&connection, "many", &[], 3 * rounds);
+        assert_eq!(forgotten(&connection).unwrap(), 6);
+        let resolved = |which: &str| count(&connection, &format!("resolved_offset IS NOT NULL AND {which}")).unwrap();
+        assert_eq!(
+            (resolved("alert = 'many'"), resolved("alert = 'few'")),
+            (KEPT as u64, 1)
+        );
+        assert_eq!(
+            (
+                resolved("key = 'first'"),
+                resolved("key = 'k6'"),
+                resolved("key = 'k7'")
+            ),
+            (1, 0, 1)
+        );
+
+        // A file of an earlier version goes on counting from what it has.
+        connection.execute_batch("DROP TABLE _foldlog_alert_past").unwrap();
+        assert_eq!(forgotten(&connection).unwrap(), 0);
+        prepare(&connection).unwrap();
+        asked(&connection, "many", &["new"], 1);
+        asked(&connection, "many", &[], 2);
+        assert_eq!(forgotten(&connection).unwrap(), 1);
     }
 }

@@ -91,16 +91,20 @@ pub(super) fn nothing_contains(model: &Model, filter: &str) -> String {
 
 /// Says below a list how many more there are than it holds, and which command has them; returns the room that is left for it.
 pub(super) fn more(canvas: &mut Canvas<'_>, inner: Rect, more: u64, command: &str) -> Rect {
-    let line = say!(canvas, "{n} more: {command}", n = format::count(more), command);
-    let lines = wrap_words(&line, usize::from(inner.width.max(1)));
-    let taken = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    // The title's counts say that there are more, too.
-    let Some(height) = inner.height.checked_sub(taken).filter(|left| *left > taken) else {
-        return inner;
-    };
     if more == 0 {
         return inner;
     }
+    let line = say!(canvas, "{n} more: {command}", n = format::count(more), command);
+    below(canvas, inner, &line)
+}
+
+/// Says something below a list, where there is room; returns the room that is left for the list.
+pub(super) fn below(canvas: &mut Canvas<'_>, inner: Rect, line: &str) -> Rect {
+    let lines = wrap_words(line, usize::from(inner.width.max(1)));
+    let taken = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let Some(height) = inner.height.checked_sub(taken).filter(|left| *left > taken) else {
+        return inner;
+    };
     for (y, line) in (inner.y + height..).zip(&lines) {
         canvas.text(inner.x, y, line, Role::Muted, inner.width);
     }

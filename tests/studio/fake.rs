@@ -474,6 +474,7 @@ fn alerts() -> Alerts {
         latest: vec![alert("acc-0002", 3, None), alert("acc-0000\u{1b}[31m", 1, Some(2))],
         open: 1,
         resolved: 1,
+        forgotten: 0,
     }
 }
 

@@ -351,12 +351,15 @@ fn a_list_says_how_many_more_there_are_and_what_shows_them() {
     }
     if let Ok(alerts) = &mut s.world.alerts {
         alerts.resolved += 3_000;
+        alerts.forgotten = 77;
     }
     if let Ok(rows) = &mut s.world.projections {
         rows[0].alerts = Some(1);
     }
     s.keys("<esc>k<c-r>A");
-    assert!(s.text().contains("3,000 more: foldlog"), "{}", s.text());
+    for said in ["3,000 more: foldlog", "77 that were resolved"] {
+        assert!(s.text().contains(said), "{said}: {}", s.text());
+    }
 }
 
 #[test]

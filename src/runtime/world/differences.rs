@@ -340,11 +340,15 @@ fn fate(on: &impl Speaks, thought: &Thinking, fate: &Fate) -> Fact {
     });
     match fate {
         Fate::LeftOut(_) => hint(on.tr("the event below is left out")),
-        Fate::AllLeftOut(records) => hint(say!(
-            on,
-            "{records} left out",
-            records = counted(on, *records, "record")
-        )),
+        Fate::AllLeftOut(records) => {
+            let records = counted(on, *records, "record");
+            match thought {
+                Thinking::WithoutWhere(condition) => {
+                    hint(say!(on, "{records} left out where {condition}", records, condition))
+                }
+                _ => hint(say!(on, "{records} left out", records)),
+            }
+        }
         Fate::Was(_, Outcome::Applied) => hint(say!(on, "{event} was applied", event)),
         Fate::Was(_, Outcome::Ignored) => warning(say!(on, "{event} is ignored: no handler is for it", event)),
         Fate::Was(_, Outcome::Skipped | Outcome::Held) => warning(say!(

@@ -39,6 +39,17 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             let more = (found.open + found.resolved).saturating_sub(found.latest.len() as u64);
             let command = format!("foldlog alerts {} --all --json", alerts.read_model);
             let inner = list::more(canvas, inner, more, &command);
+            let inner = match found.forgotten {
+                0 => inner,
+                n => {
+                    let line = say!(
+                        model,
+                        "{n} that were resolved before are forgotten",
+                        n = format::count(n)
+                    );
+                    list::below(canvas, inner, &line)
+                }
+            };
             return rows(canvas, inner, model, alerts, found);
         }
         Some(_) if alerts.list.filter().is_empty() => {
