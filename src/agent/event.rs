@@ -25,10 +25,16 @@ pub struct Event {
     /// The event as JSON.
     pub json: String,
     /// When it happened where the line says so, else when it was read.
+    pub said: Timestamp,
+    /// The record's time: the same, unless that is further ahead than a broker takes; then it is when the line was read.
     pub time: Timestamp,
     /// Whether it could not be parsed; `error.message` says why.
     pub failed: bool,
 }
+
+/// How far ahead of now a record's time may be, in milliseconds: Apache Kafka's own `message.timestamp.after.max.ms`, less what clocks
+/// may differ.
+const AHEAD: i64 = 50 * 60 * 1000;
 
 /// The fields that say where a line comes from, which no line can say otherwise.
 const OURS: &[&str] = &["log", "host", "agent", "input", "error"];
@@ -61,10 +67,38 @@ pub fn event(line: &Line, parse: Parse, host: &str, now: Timestamp) -> Event {
         },
     }
     fields.retain(|name, _| !OURS.contains(&name.as_str()));
-    let time = time.unwrap_or(now);
+    let said = time.unwrap_or(now);
     let failed = error.is_some();
-    let json = whole(line, &text, fields, time, host, error);
-    Event { json, time, failed }
+    let json = whole(line, &text, fields, said, host, error);
+    let time = if said.0 > now.0.saturating_add(AHEAD) {
+        now
+    } else {
+        said
+    };
+    Event {
+        json,
+        said,
+        time,
+        failed,
+    }
+}
+
+/// Makes the event of a line that the broker does not take as it is: its text, cut to `longest` bytes, and why. It has the time at which
+/// it was read in it, and as a record none, because that may be what was refused.
+pub fn refused(line: &Line, longest: usize, host: &str, now: Timestamp, reason: &str) -> Event {
+    let cut = Line {
+        bytes: line.bytes.get(..longest).unwrap_or(&line.bytes).to_vec(),
+        cut: line.cut || line.bytes.len() > longest,
+        ..line.clone()
+    };
+    let text = String::from_utf8_lossy(&cut.bytes);
+    let error = Some(format!("the broker refused the line: {reason}"));
+    Event {
+        json: whole(&cut, &text, Map::new(), now, host, error),
+        said: now,
+        time: Timestamp(-1),
+        failed: true,
+    }
 }
 
 fn whole(
@@ -105,14 +139,16 @@ fn rfc3339(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-/// A time as logs write it: RFC 3339, or a number of seconds or milliseconds since 1970.
+/// A time as logs write it: RFC 3339, or a number of seconds or milliseconds since 1970. A number of seconds before 2001 is another
+/// thing: how long something took, as access logs have it.
 fn time_of(value: &Value) -> Option<Timestamp> {
     match value {
         Value::String(text) => Some(Timestamp(text.parse::<jiff::Timestamp>().ok()?.as_millisecond())),
         Value::Number(number) => {
             // Seconds stay under this until the year 5138; milliseconds were over it in 1973.
             const MILLISECONDS: f64 = 1e11;
-            let number = number.as_f64().filter(|number| *number >= 0.0)?;
+            const SECONDS: f64 = 1e9;
+            let number = number.as_f64().filter(|number| *number >= SECONDS)?;
             let milliseconds = if number < MILLISECONDS { number * 1000.0 } else { number };
             (milliseconds < 253_402_300_800_000.0).then_some(Timestamp(milliseconds as i64))
         }
@@ -191,6 +227,45 @@ mod tests {
             (Some("hi"), Some("2024-01-01T00:00:00.000Z"))
         );
         assert_eq!(time, 1_704_067_200_000);
+    }
+
+    #[test]
+    fn a_time_that_no_broker_takes_is_in_the_event_alone_and_a_duration_is_none() {
+        // A clock that is ahead, and one that is a little.
+        let (event, time, _) = made(&line(r#"{"ts":9999999999}"#), Parse::Json);
+        assert_eq!(
+            (event["@timestamp"].as_str(), time),
+            (Some("2286-11-20T17:46:39.000Z"), 1_730_707_201_500)
+        );
+        let (_, time, _) = made(&line(r#"{"ts":1730707261}"#), Parse::Json);
+        assert_eq!(time, 1_730_707_261_000);
+        for duration in ["0.035", "12", "999999999"] {
+            let (event, time, _) = made(&line(&format!("{{\"time\":{duration}}}")), Parse::Json);
+            assert_eq!(
+                (event["@timestamp"].as_str(), time),
+                (Some("2024-11-04T08:00:01.500Z"), 1_730_707_201_500)
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_broker_refuses_is_cut_and_has_no_time_of_its_own() {
+        let event = refused(
+            &line("{\"ts\":1}"),
+            4,
+            "web-1",
+            Timestamp(1_730_707_201_500),
+            "too large",
+        );
+        let value: Value = serde_json::from_str(&event.json).unwrap();
+        assert_eq!(
+            (value["message"].as_str(), &value["log"]["flags"]),
+            (Some("{\"ts"), &json!(["truncated"]))
+        );
+        assert_eq!(
+            (value["error"]["message"].as_str(), event.time.0),
+            (Some("the broker refused the line: too large"), -1)
+        );
     }
 
     #[test]

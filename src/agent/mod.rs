@@ -11,9 +11,11 @@
 //! | [`event`] | a line as JSON, with the fields that Filebeat gives it |
 //! | [`combined`] | a line of an access log, taken apart |
 //! | `lines` | bytes to lines, none longer than it may be |
+//! | `bytes` | what a file is known again by |
 //! | `glob` | which files a pattern means |
 
 pub mod backlog;
+mod bytes;
 pub mod combined;
 pub mod error;
 pub mod event;

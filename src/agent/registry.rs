@@ -113,7 +113,10 @@ impl Registry {
             let mut file = File::create(&new)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            fs::rename(&new, &self.path)
+            fs::rename(&new, &self.path)?;
+            // Its name as well: with the old registry numbers would be given out once more.
+            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
         };
         write().map_err(|error| AgentError::io("write", &self.path, error))
     }

@@ -3,19 +3,21 @@
 //! A file is its inode and not its name, so that one that was renamed goes on being read where it was. A file that was cut (copied
 //! and truncated by whoever rotates it) begins anew; what was not read of it before is read from the copy, which is known by its
 //! first bytes being those that were read. Until then a copy says nothing new, and is not read.
+//!
+//! Two short files can begin alike without one being a copy of the other: a copy that is shorter than what a file is known again by, and
+//! whose original is not cut for a while, is a file like any other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::bytes::{HEAD, are_alike, checksum, has_head, head_of, leads_to, siblings};
 use super::error::AgentError;
 use super::glob;
 use super::lines::Place;
 use super::registry::{Entry, Registry};
 
-/// How many first bytes a file is known again by.
-const HEAD: u64 = 1024;
 /// How much of one file is read before the next has its turn.
 const TURN: usize = 256 * 1024;
 /// How much is handed out at once, all files together.
@@ -23,6 +25,8 @@ const AT_ONCE: usize = 4 * 1024 * 1024;
 /// How often a file is looked at in vain before it is closed. Whoever writes one that was renamed may not know it yet, and one that
 /// was deleted can be read for as long as it is open.
 const LINGERS: u32 = 120;
+/// For how many looks a short file can be held for a copy; there are two in a poll. Who rotates by copying cuts at once.
+const PRESUMED: u32 = 240;
 
 /// A line to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub enum Notice {
     Truncated(PathBuf),
     /// A compressed file, which is not read.
     Compressed(PathBuf),
+    /// A file has the beginning of another, byte for byte and nothing else, and is not read for as long as that is so.
+    Copy(PathBuf, PathBuf),
     /// A file cannot be read, and why.
     Unreadable(PathBuf, String),
 }
@@ -66,10 +72,23 @@ pub struct Tail {
     /// What people were told of already.
     told: BTreeSet<PathBuf>,
     notices: Vec<Notice>,
+    /// Which patterns meant no file at the last look.
+    unmatched: Vec<PathBuf>,
+    /// What is known of copies, by their numbers.
+    copies: BTreeMap<u64, Copied>,
     /// Whether files were found or renamed since the registry was written.
     changed: bool,
     /// Whose turn is first.
     turn: usize,
+}
+
+/// How a copy was when it was held against its original the last time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Copied {
+    len: u64,
+    modified: (i64, i64),
+    /// How often it was found to be one.
+    looks: u32,
 }
 
 /// A file that is read.
@@ -92,6 +111,8 @@ impl Tail {
             open: Vec::new(),
             told: BTreeSet::new(),
             notices: Vec::new(),
+            unmatched: Vec::new(),
+            copies: BTreeMap::new(),
             changed: true,
             turn: 0,
         }
@@ -144,9 +165,34 @@ impl Tail {
         std::mem::take(&mut self.notices)
     }
 
-    /// Whether there is any file, read or not.
-    pub fn has_files(&self) -> bool {
-        !self.registry.entries.is_empty()
+    /// Which patterns meant no file when it last looked.
+    pub fn unmatched(&self) -> &[PathBuf] {
+        &self.unmatched
+    }
+
+    /// Whether no pattern meant any.
+    pub fn matches_nothing(&self) -> bool {
+        self.unmatched.len() == self.patterns.len()
+    }
+
+    /// Takes short files that are held for copies for files like any other, for whoever does not wait what becomes of them. Says
+    /// whether there are any.
+    pub fn read_presumed_copies(&mut self) -> bool {
+        let presumed: Vec<u64> = self
+            .registry
+            .entries
+            .iter()
+            .filter_map(|entry| entry.copy_of.and(Some(entry.number)))
+            .collect();
+        let mut found = false;
+        for number in presumed {
+            let known = self.copies.entry(number).or_default();
+            if known.len < HEAD {
+                known.looks = PRESUMED;
+                found = true;
+            }
+        }
+        found
     }
 
     /// How many files are open.
@@ -162,7 +208,15 @@ impl Tail {
 
     /// Finds files that are new, have another name, or were cut, and opens those that have something to read.
     fn discover(&mut self) {
-        let mut paths: Vec<PathBuf> = self.patterns.iter().flat_map(|pattern| glob::files(pattern)).collect();
+        let mut paths = Vec::new();
+        self.unmatched.clear();
+        for pattern in &self.patterns {
+            let files = glob::files(pattern);
+            if files.is_empty() {
+                self.unmatched.push(pattern.clone());
+            }
+            paths.extend(files);
+        }
         paths.sort();
         paths.dedup();
         for path in paths {
@@ -185,7 +239,8 @@ impl Tail {
         match self.known(meta) {
             Some(at) => {
                 let entry = &mut self.registry.entries[at];
-                if entry.path != path {
+                // A second name, such as a link's, is none to go over to.
+                if entry.path != path && !leads_to(&entry.path, meta) {
                     path.clone_into(&mut entry.path);
                     self.changed = true;
                 }
@@ -193,10 +248,17 @@ impl Tail {
             }
             None => {
                 let original = self.original_of(path, meta, &file);
-                let entry = self.entry(path, path, meta, original);
-                if original.is_none() {
-                    self.notices.push(Notice::Found(path.to_owned()));
-                    self.begin(&entry, file);
+                let entry = self.entry(path, path, meta, original.map(|at| self.registry.entries[at].number));
+                match original {
+                    Some(at) => {
+                        let of = self.registry.entries[at].path.clone();
+                        self.copies.insert(entry.number, Copied::now(meta, 0));
+                        self.notices.push(Notice::Copy(path.to_owned(), of));
+                    }
+                    None => {
+                        self.notices.push(Notice::Found(path.to_owned()));
+                        self.begin(&entry, file);
+                    }
                 }
                 self.registry.entries.push(entry);
             }
@@ -243,7 +305,8 @@ impl Tail {
     fn look_again(&mut self, at: usize, meta: &Metadata, file: File) {
         let entry = self.registry.entries[at].clone();
         if let Some(original) = entry.copy_of {
-            if !self.is_copy(original, meta, &file) {
+            if !self.is_copy_still(entry.number, original, meta, &file) {
+                self.copies.remove(&entry.number);
                 // It went its own way, or what it was a copy of is gone: it is a file like any other.
                 self.registry.entries[at].copy_of = None;
                 self.changed = true;
@@ -339,26 +402,40 @@ impl Tail {
             .filter(move |entry| entry.copy_of == Some(number))
     }
 
-    /// The number of the file beside it of which a new one is a copy.
-    fn original_of(&self, path: &Path, meta: &Metadata, file: &File) -> Option<u64> {
+    /// The file beside it of which a new one is a copy.
+    fn original_of(&self, path: &Path, meta: &Metadata, file: &File) -> Option<usize> {
         let folder = path.parent();
-        let beside = self
+        let beside = |entry: &&Entry| entry.path.parent() == folder && entry.copy_of.is_none();
+        let original = self
             .registry
             .entries
             .iter()
-            .filter(|entry| entry.path.parent() == folder);
-        let mut all = beside.filter(|entry| entry.copy_of.is_none());
-        all.find(|entry| self.is_copy(entry.number, meta, file))
-            .map(|entry| entry.number)
+            .filter(beside)
+            .find(|entry| self.is_copy(entry, meta, file, 0))?;
+        self.of_number(original.number)
     }
 
-    /// Whether a file has the beginning of another, byte for byte, and nothing else. One that was cut meanwhile has given its copy
-    /// up: [`Tail::read_copy`].
-    fn is_copy(&self, original: u64, meta: &Metadata, file: &File) -> bool {
+    /// Whether a file that is held for a copy still is one. What was compared before is not read again: a log only grows.
+    fn is_copy_still(&mut self, number: u64, original: u64, meta: &Metadata, file: &File) -> bool {
         let Some(at) = self.of_number(original) else {
             return false;
         };
-        let entry = &self.registry.entries[at];
+        let before = self.copies.get(&number).copied().unwrap_or_default();
+        let now = Copied::now(meta, before.looks.saturating_add(1));
+        let same = if (now.len, now.modified) == (before.len, before.modified) || now.len > before.len {
+            before.len
+        } else {
+            0
+        };
+        let is_short = meta.len() < HEAD && now.looks > PRESUMED;
+        let is_copy = !is_short && self.is_copy(&self.registry.entries[at], meta, file, same);
+        self.copies.insert(number, now);
+        is_copy
+    }
+
+    /// Whether a file has the beginning of another, byte for byte, and nothing else; the first `same` bytes are known to be alike. One
+    /// that was cut meanwhile has given its copy up: [`Tail::read_copy`].
+    fn is_copy(&self, entry: &Entry, meta: &Metadata, file: &File, same: u64) -> bool {
         let Ok(other) = File::open(&entry.path) else {
             return false;
         };
@@ -370,7 +447,29 @@ impl Tail {
             // It was cut just now, which is noticed when it is looked at; until then nothing is decided about its copies.
             return meta.len() >= entry.ahead && checksum(file, entry.ahead) == Some(entry.ahead_checksum);
         }
-        meta.len() > 0 && meta.len() <= there.len() && checksum(file, meta.len()) == checksum(&other, meta.len())
+        meta.len() > 0 && meta.len() <= there.len() && are_alike(file, &other, same, meta.len())
+    }
+
+    /// Whether the file at an entry's own path is the same one with another identity, which it has from now on: devices have other
+    /// numbers after a restart, and what is put back from a backup has another inode.
+    fn moved(&mut self, at: usize) -> bool {
+        let entry = &self.registry.entries[at];
+        let Some((meta, file)) = File::open(&entry.path)
+            .and_then(|file| Ok((file.metadata()?, file)))
+            .ok()
+        else {
+            return false;
+        };
+        // A short one may be another that begins alike.
+        let may_be = meta.ino() == entry.inode || entry.ahead >= HEAD;
+        let fits = may_be && entry.ahead > 0 && meta.len() >= entry.ahead && self.known(&meta).is_none();
+        if !fits || entry.copy_of.is_some() || checksum(&file, entry.ahead) != Some(entry.ahead_checksum) {
+            return false;
+        }
+        let entry = &mut self.registry.entries[at];
+        (entry.device, entry.inode) = (meta.dev(), meta.ino());
+        self.changed = true;
+        true
     }
 
     /// Finds the new names of files that were renamed, reads those that no pattern means any more, and forgets those that are gone.
@@ -403,7 +502,9 @@ impl Tail {
                 }
                 // It was deleted; what is open is read to its end all the same.
                 None if is_open => at += 1,
+                None if self.moved(at) => {}
                 None => {
+                    self.copies.remove(&entry.number);
                     self.registry.entries.remove(at);
                     self.changed = true;
                     self.read_copy(&entry);
@@ -449,45 +550,14 @@ impl Tail {
     }
 }
 
-/// The other files of a file's folder.
-fn siblings(path: &Path) -> Vec<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let entries = fs::read_dir(folder.unwrap_or(Path::new(".")))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut all: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|other| other != path)
-        .collect();
-    all.sort();
-    all
-}
-
-/// Checksum of a file's first bytes; `None` where they cannot be read.
-fn checksum(file: &File, len: u64) -> Option<u32> {
-    let mut piece = vec![0; 64 * 1024];
-    let (mut at, mut sum) = (0, 0);
-    while at < len {
-        let wanted = usize::try_from(len - at).unwrap_or(piece.len()).min(piece.len());
-        let count = file.read_at(&mut piece[..wanted], at).ok().filter(|count| *count > 0)?;
-        sum = crc32c::crc32c_append(sum, &piece[..count]);
-        at += count as u64;
+impl Copied {
+    fn now(meta: &Metadata, looks: u32) -> Self {
+        Self {
+            len: meta.len(),
+            modified: (meta.mtime(), meta.mtime_nsec()),
+            looks,
+        }
     }
-    Some(sum)
-}
-
-/// What a file of which `read` bytes were read is known again by.
-fn head_of(file: &File, read: u64) -> (u64, u32) {
-    let len = read.min(HEAD);
-    match checksum(file, len) {
-        Some(sum) => (len, sum),
-        None => (0, 0),
-    }
-}
-
-fn has_head(file: &File, entry: &Entry) -> bool {
-    checksum(file, entry.head_len) == Some(entry.head)
 }
 
 #[cfg(test)]

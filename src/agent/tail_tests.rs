@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -260,6 +261,124 @@ fn a_deleted_file_is_read_to_its_end() {
     assert_eq!(agent.files(), 0);
     agent.poll().unwrap();
     assert!(agent.registry.entries.is_empty());
+}
+
+/// Two services of one folder whose logs begin alike.
+#[test]
+fn a_short_file_that_begins_as_another_is_read_after_a_while() {
+    let service = Service::new();
+    fs::write(service.path(), "started\n").unwrap();
+    let other = service.folder.path().join("other.log");
+    fs::write(&other, "started\n").unwrap();
+    let mut agent = tail(&service, "*.log");
+    let mut topic = Topic::default();
+    drain(&mut agent, &mut topic);
+    assert_eq!(topic.lines.len(), 1);
+    assert!(agent.notices().contains(&Notice::Copy(other.clone(), service.path())));
+    for _ in 0..=PRESUMED {
+        topic.take(agent.poll().unwrap());
+        agent.commit().unwrap();
+    }
+    drain(&mut agent, &mut topic);
+    assert_eq!(topic.lines.len(), 2);
+    assert!(agent.notices().contains(&Notice::Found(other.clone())));
+    // Whoever does not wait reads it at once; a long one is a copy.
+    let long = "x".repeat(LONGEST - 1) + "\n";
+    for name in ["a.log", "b.log"] {
+        fs::write(service.folder.path().join(name), long.repeat(200)).unwrap();
+    }
+    drop(agent);
+    let third = service.folder.path().join("third.log");
+    fs::write(&third, "started\n").unwrap();
+    let mut agent = tail(&service, "*.log");
+    drain(&mut agent, &mut topic);
+    assert_eq!(topic.lines.len(), 202);
+    assert!(agent.read_presumed_copies());
+    drain(&mut agent, &mut topic);
+    assert_eq!(topic.lines.len(), 203);
+    assert!(!agent.read_presumed_copies());
+}
+
+/// A large copy that lies beside its original is compared once, and then where it grows.
+#[test]
+fn a_copy_is_not_read_again_and_again() {
+    let mut service = Service::new();
+    service.write(200);
+    let mut agent = tail(&service, "app.log*");
+    let mut topic = Topic::default();
+    drain(&mut agent, &mut topic);
+    service.copy();
+    drain(&mut agent, &mut topic);
+    let copy = agent
+        .registry
+        .entries
+        .iter()
+        .find(|entry| entry.copy_of.is_some())
+        .unwrap()
+        .clone();
+    // Another text of the same length and time is not looked at, so nothing of it was read.
+    let path = service.folder.path().join("app.log.1");
+    let meta = fs::metadata(&path).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.write_all_at(b"other", 0).unwrap();
+    file.set_modified(meta.modified().unwrap()).unwrap();
+    drain(&mut agent, &mut topic);
+    assert!(agent.registry.entries.contains(&copy));
+    // What comes behind is.
+    file.write_all_at(b"more\n", meta.len()).unwrap();
+    drain(&mut agent, &mut topic);
+    assert!(agent.registry.entries.iter().all(|entry| entry.copy_of.is_none()));
+}
+
+#[test]
+fn a_file_with_another_device_or_inode_goes_on_where_it_was() {
+    let mut service = Service::new();
+    service.write(200);
+    let mut agent = tail(&service, "*.log");
+    let mut topic = Topic::default();
+    drain(&mut agent, &mut topic);
+    drop(agent);
+    // As after a restart of the machine, and as from a backup.
+    let mut agent = tail(&service, "*.log");
+    agent.registry.entries[0].device += 1;
+    drain(&mut agent, &mut topic);
+    agent.registry.entries[0].inode += 1;
+    agent.open.clear();
+    service.write(3);
+    drain(&mut agent, &mut topic);
+    assert_eq!((topic.lines.len(), topic.again), (203, 0));
+    assert_eq!(
+        topic.lines.values().collect::<BTreeSet<_>>(),
+        service.written.iter().collect()
+    );
+}
+
+#[test]
+fn a_link_is_no_other_file_and_changes_nothing() {
+    let mut service = Service::new();
+    service.write(1);
+    std::os::unix::fs::symlink("app.log", service.folder.path().join("latest.log")).unwrap();
+    fs::hard_link(service.path(), service.folder.path().join("zero.log")).unwrap();
+    let mut agent = tail(&service, "*.log");
+    let mut topic = Topic::default();
+    drain(&mut agent, &mut topic);
+    let before = agent.registry.entries.clone();
+    assert_eq!((before.len(), topic.lines.len()), (1, 1));
+    agent.poll().unwrap();
+    assert!(!agent.changed && agent.registry.entries == before && before[0].path == service.path());
+    // Nothing was written for it: the registry that was taken away does not come back.
+    let registry = service.folder.path().join("registry/agent.json");
+    fs::remove_file(&registry).unwrap();
+    agent.poll().unwrap();
+    assert!(!registry.exists());
+}
+
+#[test]
+fn a_pattern_without_a_file_is_known() {
+    let service = Service::new();
+    let mut agent = tail(&service, "nothing*");
+    agent.poll().unwrap();
+    assert_eq!(agent.unmatched(), [service.folder.path().join("nothing*")]);
 }
 
 #[test]

@@ -32,12 +32,15 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 A file is followed through rotation: one that is renamed is read to its end, one that is copied and cut goes on in its copy. \
 Compressed files are not read. A line waits for its newline. How far each file was read stands in the registry, and the next \
-start goes on there: every line arrives at least once, and again only if the agent was killed before it had written down that it \
-arrived. The header foldlog-id is the same then.
+start goes on there: every line arrives at least once, and again where the agent was killed before it had written down that it \
+arrived, or where the broker failed before it had acknowledged all that was sent at once. The header foldlog-id is the same then. \
+A file that is a copy of another's beginning is said and not read; one that is shorter than 1 KiB may only begin alike, and is read \
+after half a minute, or at the end with --once.
 
 A record is what Filebeat writes: @timestamp, message, log.file.path, log.offset, host.name. With --parse json the fields of the \
-line are the record's, with --parse combined those of an access log line; a line that cannot be parsed is sent all the same, \
-with error.message. The key is the path under which the file was found first, so that its lines stay in order.
+line are the record's, with --parse combined those of an access log line; a line that cannot be parsed, or that the broker does not \
+take as it is, is sent all the same, with error.message. The record's time is the line's, unless that is ahead of the clock by more \
+than 50 minutes, which no broker takes: then it is the time at which it was read. The key is the path under which the file was found first, so that its lines stay in order.
 
 A pattern in quotes is looked at again all the time; without quotes the shell puts the files in its place that there are now.")]
 pub struct Args {
@@ -137,7 +140,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 fn tell(progress: &ProgressBar, said: Said<'_>) {
     match said {
         Said::Notice(notice) => say(progress, &notice),
-        Said::NoFile => progress.suspend(|| eprintln!("no file yet: waiting for one")),
+        Said::NoFile { pattern, waits } => {
+            let name = crate::decode::printable::printable(pattern.as_os_str().as_encoded_bytes(), 400).text;
+            let waits = if waits { " yet: waiting for one" } else { "" };
+            progress.suspend(|| eprintln!("there is no file {name}{waits}"));
+        }
         Said::Trouble(error) => progress.suspend(|| eprintln!("{error}; trying again")),
         Said::Sent { sent, files } => {
             progress.set_message(summary(sent, files));
@@ -151,6 +158,7 @@ fn say(progress: &ProgressBar, notice: &Notice) {
         Notice::Found(path) => format!("following {}", path.display()),
         Notice::Renamed(from, to) => format!("{} is {} now", from.display(), to.display()),
         Notice::Truncated(path) => format!("{} was cut and begins anew", path.display()),
+        Notice::Copy(path, of) => format!("{} is a copy of {} and not read", path.display(), of.display()),
         Notice::Compressed(path) => format!("{} is compressed and not read", path.display()),
         Notice::Unreadable(path, reason) => format!("cannot read {}: {reason}", path.display()),
     };

@@ -75,7 +75,7 @@ fn unwritable(path: &Path, error: &std::io::Error) -> DemoError {
 impl Agent {
     /// The time of a line, as its text says it.
     pub(super) fn time_of(&self, text: &str, otherwise: Timestamp) -> Timestamp {
-        event(&self.line(text, 0), self.parse, &self.host, otherwise).time
+        event(&self.line(text, 0), self.parse, &self.host, otherwise).said
     }
 
     /// What the agent makes of a line that begins at `offset`: the record as it is in the topic.

@@ -1,11 +1,12 @@
 //! A log agent at work: the lines of files that are followed, each sent to a topic until it has arrived.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::agent::event::{Parse, event};
+use crate::agent::event::{Event, Parse, event, refused};
 use crate::agent::registry::Registry;
 use crate::agent::tail::{Line, Notice, Tail};
 use crate::broker::client::Client;
@@ -24,6 +25,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 /// How long lines may take to be acknowledged; librdkafka gives up on them itself before.
 const FLUSH: Duration = Duration::from_secs(60);
+/// How much of a line is sent that the broker does not take as it is.
+const REFUSED: usize = 1000;
 /// How soon somebody who wants it to end is heard.
 const SLICE: Duration = Duration::from_millis(20);
 
@@ -62,8 +65,13 @@ pub struct Sent {
 pub enum Said<'a> {
     /// What was noticed of the files.
     Notice(Notice),
-    /// There is no file yet.
-    NoFile,
+    /// There is no file of this name yet.
+    NoFile {
+        /// The name, or the pattern.
+        pattern: &'a Path,
+        /// Whether it is waited for.
+        waits: bool,
+    },
     /// Lines did not arrive, and are sent again.
     Trouble(&'a BrokerError),
     /// Lines have arrived.
@@ -81,6 +89,8 @@ pub struct Shipper {
     client: Client,
     producer: Producer,
     options: ShipOptions,
+    /// Lines that the broker does not take as they are, by their ids, and why.
+    refused: BTreeMap<String, String>,
     /// What was sent so far.
     pub sent: Sent,
 }
@@ -92,6 +102,7 @@ impl Shipper {
             client: client.clone(),
             producer: client.producer()?,
             options,
+            refused: BTreeMap::new(),
             sent: Sent::default(),
         })
     }
@@ -110,13 +121,20 @@ impl Shipper {
             for notice in tail.notices() {
                 say(Said::Notice(notice));
             }
-            if std::mem::take(&mut first) && !tail.has_files() {
-                if self.options.once {
+            if std::mem::take(&mut first) {
+                let waits = !self.options.once;
+                if !waits && lines.is_empty() && tail.matches_nothing() {
                     return Err(ReplayError::NoFiles);
                 }
-                say(Said::NoFile);
+                tail.unmatched()
+                    .iter()
+                    .for_each(|pattern| say(Said::NoFile { pattern, waits }));
             }
             if lines.is_empty() {
+                // Whoever ends now does not wait for what becomes of a copy.
+                if self.options.once && tail.read_presumed_copies() {
+                    continue;
+                }
                 if self.options.once || !pause(self.options.again) {
                     return Ok(());
                 }
@@ -145,6 +163,9 @@ impl Shipper {
                 Ok(()) => return Ok(true),
                 Err(error) => error,
             };
+            if matches!(error, BrokerError::Write { of_record: true, .. }) {
+                return self.deliver_apart(lines, error, pause, say);
+            }
             if self.options.once || !is_passing(&error) {
                 return Err(error.into());
             }
@@ -155,6 +176,36 @@ impl Shipper {
             wait = (wait * 2).min(LAST_PAUSE);
             // One that has failed takes nothing more.
             self.producer = self.client.producer()?;
+        }
+    }
+
+    /// Sends lines among which there is one that the broker does not take: without it the others, and it with the reason.
+    fn deliver_apart(
+        &mut self,
+        lines: &[Line],
+        error: BrokerError,
+        pause: &mut dyn FnMut(Duration) -> bool,
+        say: &mut dyn FnMut(Said<'_>),
+    ) -> Result<bool, ReplayError> {
+        self.producer = self.client.producer()?;
+        if let [line] = lines {
+            if self.refused.contains_key(&line.id) {
+                // Not even so: there is no more to be done.
+                return Err(error.into());
+            }
+            self.refused.insert(line.id.clone(), error.to_string());
+            let delivered = self.deliver(lines, pause, say);
+            self.refused.remove(&line.id);
+            return delivered;
+        }
+        let (before, after) = lines.split_at(lines.len() / 2);
+        Ok(self.deliver(before, pause, say)? && self.deliver(after, pause, say)?)
+    }
+
+    fn event(&self, line: &Line, now: Timestamp) -> Event {
+        match self.refused.get(&line.id) {
+            Some(reason) => refused(line, REFUSED, &self.options.host, now, reason),
+            None => event(line, self.options.parse, &self.options.host, now),
         }
     }
 
@@ -170,7 +221,7 @@ impl Shipper {
                 key: inside(root, &line.key),
                 ..line.clone()
             };
-            let event = event(&shown, self.options.parse, &self.options.host, now);
+            let event = self.event(&shown, now);
             let headers = [Header {
                 key: ID.to_owned(),
                 value: Some(line.id.clone().into_bytes()),
@@ -201,12 +252,9 @@ fn inside(root: Option<&Path>, path: &Path) -> PathBuf {
     below.map_or_else(|| path.to_owned(), |below| Path::new("/").join(below))
 }
 
-/// Whether what could not be sent now may be sent later: not what the broker will never take.
+/// Whether what could not be sent now may be sent later.
 fn is_passing(error: &BrokerError) -> bool {
-    !matches!(
-        error,
-        BrokerError::Write { of_record: true, .. } | BrokerError::UnknownTopic { .. }
-    )
+    !matches!(error, BrokerError::UnknownTopic { .. })
 }
 
 /// Follows files on a thread of its own until it is cancelled or killed, going on where the registry says. No line is longer than

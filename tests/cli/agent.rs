@@ -177,3 +177,66 @@ fn what_is_wrong_is_said_before_anything_is_read() {
     );
     assert_eq!(logs.records().len(), 0);
 }
+
+#[test]
+fn one_line_that_the_broker_refuses_stops_nothing() {
+    let logs = Logs::new();
+    logs.shell.ok(
+        &["topics", "create", "small", "--config", "max.message.bytes=20000"],
+        "",
+    );
+    // Text that cannot be compressed, so that it is too large as it travels, too.
+    let mut state = 7_u64;
+    let mut noise = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", state >> 32)
+    };
+    let large: String = std::iter::repeat_with(&mut noise).take(10_000).collect();
+    logs.append("app.log", &format!("one\ntwo\n{large}\nthree\nfour\n"));
+    let pattern = logs.folder.join("*.log");
+    let args = ["agent", pattern.to_str().unwrap(), "--topic", "small", "--once"];
+    let said = logs.shell.run(&args);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.err.contains("5 lines sent") && said.err.contains("1 with error.message"),
+        "{}",
+        said.err
+    );
+    let records = json(&logs.shell.ok(&["read", "small", "-o", "json"], ""));
+    let mut messages: Vec<&str> = records
+        .iter()
+        .map(|record| record["value"]["message"].as_str().unwrap())
+        .collect();
+    // Those that stood beside it may be there twice.
+    messages.sort_unstable();
+    messages.dedup();
+    assert_eq!(messages.len(), 5);
+    let refused = records
+        .iter()
+        .find(|record| record["value"]["error"].is_object())
+        .unwrap();
+    assert!(
+        refused["value"]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("the broker refused the line: ")
+    );
+    assert_eq!(refused["value"]["message"], large[..1000]);
+    assert_eq!(refused["value"]["log"]["flags"][0], "truncated");
+}
+
+#[test]
+fn files_that_are_not_there_are_said() {
+    let logs = Logs::new();
+    logs.append("app.log", "one\n");
+    logs.once("*.log", &[]);
+    // With something in the registry as without.
+    let (there, typo) = (logs.folder.join("app.log"), logs.folder.join("ap.log"));
+    let (there, typo) = (there.to_str().unwrap(), typo.to_str().unwrap());
+    let said = logs.shell.run(&["agent", there, typo, "--topic", "logs", "--once"]);
+    assert!(said.err.contains(&format!("there is no file {typo}")), "{}", said.err);
+    let refused = logs.shell.fails(&["agent", typo, "--topic", "logs", "--once"], "");
+    assert!(refused.contains("nothing fits"), "{refused}");
+}
