@@ -4,10 +4,12 @@
 //! there, and whoever writes, with whichever program, is captured. SQLite's preupdate hook was the other choice; it sees one
 //! connection's changes alone. What a capture has handed on stands in the database too, so that it goes where the data goes.
 
+pub mod hold;
 mod spool;
 mod sql;
+mod tables;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::limits::Limit;
@@ -15,9 +17,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use crate::record::Timestamp;
 
-use super::compile::columns;
-use super::dump::{key_of, quoted, tables};
+use super::dump::{quoted, tables};
 use super::error::ReadModelError;
+use hold::{hold, lock_of};
 
 /// How many changes that were handed on are kept, so that the last can be handed on once more.
 const KEPT: i64 = 10_000;
@@ -110,58 +112,6 @@ pub struct Source {
     schema_version: i64,
 }
 
-/// That a database is captured by this process; it ends with it.
-#[derive(Debug)]
-pub struct Held {
-    file: File,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Closing is not enough: a child between fork and exec still has the file open, and the lock would seem held.
-        let _ = self.file.unlock();
-    }
-}
-
-/// Keeps every other capture of the database at `path` away: two would write its changes twice, and the one that is behind would write
-/// old rows over new ones. The lock is a file beside the database; a lock on the database's own file would take SQLite's away.
-pub fn hold(path: &Path) -> Result<Held, ReadModelError> {
-    let not_so = |reason: String, help: &str| ReadModelError::Capture {
-        path: path.to_owned(),
-        reason,
-        help: help.to_owned(),
-    };
-    let real = fs::canonicalize(path)
-        .map_err(|error| not_so(format!("cannot open it: {error}"), "give the file of a SQLite database"))?;
-    let beside = lock_of(&real);
-    let cannot = |error: std::io::Error| {
-        let reason = format!("cannot lock {}: {error}", beside.display());
-        not_so(
-            reason,
-            "the database's folder must be writable, as SQLite itself needs it",
-        )
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&beside)
-        .map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Held { file }),
-        Err(TryLockError::Error(error)) => Err(cannot(error)),
-        Err(TryLockError::WouldBlock) => Err(not_so(
-            "another capture of it is running".to_owned(),
-            "one is enough: end the other one first",
-        )),
-    }
-}
-
-fn lock_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-capture.lock");
-    PathBuf::from(name)
-}
-
 impl Source {
     /// Opens the database at `path` and begins to capture the tables named `only`, or all; nothing of its data is changed. What is
     /// captured already stays so; a table that is not among them is captured no more.
@@ -234,7 +184,7 @@ impl Source {
         {
             return Err(not_ours(&path, owner, name));
         }
-        let split = captured(&transaction, &all, &only, &path, begun)?;
+        let split = tables::captured(&transaction, &all, &only, &path, begun)?;
         let run = || {
             let found = sql::install(&transaction, &split.tables, &all)?;
             let after = version(&transaction)?;
@@ -499,86 +449,6 @@ fn not_ours(path: &Path, owner: &str, name: &str) -> ReadModelError {
 fn noted(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
     let text = row.get_ref(column)?.as_str_or_null()?;
     Ok(text.map(sql::as_json))
-}
-
-/// The tables of a database, those that are captured apart from the others.
-struct Split {
-    tables: Vec<SourceTable>,
-    others: Vec<SourceTable>,
-    /// Those that would be captured, had they a primary key.
-    keyless: Vec<String>,
-}
-
-/// The tables that are to be captured. One without a primary key has rows that nobody can name: an error, or, where the capture has
-/// `begun` and somebody makes one, left out.
-fn captured(
-    connection: &Connection,
-    all: &[String],
-    only: &[String],
-    path: &Path,
-    begun: bool,
-) -> Result<Split, ReadModelError> {
-    let not_so = |table: &str, reason: &str, help: String| ReadModelError::Capture {
-        path: path.to_owned(),
-        reason: format!("the table {table} {reason}"),
-        help,
-    };
-    let is_there = |name: &&String| all.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if let Some(missing) = only.iter().find(|name| !is_there(name)) {
-        return Err(not_so(missing, "is not there", format!("there are {}", all.join(", "))));
-    }
-    let wanted = |name: &String| only.is_empty() || only.iter().any(|known| known.eq_ignore_ascii_case(name));
-    let mut out = Split {
-        tables: Vec::new(),
-        others: Vec::new(),
-        keyless: Vec::new(),
-    };
-    for name in all {
-        let table = table(connection, name).map_err(|error| failed(path, "read", error))?;
-        if !wanted(name) {
-            out.others.push(table);
-        } else if !table.key.is_empty() {
-            out.tables.push(table);
-        } else if begun && only.is_empty() {
-            out.keyless.push(name.clone());
-        } else {
-            let others: Vec<&str> = all.iter().filter(|known| *known != name).map(String::as_str).collect();
-            let help = format!(
-                "give it a PRIMARY KEY, or name the tables that are to be captured ({})",
-                others.join(", ")
-            );
-            return Err(not_so(
-                name,
-                "has no primary key, by which its rows could be told apart",
-                help,
-            ));
-        }
-    }
-    if out.tables.is_empty() {
-        return Err(ReadModelError::Capture {
-            path: path.to_owned(),
-            reason: "there is no table in it".to_owned(),
-            help: "create its tables first".to_owned(),
-        });
-    }
-    Ok(out)
-}
-
-fn table(connection: &Connection, name: &str) -> rusqlite::Result<SourceTable> {
-    let columns = columns(connection, "main", name)?;
-    let key = key_of(&columns);
-    Ok(SourceTable {
-        name: name.to_owned(),
-        columns: columns
-            .into_iter()
-            .map(|column| SourceColumn {
-                optional: !column.not_null && column.key == 0,
-                name: column.name,
-                declared: column.declared,
-            })
-            .collect(),
-        key,
-    })
 }
 
 fn failed(path: &Path, what: &str, error: rusqlite::Error) -> ReadModelError {

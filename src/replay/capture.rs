@@ -16,7 +16,8 @@ use crate::broker::client::Client;
 use crate::broker::error::BrokerError;
 use crate::broker::producer::{NewRecord, Producer};
 use crate::broker::topics::NewTopic;
-use crate::readmodel::capture::{Op, RowChange, Source, SourceTable, hold};
+use crate::readmodel::capture::hold::hold;
+use crate::readmodel::capture::{Op, RowChange, Source, SourceTable};
 use crate::record::Timestamp;
 
 use super::error::ReplayError;

@@ -65,19 +65,24 @@ impl Shop {
     }
 
     fn capture(&self, schemas: bool, once: bool) -> (Task<Captured>, Arc<Watch>) {
+        let (options, watch) = self.options(schemas, once, &[]);
+        (capture(self.client.clone(), self.path(), options), watch)
+    }
+
+    fn options(&self, schemas: bool, once: bool, tables: &[&str]) -> (CaptureOptions, Arc<Watch>) {
         let watch = Arc::<Watch>::default();
         let options = CaptureOptions {
             prefix: "test".to_owned(),
             database: None,
             topic: Some(self.topic.clone()),
-            tables: Vec::new(),
+            tables: tables.iter().map(|name| (*name).to_owned()).collect(),
             schemas,
             partitions: Some(2),
             once,
             clock: None,
             watch: Arc::clone(&watch),
         };
-        (capture(self.client.clone(), self.path(), options), watch)
+        (options, watch)
     }
 
     fn rebuilt(&self, text: &str) -> Store {
@@ -147,6 +152,84 @@ fn a_replica_is_its_source_whatever_is_stopped_and_killed() {
     assert_eq!((again.changes, again.records, shop.alike()), (3, 4, 4));
     assert_eq!(shop.records(), before + 4);
     assert_eq!(shop.capture(false, true).0.wait().unwrap().records, 0);
+}
+
+#[test]
+fn somebody_who_writes_for_long_is_waited_for() {
+    let shop = Shop::new();
+    shop.change("INSERT INTO customer VALUES (1, 'Ada', 0.5)");
+    let (task, _) = shop.capture(false, false);
+    eventually("the first row", || {
+        (waiting(&shop.path()).unwrap() == Some(0)).then_some(())
+    });
+    // Longer than anybody waits for a lock, with a change behind it that the capture has to write down as handed on.
+    let writer = rusqlite::Connection::open(shop.path()).unwrap();
+    writer.busy_timeout(crate::common::PATIENCE).unwrap();
+    let mut rows = 1_u64;
+    eventually("a change that waits", || {
+        rows += 1;
+        writer
+            .execute("INSERT INTO customer VALUES (?, 'Bo', 0.5)", [rows as i64])
+            .unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let pending = "SELECT (SELECT max(number) FROM _foldlog_change) > (SELECT position FROM _foldlog_capture)";
+        if writer.query_row(pending, [], |row| row.get(0)).unwrap() {
+            return Some(());
+        }
+        writer.execute_batch("ROLLBACK").unwrap();
+        None
+    });
+    let progress = task.progress();
+    eventually("that it waits", || {
+        assert!(!task.is_finished(), "it ended by itself");
+        let said = progress
+            .borrow()
+            .notices
+            .iter()
+            .any(|notice| notice.starts_with("the capture waits: "));
+        said.then_some(())
+    });
+    writer.execute_batch("COMMIT").unwrap();
+    eventually("the others", || {
+        (waiting(&shop.path()).unwrap() == Some(0)).then_some(())
+    });
+    task.cancel();
+    task.wait().unwrap();
+    assert_eq!(shop.alike(), rows);
+}
+
+#[test]
+fn tables_that_are_left_out_and_come_back_are_told_whole() {
+    let shop = Shop::new();
+    shop.change("CREATE TABLE other (id INTEGER PRIMARY KEY, name TEXT, credit REAL) STRICT; INSERT INTO customer VALUES (1, 'Ada', 0.5)");
+    let once = |tables: &[&str]| {
+        let task = capture(shop.client.clone(), shop.path(), shop.options(false, true, tables).0);
+        let progress = task.progress();
+        let done = task.wait().unwrap();
+        let notices: Vec<String> = progress.borrow().notices.to_vec();
+        (done, notices)
+    };
+    once(&[]);
+    shop.change("INSERT INTO customer VALUES (2, 'Bo', 1.5)");
+    // What was noted while it was captured is written all the same.
+    let (done, notices) = once(&["other"]);
+    assert_eq!((done.changes, done.records, notices.len()), (1, 1, 1));
+    shop.change("INSERT INTO customer VALUES (3, 'Chen', 2.5); UPDATE customer SET credit = 9 WHERE id = 1");
+    assert_eq!(once(&["other"]).0.records, 0);
+    let (done, notices) = once(&[]);
+    assert_eq!((done.changes, notices.len()), (3, 1));
+    assert!(notices[0].contains("left out for a while"), "{notices:?}");
+    // A table that is gone cannot be told, which is said.
+    shop.change("INSERT INTO other VALUES (1, 'x', 0); DROP TABLE other");
+    let (done, notices) = once(&[]);
+    assert_eq!((done.passed_over, done.records), (1, 0));
+    assert!(
+        notices
+            .iter()
+            .any(|notice| notice.contains("1 of the changes of other")),
+        "{notices:?}"
+    );
+    assert_eq!(shop.alike(), 3);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A change of a row as the records that Debezium writes for it: a key, and an envelope with the row before and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -157,8 +157,21 @@ impl Envelope {
         if !self.schemas {
             return Ok(payload.get().as_bytes().to_vec());
         }
-        let columns = table.columns.iter().filter(|column| table.key.contains(&column.name));
-        let mut fields: Vec<Value> = columns.map(field).collect();
+        let own: Object = serde_json::from_str(payload.get())?;
+        let rows = [Some(&own)];
+        let columns: Vec<&SourceColumn> = table
+            .columns
+            .iter()
+            .filter(|column| table.key.contains(&column.name))
+            .collect();
+        let kinds: Vec<Kind> = columns.iter().map(|column| kind_of(column, &rows)).collect();
+        let fitted = columns.iter().zip(&kinds).filter(|(_, kind)| **kind == Kind::Text);
+        let payload = as_text(&payload, fitted.map(|(column, _)| column.name.as_str()))?;
+        let mut fields: Vec<Value> = columns
+            .iter()
+            .zip(&kinds)
+            .map(|(column, kind)| field(column, *kind))
+            .collect();
         if self.together {
             fields.push(json!({"type": "string", "optional": false, "field": TABLE}));
         }
@@ -196,12 +209,33 @@ impl Envelope {
             ts_us: now.0 * 1_000,
             ts_ns: now.0 * 1_000_000,
         };
-        if self.schemas {
-            let schema = &self.schema(table);
-            serde_json::to_vec(&Wrapped { schema, payload })
-        } else {
-            serde_json::to_vec(&payload)
+        if !self.schemas {
+            return serde_json::to_vec(&payload);
         }
+        let rows: Vec<Option<Object>> = [before, after]
+            .into_iter()
+            .map(|row| row.map(|row| serde_json::from_str(row.get())).transpose())
+            .collect::<Result<_, _>>()?;
+        let rows: Vec<Option<&Object>> = rows.iter().map(Option::as_ref).collect();
+        let kinds: Vec<Kind> = table.columns.iter().map(|column| kind_of(column, &rows)).collect();
+        let texts = || {
+            let fitted = table
+                .columns
+                .iter()
+                .zip(&kinds)
+                .filter(|(_, kind)| **kind == Kind::Text);
+            fitted.map(|(column, _)| column.name.as_str())
+        };
+        let fit = |row: Option<&RawValue>| row.map(|row| as_text(row, texts())).transpose();
+        let (before, after) = (fit(before)?, fit(after)?);
+        serde_json::to_vec(&Wrapped {
+            schema: &self.schema(table, &kinds),
+            payload: Payload {
+                before: before.as_deref(),
+                after: after.as_deref(),
+                ..payload
+            },
+        })
     }
 
     /// The table's full name: `PREFIX.DATABASE.TABLE`, which is also that of its own topic.
@@ -209,9 +243,10 @@ impl Envelope {
         format!("{}.{}.{}", self.prefix, self.database, table.name)
     }
 
-    fn schema(&self, table: &SourceTable) -> Value {
+    fn schema(&self, table: &SourceTable, kinds: &[Kind]) -> Value {
         let row = |name: &str| {
-            let fields: Vec<Value> = table.columns.iter().map(field).collect();
+            let columns = table.columns.iter().zip(kinds);
+            let fields: Vec<Value> = columns.map(|(column, kind)| field(column, *kind)).collect();
             json!({"type": "struct", "fields": fields, "optional": true, "name": format!("{}.Value", self.name_of(table)), "field": name})
         };
         let plain = |kind: &str, optional: bool, name: &str| json!({"type": kind, "optional": optional, "field": name});
@@ -239,16 +274,79 @@ impl Envelope {
     }
 }
 
-/// A column as a field of a schema. SQLite's types are those of its columns' affinities.
-fn field(column: &SourceColumn) -> Value {
+/// The type of a field, as Kafka Connect calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Integer,
+    Double,
+    Text,
+}
+
+/// What a column has in these rows. It is what was declared, as far as SQLite holds columns to that: where a table is not STRICT, text can
+/// stand in any of them. Then it is text, and so are its numbers.
+fn kind_of(column: &SourceColumn, rows: &[Option<&Object>]) -> Kind {
+    let kind = declared(column);
+    let mut values = rows
+        .iter()
+        .flatten()
+        .filter_map(|row| row.get(&column.name))
+        .map(|value| value.get());
+    let fits = |value: &str| match kind {
+        _ if value == "null" => true,
+        Kind::Text => true,
+        Kind::Integer => value.parse::<i64>().is_ok(),
+        Kind::Double => !value.starts_with('"'),
+    };
+    if values.all(fits) { kind } else { Kind::Text }
+}
+
+fn declared(column: &SourceColumn) -> Kind {
     let declared = column.declared.to_ascii_uppercase();
     let is = |words: &[&str]| words.iter().any(|word| declared.contains(word));
-    let kind = if is(&["INT"]) {
-        "int64"
+    if is(&["INT"]) {
+        Kind::Integer
     } else if is(&["CHAR", "CLOB", "TEXT", "BLOB", "DATE", "TIME"]) || declared.is_empty() {
-        "string"
+        Kind::Text
     } else {
-        "double"
+        Kind::Double
+    }
+}
+
+/// The row with the numbers of these columns as text, digit for digit. One where none is stays as it is.
+fn as_text<'n>(row: &RawValue, columns: impl Iterator<Item = &'n str>) -> Result<Box<RawValue>, serde_json::Error> {
+    let values: Object = serde_json::from_str(row.get())?;
+    let is_number = |value: &RawValue| value.get() != "null" && !value.get().starts_with('"');
+    let numbers: BTreeSet<&str> = columns
+        .filter(|name| values.get(*name).is_some_and(|value| is_number(value)))
+        .collect();
+    if numbers.is_empty() {
+        return Ok(row.to_owned());
+    }
+    let ordered: serde_json::Map<String, Value> = serde_json::from_str(row.get())?;
+    let mut text = String::from("{");
+    // The map tells the columns' order, and the raw values their digits.
+    for name in ordered.keys() {
+        let Some(value) = values.get(name) else { continue };
+        if text.len() > 1 {
+            text.push(',');
+        }
+        let value = if numbers.contains(name.as_str()) {
+            Value::from(value.get()).to_string()
+        } else {
+            value.get().to_owned()
+        };
+        text += &format!("{}:{value}", Value::from(name.as_str()));
+    }
+    text.push('}');
+    RawValue::from_string(text)
+}
+
+/// A column as a field of a schema.
+fn field(column: &SourceColumn, kind: Kind) -> Value {
+    let kind = match kind {
+        Kind::Integer => "int64",
+        Kind::Double => "double",
+        Kind::Text => "string",
     };
     json!({"type": kind, "optional": column.optional, "field": column.name})
 }
@@ -370,6 +468,78 @@ mod tests {
         let value: Value = serde_json::from_slice(records[0].value.as_ref().unwrap()).unwrap();
         assert_eq!(value["schema"]["name"], "dbserver1.inventory.customers.Envelope");
         assert_eq!(value["payload"]["source"]["snapshot"], "first");
+    }
+
+    #[test]
+    fn each_value_is_of_the_type_that_its_schema_says() {
+        let column = |name: &str, declared: &str| SourceColumn {
+            name: name.to_owned(),
+            declared: declared.to_owned(),
+            optional: true,
+        };
+        let table = SourceTable {
+            name: "t".to_owned(),
+            columns: vec![
+                column("id", "INTEGER"),
+                column("at", "DATETIME"),
+                column("count", "INT"),
+                column("price", "NUMERIC"),
+                column("name", "TEXT"),
+            ],
+            key: vec!["at".to_owned()],
+        };
+        let types = |row: &str| -> Vec<(String, String)> {
+            let records = envelope(false, true)
+                .records(&change(Op::Create, None, Some(row)), &table, Part::None, Timestamp(0))
+                .unwrap();
+            let key: Value = serde_json::from_slice(&records[0].key).unwrap();
+            assert_eq!(
+                (&key["schema"]["fields"][0]["type"], key["payload"]["at"].is_string()),
+                (&json!("string"), true)
+            );
+            let value: Value = serde_json::from_slice(records[0].value.as_ref().unwrap()).unwrap();
+            let fields = value["schema"]["fields"][1]["fields"].as_array().unwrap();
+            let of = |field: &Value| {
+                let name = field["field"].as_str().unwrap();
+                (
+                    field["type"].as_str().unwrap().to_owned(),
+                    value["payload"]["after"][name].to_string(),
+                )
+            };
+            fields.iter().map(of).collect()
+        };
+        let told = |types: &[(String, String)]| {
+            types
+                .iter()
+                .map(|(kind, value)| format!("{kind} {value}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(&types(r#"{"id":1,"at":1700000000,"count":2,"price":1.5,"name":null}"#)),
+            [
+                "int64 1",
+                "string \"1700000000\"",
+                "int64 2",
+                "double 1.5",
+                "string null"
+            ]
+        );
+        assert_eq!(
+            told(&types(
+                r#"{"id":1,"at":"now","count":"many","price":"free","name":"x"}"#
+            )),
+            [
+                "int64 1",
+                "string \"now\"",
+                "string \"many\"",
+                "string \"free\"",
+                "string \"x\""
+            ]
+        );
+        assert_eq!(
+            told(&types(r#"{"id":1,"at":"now","count":2.5,"price":3,"name":"x"}"#))[2..4],
+            ["string \"2.5\"", "double 3"]
+        );
     }
 
     #[test]
