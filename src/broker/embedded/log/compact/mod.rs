@@ -231,6 +231,7 @@ impl Plan {
                     return Ok(Some(filter));
                 }
             }
+            at_end(&scanner, part)?;
             filter.until = part.end;
         }
         Ok(Some(filter))
@@ -238,6 +239,10 @@ impl Plan {
 
     /// Notes the records of a batch; `false` where there was no room for all.
     fn note(&self, bytes: &[u8], header: &BatchHeader, latest: &mut Latest) -> bool {
+        if !batch::crc_matches(bytes, header) {
+            // What a damaged batch says replaces nothing.
+            return true;
+        }
         let mut room = true;
         let read = records::each(bytes, header, |record| {
             if let Some(key) = record.key
@@ -300,6 +305,7 @@ impl Plan {
                 }
                 scanner.advance(&header);
             }
+            at_end(&scanner, part)?;
         }
         if !changed {
             return Ok(Written::AsItWas);
@@ -313,13 +319,31 @@ impl Plan {
     }
 }
 
-/// What stands in a batch's place; `None` for nothing.
+/// An error where a walk did not come to the end of its segment. What lies behind a place that cannot be parsed may still be read by
+/// the index, so the segment stays as it is.
+fn at_end(scanner: &Scanner<'_>, part: &Part) -> io::Result<()> {
+    let at = scanner.position();
+    if at == part.size {
+        return Ok(());
+    }
+    let reason = format!(
+        "byte {at} of the segment that begins at offset {} begins no whole batch: it is damaged, and the partition is not compacted",
+        part.base
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
+/// What stands in a batch's place; `None` for nothing. A damaged one stays as it is: made anew, its checksum would say that it is whole.
 fn kept<'a>(
     bytes: &'a [u8],
     header: &BatchHeader,
     filter: &Filter,
     must_stay: bool,
 ) -> io::Result<Option<std::borrow::Cow<'a, [u8]>>> {
+    if !batch::crc_matches(bytes, header) {
+        tracing::warn!(offset = header.base_offset, "a batch is damaged and stays as it is");
+        return Ok(Some(bytes.into()));
+    }
     Ok(match filter.judge(bytes, header) {
         Kept::Whole => Some(bytes.into()),
         Kept::Remade(made) => Some(made.into()),

@@ -450,6 +450,48 @@ fn a_record_without_a_key_goes_and_a_batch_that_cannot_be_read_stays() {
     assert_eq!(kept, [(1, 3), (4, 1)]);
 }
 
+/// The first segment's file, and every byte of the log.
+fn bytes_of(dir: &Path) -> (std::path::PathBuf, Vec<u8>) {
+    let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|e| e == "log"))
+        .collect();
+    files.sort();
+    let all = files.iter().flat_map(|file| fs::read(file).unwrap()).collect();
+    (files.swap_remove(0), all)
+}
+
+#[test]
+fn what_is_damaged_stays_as_it_is_and_hides_nothing() {
+    // A bit of a record, and one of a length: the batch that cannot be trusted, and the place behind which nothing can be parsed.
+    for is_length in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let lab = Lab::open(dir.path());
+        for n in 0..40 {
+            lab.append(&one("k", Some(&n.to_string()), NOBODY));
+        }
+        lab.roll();
+        lab.sync();
+        let second = lab.batches(0)[1].1.clone();
+        let at = lab.batches(0)[0].0.size;
+        let (file, _) = bytes_of(dir.path());
+        let mut damaged = fs::read(&file).unwrap();
+        damaged[if is_length { at + 8 } else { at + second.len() - 1 }] ^= 1;
+        fs::write(&file, &damaged).unwrap();
+        let before = bytes_of(dir.path()).1;
+        if is_length {
+            let said = lab.compact_with(POLICY, 0, KEYS).unwrap_err().to_string();
+            assert!(said.contains(&format!("byte {at} of the segment")), "{said}");
+            assert_eq!(bytes_of(dir.path()).1, before);
+        } else {
+            lab.compact(POLICY, 0);
+            let after = bytes_of(dir.path()).1;
+            let batch = &damaged[at..at + second.len()];
+            assert!(after.len() < before.len() && after.windows(batch.len()).any(|found| found == batch));
+        }
+    }
+}
+
 /// librdkafka takes an answer without a record for one that was too small, and gives up after some of them.
 #[test]
 fn whoever_fetches_is_given_records_as_long_as_there_are_any() {
