@@ -5,9 +5,11 @@ use crate::broker::error::BrokerError;
 use crate::readmodel::store::Store;
 
 use super::agents;
+use super::catalog::Demo;
 use super::connector;
 use super::diary::Diary;
 use super::error::DemoError;
+use super::folder::BUILT_IN;
 
 /// What was taken away, and what was left and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,15 +20,25 @@ pub struct Cleaned {
     pub left: Vec<String>,
 }
 
-/// Deletes what earlier runs of the demo `id` made. A topic that was made anew since is somebody else's, and so is whatever no
-/// run wrote down.
-pub fn clean(client: &Client, store: &Store, id: &str) -> Result<Cleaned, DemoError> {
+/// Deletes what earlier runs of the demo made. A topic that was made anew since is somebody else's, a read model that was built from
+/// another file, and whatever no run wrote down.
+pub fn clean(client: &Client, store: &Store, demo: &Demo) -> Result<Cleaned, DemoError> {
+    let id = demo.id.as_str();
     let diary = Diary::read(store, id);
     let mut cleaned = Cleaned::default();
     for name in &diary.read_models {
-        if store.find(name)?.is_some() {
+        let Some(info) = store.find(name)? else {
+            continue;
+        };
+        let mut own = demo.read_models().chain(&demo.spares);
+        if info.file.starts_with(BUILT_IN) || own.any(|known| known.file == info.file) {
             store.delete(name)?;
             cleaned.removed.push(format!("read model {name}"));
+        } else {
+            let file = &info.file;
+            cleaned
+                .left
+                .push(format!("read model {name}: it was built from {file} since"));
         }
     }
     if connector::delete(&connector::folder(store, id))? {

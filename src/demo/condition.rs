@@ -131,7 +131,9 @@ impl Scene {
             skip_poison: true,
             ..RebuildOptions::default()
         };
-        rebuild(self.client.clone(), self.store.clone(), projection, options).wait()?;
+        let built = rebuild(self.client.clone(), self.store.clone(), projection, options).wait_unless(&self.cancel);
+        self.check_cancelled()?;
+        built?;
         Ok(())
     }
 
@@ -451,7 +453,9 @@ impl Scene {
     fn verified(&self, read_model: &str, wanted: u64) -> Result<Seen, DemoError> {
         let options = VerifyOptions::default();
         let task = verify(self.client.clone(), self.store.clone(), read_model.to_owned(), options);
-        let found = task.wait()?.tally.rows();
+        let verified = task.wait_unless(&self.cancel);
+        self.check_cancelled()?;
+        let found = verified?.tally.rows();
         let word = |rows: u64| self.say(&format!("{rows} rows differ"), &format!("{rows} 行不同"));
         Ok(Seen::compare(word(found), word(wanted)))
     }

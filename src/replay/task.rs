@@ -77,7 +77,8 @@ impl<T> Task<T> {
         self.progress.clone()
     }
 
-    /// Asks it to stop; it does so within 200 ms, leaving what was committed.
+    /// Asks it to stop, which it does at its next look, leaving what was committed. Looks are 200 ms apart at most while the brokers
+    /// answer. A request that nobody answers is given up after its deadline: 10 s, or 40 s where a mirror waits for its target.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }
@@ -102,6 +103,24 @@ impl<T> Task<T> {
     }
 }
 
+impl<T> Task<T> {
+    /// Waits for its end on this thread, and cancels it when `cancel` is.
+    pub fn wait_unless(self, cancel: &CancellationToken) -> Result<T, ReplayError> {
+        let clock = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(|error| ReplayError::Crashed(format!("nothing to wait with: {error}")))?;
+        let mut progress = self.progress();
+        let ended = async { while progress.changed().await.is_ok() {} };
+        clock.block_on(async {
+            tokio::select! {
+                () = cancel.cancelled() => self.cancel(),
+                () = ended => {}
+            }
+        });
+        self.wait()
+    }
+}
+
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.cancel.cancel();
@@ -115,4 +134,33 @@ pub(super) fn crashed(panic: &(dyn Any + Send)) -> ReplayError {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
     ReplayError::Crashed(text.unwrap_or_else(|| "no reason given".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_can_be_cancelled_and_the_task_with_it() {
+        let cancel = CancellationToken::new();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let task = Task::start("test", move |control| {
+            begun.send(()).unwrap();
+            while !control.cancel.is_cancelled() {
+                thread::yield_now();
+            }
+            Err::<(), _>(ReplayError::Cancelled)
+        });
+        let token = cancel.clone();
+        let waiting = thread::spawn(move || task.wait_unless(&token));
+        has_begun.recv().unwrap();
+        cancel.cancel();
+        assert!(matches!(waiting.join().unwrap(), Err(ReplayError::Cancelled)));
+        assert_eq!(
+            Task::start("test", |_| Ok(7))
+                .wait_unless(&CancellationToken::new())
+                .unwrap(),
+            7
+        );
+    }
 }

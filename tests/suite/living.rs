@@ -111,7 +111,7 @@ fn every_demo_runs_with_its_faults_and_is_cleaned_up() {
         assert_eq!(place.topics().len(), demo.topics.len());
         looks_right(&place, demo, &outcome);
 
-        let cleaned = clean(&place.client, &place.store, &demo.id).unwrap();
+        let cleaned = clean(&place.client, &place.store, demo).unwrap();
         assert!(cleaned.left.is_empty(), "{cleaned:?}");
         assert!(place.topics().is_empty());
         assert!(place.store.list().unwrap().is_empty());
@@ -123,7 +123,7 @@ fn every_demo_runs_with_its_faults_and_is_cleaned_up() {
                     .is_err()
             );
         }
-        assert_eq!(clean(&place.client, &place.store, &demo.id).unwrap().removed, [""; 0]);
+        assert_eq!(clean(&place.client, &place.store, demo).unwrap().removed, [""; 0]);
     }
 }
 
@@ -190,11 +190,11 @@ fn a_demo_feeds_lakes_and_real_stores() {
         sinks: vec![("cash".to_owned(), Address::parse("redis://h").unwrap())],
         ..place.options()
     };
-    let error = run(place.client.clone(), place.store.clone(), demo, wrong)
+    let error = run(place.client.clone(), place.store.clone(), demo.clone(), wrong)
         .wait()
         .unwrap_err();
     assert!(error.to_string().contains("no sink `cash`"), "{error}");
-    let cleaned = clean(&place.client, &place.store, "views").unwrap();
+    let cleaned = clean(&place.client, &place.store, &demo).unwrap();
     assert!(
         cleaned.removed.iter().any(|what| what.starts_with("files ")),
         "{cleaned:?}"
@@ -241,8 +241,31 @@ fn a_second_run_begins_anew_and_a_topic_of_somebody_else_stops_it() {
     producer.flush(crate::common::PATIENCE).unwrap();
     let error = again().unwrap_err();
     assert!(matches!(error, DemoError::NotOurs { .. }), "{error}");
-    let cleaned = clean(&place.client, &place.store, "views").unwrap();
+    // So is a read model that they built under the name.
+    let theirs = foldlog::projection::parse::parse(
+        &format!(
+            "-- projection: pages\n-- topic: {topic}\nCREATE TABLE own (id INTEGER PRIMARY KEY);\n-- on: *\nINSERT INTO own VALUES (@offset);\n"
+        ),
+        "own.sql",
+    )
+    .unwrap();
+    foldlog::replay::rebuild::rebuild(
+        place.client.clone(),
+        place.store.clone(),
+        theirs,
+        foldlog::replay::rebuild::RebuildOptions::default(),
+    )
+    .wait()
+    .unwrap();
+    let cleaned = clean(&place.client, &place.store, &demo).unwrap();
     assert!(cleaned.left.iter().any(|left| left.contains(&topic)), "{cleaned:?}");
+    assert!(
+        cleaned
+            .left
+            .contains(&"read model pages: it was built from own.sql since".to_owned()),
+        "{cleaned:?}"
+    );
+    assert!(place.store.find("pages").unwrap().is_some());
     assert_eq!(place.topics(), [topic]);
 }
 
@@ -276,9 +299,9 @@ fn what_another_demo_left_under_the_same_names_is_taken_over_and_cleaned_up_once
         );
         place.store.delete("pages").unwrap();
     }
-    for id in ["again", "views"] {
-        let cleaned = clean(&place.client, &place.store, id).unwrap();
-        assert!(cleaned.left.is_empty(), "{id}: {cleaned:?}");
+    for demo in [&again, &first] {
+        let cleaned = clean(&place.client, &place.store, demo).unwrap();
+        assert!(cleaned.left.is_empty(), "{}: {cleaned:?}", demo.id);
     }
     assert!(place.topics().is_empty());
 }

@@ -52,7 +52,7 @@ pub(super) fn clean(context: &Context, demo: &Demo, yes: bool) -> miette::Result
         allowed(&format!("delete what {} made on {}", demo.id, context.cluster()), yes)?;
     }
     let connection = context.connect()?;
-    let cleaned = clean::clean(&connection.client, &connection.store, &demo.id)?;
+    let cleaned = clean::clean(&connection.client, &connection.store, demo)?;
     if context.json() {
         println!("{}", json!({ "removed": cleaned.removed, "left": cleaned.left }));
         return Ok(());
