@@ -484,9 +484,10 @@ fn labels(plane: &mut Plane<'_, '_>, drawing: &Drawing, demo: &DemoRow, scene: &
         }
         let wide: u16 = below.iter().map(|(text, _)| width(text)).sum();
         let mut x = room.x + (room.width - wide.min(room.width)) / 2;
-        // Where lines stand close together another part may be right under it.
+        // Where lines stand close together another part may be right under it, or beside that.
         let is_taken = |x: u16| drawing.sketch.nodes.iter().any(|node| node.holds(x, room.y + 1));
-        if (x..x + wide).any(is_taken) {
+        let beside = u16::from(!drawing.boxes);
+        if (x.saturating_sub(beside)..x + wide + beside).any(is_taken) {
             continue;
         }
         for (text, role) in below {
