@@ -77,7 +77,9 @@ pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<V
         let first = rows
             .iter()
             .find(|known: &&ProjectionRow| known.name == row.name && row.broken.is_none());
-        if let Some(file) = first.and_then(|first| first.file.clone()) {
+        if let Some((file, first)) = first.and_then(|first| Some((first.file.clone()?, first))) {
+            // Whoever builds this one takes the read model over.
+            row.other = first.built.is_some().then(|| file.clone());
             row.origin = say!(language, "this directory, where {file} has this name too", file);
         }
         rows.push(row);
