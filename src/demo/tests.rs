@@ -357,7 +357,7 @@ fn a_demo_reads_no_file_outside_of_its_folder() {
         dir.path().join("secret.ndjson").display().to_string(),
     ] {
         fs::write(&file, text.replacen("events/first-account.ndjson", &outside, 1)).unwrap();
-        let error = Catalog::load(&[mine.clone()]).unwrap_err().to_string();
+        let error = Catalog::load(std::slice::from_ref(&mine)).unwrap_err().to_string();
         assert!(error.contains("outside of the demo's folder"), "{error}");
     }
 }
