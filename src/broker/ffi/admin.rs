@@ -440,8 +440,22 @@ fn list_offsets_of(event: &Event) -> Vec<PartitionOffset> {
         let infos = sys::rd_kafka_ListOffsets_result_infos(result, &mut count);
         items(infos.cast_const(), count)
             .iter()
-            .map(|&info| entry_of(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info)))
+            .map(|&info| answered(entry_of(sys::rd_kafka_ListOffsetsResultInfo_topic_partition(info))))
             .collect()
+    }
+}
+
+/// What became of a partition that was asked for its offset. Where a broker goes away before it has answered, librdkafka reports
+/// no error and an offset that is none.
+fn answered(entry: PartitionOffset) -> PartitionOffset {
+    /// `RD_KAFKA_OFFSET_INVALID`.
+    const INVALID: i64 = -1001;
+    match entry.error {
+        None if entry.offset == INVALID => PartitionOffset {
+            error: Some(Fault::silence()),
+            ..entry
+        },
+        _ => entry,
     }
 }
 
@@ -532,5 +546,20 @@ mod tests {
             .filter_map(|(.., error)| Some(error?.code))
             .collect();
         assert_eq!(codes, [12345]);
+    }
+
+    #[test]
+    fn an_offset_that_is_none_is_no_answer() {
+        let told = |offset| {
+            let entry = PartitionOffset {
+                topic: "t".to_owned(),
+                partition: 0,
+                offset,
+                error: None,
+            };
+            answered(entry).error.map(|fault| fault.is_silence())
+        };
+        // -1 says that no record is as late as that.
+        assert_eq!([0, 7, -1, -1001].map(told), [None, None, None, Some(true)]);
     }
 }
