@@ -60,6 +60,14 @@ pub fn event(n: i64) -> String {
     format!(r#"{{"type": "In", "id": "a{}", "amount": {n}}}"#, n % 7)
 }
 
+/// A handler of [`accounts`] that never gets past an event of this type, so that no kill is too late.
+pub fn endless(kind: &str) -> String {
+    format!(
+        "\n-- on: {kind}\nINSERT INTO entry WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+        SELECT @topic, @partition, @offset, 0 FROM n WHERE i < 0;\n"
+    )
+}
+
 /// Writes records and waits until they are acknowledged: topic, partition, time, value.
 pub fn write<'a>(client: &Client, records: impl IntoIterator<Item = (&'a str, i32, i64, Option<String>)>) {
     let producer = client.producer().expect("a producer");

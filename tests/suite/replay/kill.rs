@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::commands::Commands;
-use super::{accounts, event, write};
+use super::{accounts, endless, event, write};
 use crate::common::cluster::{Cluster, scratch};
 use crate::common::eventually;
 
@@ -82,9 +82,7 @@ fn rebuild_killed_in_the_middle_leaves_the_old_one_and_the_next_is_whole() {
     // Whoever has a handler for what comes last never gets past it, so that no kill is too late.
     let last = r#"{"type": "Last"}"#.to_owned();
     write(&client, [(&*topic, 0, 1_700_000_060_000, Some(last))]);
-    let endless = "\n-- on: Last\nINSERT INTO entry WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
-        SELECT @topic, @partition, @offset, 0 FROM n WHERE i < 0;\n";
-    std::fs::write(&commands.file, text.clone() + endless).unwrap();
+    std::fs::write(&commands.file, text.clone() + &endless("Last")).unwrap();
     for _ in 0..3 {
         let mut child = commands.start("rebuild");
         eventually("the build to begin", || {

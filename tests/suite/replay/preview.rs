@@ -1,7 +1,7 @@
 //! Previews over a cluster: beside a follower, and killed where they are.
 
 use super::commands::Commands;
-use super::{accounts, event, write};
+use super::{accounts, endless, event, write};
 use crate::common::cluster::{Cluster, scratch};
 use crate::common::eventually;
 
@@ -72,12 +72,13 @@ fn a_preview_that_is_killed_leaves_the_read_model_and_so_does_its_swap() {
         write(&cluster.client(), events);
     };
     some(0, 30_000);
+    endless_event(&cluster, &topic, "First", BEGIN + 30_000);
     let folder = scratch();
     let commands = Commands::new(&cluster, folder.path(), &accounts(&[&topic]));
     let file = commands.file.to_str().unwrap().to_owned();
     commands.output(&["rebuild", &file]);
     let old = commands.dump();
-    std::fs::write(&commands.file, other(&topic)).unwrap();
+    std::fs::write(&commands.file, other(&topic) + &endless("First")).unwrap();
     let killed_when = |arguments: &[&str], ending: &str| {
         let mut child = commands.command(arguments).spawn().unwrap();
         eventually("it to write", || {
@@ -92,9 +93,11 @@ fn a_preview_that_is_killed_leaves_the_read_model_and_so_does_its_swap() {
     };
     killed_when(&["preview", &file], ".preview.making.db");
     assert_eq!(commands.dump(), old);
+    std::fs::write(&commands.file, other(&topic) + &endless("Second")).unwrap();
     commands.output(&["preview", &file]);
-    // So much comes that the swap takes a while.
+    // What comes meanwhile is part of the swap.
     some(30_000, 60_000);
+    endless_event(&cluster, &topic, "Second", BEGIN + 60_000);
     for _ in 0..2 {
         killed_when(&["preview", &file, "--accept"], ".building.db");
         assert_eq!(
@@ -103,11 +106,18 @@ fn a_preview_that_is_killed_leaves_the_read_model_and_so_does_its_swap() {
             "the preview is not in use yet, and the old one is"
         );
     }
+    std::fs::write(&commands.file, other(&topic)).unwrap();
+    commands.output(&["preview", &file]);
     commands.output(&["preview", &file, "--accept"]);
     assert_eq!(commands.dump(), rebuilt(&cluster, &other(&topic)));
     assert!(!written(folder.path(), ".building.db") && !written(folder.path(), ".preview.db"));
     commands.output(&["rollback", "accounts"]);
     assert_eq!(commands.dump(), old);
+}
+
+fn endless_event(cluster: &Cluster, topic: &str, kind: &str, at: i64) {
+    let event = format!(r#"{{"type": "{kind}"}}"#);
+    write(&cluster.client(), [(topic, 0, at, Some(event))]);
 }
 
 /// Whether there is a file of a read model with this ending.
