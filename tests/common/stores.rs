@@ -101,6 +101,7 @@ pub struct PostgresServer {
     _held: Port,
     port: u16,
     bin: std::path::PathBuf,
+    settings: &'static [&'static str],
 }
 
 /// Where the server's programs are: on the path, or where Debian has them.
@@ -122,6 +123,11 @@ fn is_root() -> bool {
 impl PostgresServer {
     /// Starts one; `None` where there is none to start, which is said.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with settings of its own, each `NAME=VALUE`.
+    pub fn start_with(settings: &'static [&'static str]) -> Option<Self> {
         let Some(bin) = postgres_bin() else {
             skip("there is no PostgreSQL server (apt-get install postgresql)");
             return None;
@@ -133,6 +139,7 @@ impl PostgresServer {
             port: held.number(),
             _held: held,
             bin,
+            settings,
         };
         if is_root() {
             // It refuses to be root's.
@@ -210,6 +217,7 @@ impl PostgresServer {
                 "-c",
             ])
             .arg("unix_socket_directories=")
+            .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .stdout(Stdio::null())
             .stderr(told)
             .spawn()
@@ -222,6 +230,11 @@ impl PostgresServer {
             let _ = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
             let _ = child.wait();
         }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn url(&self, options: &str) -> String {

@@ -19,45 +19,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=${CARGO_TARGET_DIR:-$here/../../target}/kafka
 mkdir -p "$root"
 root=$(cd "$root" && pwd)
-jars=$root/jars
 
 fail() {
   echo "kafka.sh: $*" >&2
   exit 1
 }
 
-need() {
-  command -v "$1" >/dev/null 2>&1 && return
-  echo "kafka.sh: $1 is missing; Apache Kafka needs Java 17 or newer, and Maven to fetch it (apt-get install $2)" >&2
-  exit 69
-}
-
-# The jars belong to one pom.xml; another one fetches them anew. After that, nothing here needs a network or Maven.
-fetch() {
-  need java openjdk-17-jre-headless
-  local want stamp=$jars/.pom
-  want=$(cksum <"$here/pom.xml")
-  [[ -f $stamp && $(<"$stamp") == "$want" ]] && return
-  need mvn maven
-  # One at a time where that can be had: who waited finds them there.
-  local lock
-  exec {lock}>"$root/jars.lock"
-  if command -v flock >/dev/null 2>&1; then flock "$lock"; fi
-  if [[ ! -f $stamp || $(<"$stamp") != "$want" ]]; then fetch_now "$want"; fi
-  exec {lock}>&-
-}
-
-fetch_now() {
-  local want=$1 fresh
-  fresh=$(mktemp -d "$root/jars.XXXXXX")
-  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" \
-    1>&2 || fail "Maven could not fetch the jars"
-  printf '%s\n' "$want" >"$fresh/.pom"
-  rm -rf "$jars.old"
-  if [[ -d $jars ]]; then mv "$jars" "$jars.old" 2>/dev/null || true; fi
-  mv -T "$fresh" "$jars" 2>/dev/null || mv "$fresh" "$jars"
-  rm -rf "$jars.old"
-}
+# shellcheck source=tests/fetch.sh
+. "$here/../fetch.sh"
 
 java_run() {
   java -cp "$jars/*" "$@"

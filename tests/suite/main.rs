@@ -12,6 +12,7 @@ mod capture;
 mod common;
 mod contract;
 mod crash;
+mod debezium;
 mod demo;
 mod full_disk;
 mod gaps;

@@ -107,40 +107,40 @@ impl Envelope {
             .as_deref()
             .map(serde_json::from_str::<&RawValue>)
             .transpose()?;
-        let key = |row: Option<&RawValue>| row.map(|row| self.key(row, table)).transpose();
-        let (old, new) = (key(before)?, key(after)?);
+        let plain = |row: Option<&RawValue>| row.map(|row| self.plain_key(row, table)).transpose();
+        let (old, new) = (plain(before)?, plain(after)?);
         let value = |before, after, op: Op| self.value(change, table, part, now, (before, after, op));
-        let event = |key: &[u8], value: Option<Vec<u8>>, headers: Vec<Header>| Written {
-            key: key.to_vec(),
-            value,
-            headers,
+        let event = |key: &RawValue, value: Option<Vec<u8>>, headers: Vec<Header>| {
+            let key = self.key(key, table)?;
+            Ok::<_, serde_json::Error>(Written { key, value, headers })
         };
-        let header = |name: &str, value: &[u8]| Header {
+        // Kafka Connect's own converter of headers writes no schemas, whatever keys and values have.
+        let header = |name: &str, key: &RawValue| Header {
             key: name.into(),
-            value: Some(value.into()),
+            value: Some(key.get().into()),
         };
         Ok(match (old, new) {
-            (Some(old), Some(new)) if old != new => vec![
+            (Some(old), Some(new)) if old.get() != new.get() => vec![
                 event(
                     &old,
                     Some(value(before, None, Op::Delete)?),
                     vec![header(NEW_KEY, &new)],
-                ),
-                event(&old, None, Vec::new()),
-                event(&new, Some(value(None, after, Op::Create)?), vec![header(OLD_KEY, &old)]),
+                )?,
+                event(&old, None, vec![header(NEW_KEY, &new)])?,
+                event(&new, Some(value(None, after, Op::Create)?), vec![header(OLD_KEY, &old)])?,
             ],
-            (_, Some(new)) => vec![event(&new, Some(value(before, after, change.op)?), Vec::new())],
+            (_, Some(new)) => vec![event(&new, Some(value(before, after, change.op)?), Vec::new())?],
             (Some(old), None) => vec![
-                event(&old, Some(value(before, None, change.op)?), Vec::new()),
-                event(&old, None, Vec::new()),
+                event(&old, Some(value(before, None, change.op)?), Vec::new())?,
+                event(&old, None, Vec::new())?,
             ],
             (None, None) => Vec::new(),
         })
     }
 
-    fn key(&self, row: &RawValue, table: &SourceTable) -> Result<Vec<u8>, serde_json::Error> {
+    /// The columns of the key, and the table where a topic has several.
+    fn plain_key(&self, row: &RawValue, table: &SourceTable) -> Result<Box<RawValue>, serde_json::Error> {
         let mut row: Object = serde_json::from_str(row.get())?;
-        let mut key = serde_json::Map::new();
         let mut text = String::from("{");
         for name in &table.key {
             let value = row.remove(name).unwrap_or_else(|| RawValue::NULL.to_owned());
@@ -153,11 +153,15 @@ impl Envelope {
             text += &format!(",{}:{}", Value::from(TABLE), Value::from(self.name_of(table)));
         }
         text.push('}');
-        let payload: Box<RawValue> = RawValue::from_string(text)?;
+        RawValue::from_string(text)
+    }
+
+    /// A record's key, with its schema where each has one.
+    fn key(&self, plain: &RawValue, table: &SourceTable) -> Result<Vec<u8>, serde_json::Error> {
         if !self.schemas {
-            return Ok(payload.get().as_bytes().to_vec());
+            return Ok(plain.get().as_bytes().to_vec());
         }
-        let own: Object = serde_json::from_str(payload.get())?;
+        let own: Object = serde_json::from_str(plain.get())?;
         let rows = [Some(&own)];
         let columns: Vec<&SourceColumn> = table
             .columns
@@ -166,7 +170,7 @@ impl Envelope {
             .collect();
         let kinds: Vec<Kind> = columns.iter().map(|column| kind_of(column, &rows)).collect();
         let fitted = columns.iter().zip(&kinds).filter(|(_, kind)| **kind == Kind::Text);
-        let payload = as_text(&payload, fitted.map(|(column, _)| column.name.as_str()))?;
+        let payload = as_text(plain, fitted.map(|(column, _)| column.name.as_str()))?;
         let mut fields: Vec<Value> = columns
             .iter()
             .zip(&kinds)
@@ -175,12 +179,8 @@ impl Envelope {
         if self.together {
             fields.push(json!({"type": "string", "optional": false, "field": TABLE}));
         }
-        key.insert("type".to_owned(), "struct".into());
-        key.insert("fields".to_owned(), fields.into());
-        key.insert("optional".to_owned(), false.into());
-        key.insert("name".to_owned(), format!("{}.Key", self.name_of(table)).into());
         serde_json::to_vec(&Wrapped {
-            schema: &Value::Object(key),
+            schema: &json!({"type": "struct", "fields": fields, "optional": false, "name": format!("{}.Key", self.name_of(table))}),
             payload,
         })
     }
@@ -452,7 +452,7 @@ mod tests {
             .flat_map(|record| &record.headers)
             .map(|header| &*header.key)
             .collect();
-        assert_eq!(headers, [NEW_KEY, OLD_KEY]);
+        assert_eq!(headers, [NEW_KEY, NEW_KEY, OLD_KEY]);
     }
 
     #[test]
