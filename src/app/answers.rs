@@ -6,8 +6,8 @@ use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::navigate::go;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, tail,
-    time, topics,
+    alerts, blame, charts, demos, differences, groups, guide, previews, projections, readmodel, records, scene, search,
+    tail, time, topics,
 };
 use super::typing;
 use super::update::ask_demo;
@@ -40,6 +40,9 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::TopicConfig(config) if model.topics.config.expects(id) => model.topics.config.answer(config),
         Event::Page(page) if model.records.as_ref().is_some_and(|r| r.page.expects(id)) => {
             records::page(model, page, fx);
+        }
+        Event::Found(page) if model.records.as_ref().is_some_and(|r| r.page.expects(id)) => {
+            search::found(model, page, fx);
         }
         Event::Arrivals(arrivals) if tails(model, id) => tail::arrive(model, arrivals),
         Event::Groups(rows) if model.groups.remote.expects(id) => groups::answer(model, rows, fx),
@@ -136,6 +139,7 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
             Err(_) if work.cancelling => model.tell(Level::Done, say!(model, "{what}: cancelled", what)),
             Err(failure) => {
                 model.tell_failure(&what, &failure);
+                typing::refused(model, id, &failure, fx);
                 if work.kind != Kind::Demo {
                     model.projections.failed.insert(work.name, (work.kind, failure));
                 }
@@ -161,7 +165,7 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
         return;
     }
     match outcome {
-        Err(failure) => failed(model, id, failure),
+        Err(failure) => failed(model, id, failure, fx),
         Ok(_) if tails(model, id) => {
             if let Some(records) = &mut model.records {
                 records.tail = None;
@@ -171,7 +175,7 @@ pub(super) fn ended(model: &mut Model, id: TaskId, outcome: Result<String, Failu
     }
 }
 
-fn failed(model: &mut Model, id: TaskId, failure: Failure) {
+fn failed(model: &mut Model, id: TaskId, failure: Failure, fx: &mut Vec<Effect>) {
     let mut told = None;
     if model.cluster.expects(id) {
         told = Some("connect");
@@ -202,12 +206,12 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         model.readmodel.tables.fail(failure.clone());
     } else if model.readmodel.rows.expects(id) {
         readmodel::failed(model, failure.clone());
-        typing::refused(model);
+        typing::refused(model, id, &failure, fx);
     } else if walks(model, id) {
         // Where nothing is in view yet, the screen itself says it.
         let seen = model.time.as_ref().is_some_and(|time| time.moment.value.is_some());
-        told = seen.then_some("");
         time::failed(model, failure.clone());
+        told = (seen && !typing::refused(model, id, &failure, fx)).then_some("");
     } else if let Some(time) = model.time.as_mut().filter(|time| time.timeline.expects(id)) {
         // The slider then counts events; nothing is missing that was asked for.
         time.timeline.fail(failure.clone());
@@ -217,6 +221,7 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
         if let Some(state) = &mut model.differences {
             state.found.fail(failure.clone());
         }
+        typing::refused(model, id, &failure, fx);
     } else if blames(model, id) {
         if let Some(blame) = &mut model.blame {
             blame.search.fail(failure.clone());
@@ -232,12 +237,10 @@ fn failed(model: &mut Model, id: TaskId, failure: Failure) {
             records.tail = None;
         }
     } else if let Some(records) = model.records.as_mut().filter(|r| r.page.expects(id)) {
+        let stays = records::failed(records, failure.clone());
+        let typed = typing::refused(model, id, &failure, fx);
         // Of a place that is refused, what there is instead says enough.
-        told = Some(if records::failed(records, failure.clone()) {
-            ""
-        } else {
-            "records"
-        });
+        told = (!typed).then_some(if stays { "" } else { "records" });
     }
     if let Some(what) = told {
         model.tell_failure(what, &failure);

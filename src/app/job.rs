@@ -60,11 +60,22 @@ impl Failure {
     }
 }
 
+/// What a record must have to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needle {
+    /// This text in its key, its value or a header, in either case.
+    Text(String),
+    /// What this condition in SQL says.
+    Where(String),
+}
+
 /// In which direction a page of records extends the window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageFrom {
     /// Fresh, from a place on.
     Place(Place),
+    /// Fresh, the records up to this one, by partition and offset, and those of other partitions before its time.
+    UpTo(i32, i64),
     /// The records before these offsets, which is where each partition of the window begins.
     Before(BTreeMap<i32, i64>),
     /// The records from these offsets on, which is where each partition of the window ends.
@@ -82,6 +93,9 @@ pub struct PageRequest {
     pub from: PageFrom,
     /// About how many records.
     pub limit: usize,
+    /// What each of them must have. Then the log is read on, however long that takes, until there are so many, and what is
+    /// found meanwhile is told. Not for a fresh page.
+    pub needle: Option<Needle>,
 }
 
 /// Records that lie side by side in the log, merged by time with each partition in its own order.
@@ -290,6 +304,8 @@ pub enum Job {
         topic: String,
         /// Where each partition begins.
         from: BTreeMap<i32, i64>,
+        /// What each record must have.
+        needle: Option<Needle>,
     },
     /// Every consumer group.
     Groups,
@@ -409,8 +425,10 @@ pub enum Event {
     Topics(Vec<TopicRow>, Timestamp),
     /// A topic's configuration.
     TopicConfig(Vec<ConfigEntry>),
-    /// A page of records.
+    /// A page of records, or the last piece of one that was searched for.
     Page(Page),
+    /// A piece of a page that is being searched for, perhaps without a record: so far it was looked.
+    Found(Page),
     /// Records that arrived.
     Arrivals(Arrivals),
     /// The groups.

@@ -48,6 +48,9 @@ impl Viewport {
     }
 }
 
+/// How many screens the header names.
+pub const SCREENS: usize = 5;
+
 /// How many parts of a scene a terminal shows at most.
 const NODES: usize = 64;
 
@@ -118,6 +121,8 @@ pub struct Layout {
     pub slider: Area,
     /// The overlay's text, while one is open.
     pub overlay: Viewport,
+    /// Where the header names the screens that a key leads to, in the order of the keys; empty where it has no room for them.
+    pub screens: [Area; SCREENS],
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::lang::Speaks;
 use super::layout::Layout;
 use super::list::List;
 use super::message::Effect;
-use super::overlay::Overlay;
+use super::overlay::{Overlay, Tried};
 use super::remote::Remote;
 use super::screens::{
     alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records,
@@ -167,6 +167,8 @@ pub struct Model {
     pub detail: usize,
     /// What lies over the screen.
     pub overlay: Option<Overlay>,
+    /// What was typed last, while it is being tried.
+    pub tried: Option<Tried>,
     /// The topics.
     pub topics: topics::Topics,
     /// The records of the topic that is open.
@@ -229,6 +231,7 @@ impl Model {
             zoom: false,
             detail: 0,
             overlay: None,
+            tried: None,
             topics: topics::Topics::default(),
             records: None,
             projections: projections::Projections::default(),
@@ -260,6 +263,11 @@ impl Model {
         let id = TaskId(self.last_task);
         fx.push(Effect::Start(id, job));
         id
+    }
+
+    /// What the next job will be named.
+    pub fn next_task(&self) -> TaskId {
+        TaskId(self.last_task + 1)
     }
 
     /// Tells the user something, in the user's language where the catalog has it.
@@ -482,7 +490,10 @@ impl Model {
                 None => None,
             },
             Action::NextPane | Action::PreviousPane | Action::Zoom => no(!self.welcome(), "there is one pane here"),
-            Action::Filter => no(self.list().is_some_and(|l| l.total() > 0), "there is nothing to filter"),
+            Action::Filter => no(
+                self.list().is_some_and(|l| l.total() > 0 || !l.filter().is_empty()),
+                "there is nothing to filter",
+            ),
             Action::Cancel => no(
                 self.goes_on() || self.readmodel.rows.task.is_some() || self.works.iter().any(|w| !w.cancelling),
                 "nothing is running",
@@ -501,6 +512,7 @@ impl Model {
                 .as_ref()
                 .is_some_and(|state| state.found.task.is_some()),
             Screen::Blame => self.blame.as_ref().is_some_and(|blame| blame.search.task.is_some()),
+            Screen::Records => self.records.as_ref().is_some_and(records::Records::searching),
             _ => self.readmodel.rows.loading(),
         }
     }

@@ -1,13 +1,22 @@
 //! Moving: one table of motions for lists, details, rows and overlays.
 
 use super::command::Action;
-use super::layout::Viewport;
+use super::layout::{SCREENS, Viewport};
 use super::message::{Effect, Mouse};
 use super::model::{Model, Pane, Screen};
 use super::moment::Go;
+use super::navigate;
 use super::overlay::Overlay;
 use super::screens::{groups, readmodel, records, scene, time, topics};
 
+/// The screens that the header names, in its order.
+const WAYS: [Screen; SCREENS] = [
+    Screen::Topics,
+    Screen::Projections,
+    Screen::ReadModel,
+    Screen::Demos,
+    Screen::Groups,
+];
 /// How many rows one notch of the wheel moves.
 const WHEEL: isize = 3;
 
@@ -244,6 +253,11 @@ pub(super) fn mouse(model: &mut Model, mouse: Mouse, x: u16, y: u16, fx: &mut Ve
             scroll(first, by, model.layout.overlay);
         }
         return;
+    }
+    if mouse == Mouse::Click
+        && let Some(at) = model.layout.screens.iter().position(|area| area.holds(x, y))
+    {
+        return navigate::go(model, WAYS[at], fx);
     }
     if model.screen == Screen::Time {
         if !time::slider::mouse(model, mouse, x, y, fx) {

@@ -6,7 +6,8 @@ use super::moment::{EventAt, Go};
 use super::motion;
 use super::place::Place;
 use super::screens::{
-    alerts, blame, charts, demos, differences, groups, guide, projections, readmodel, records, scene, time, topics,
+    alerts, blame, charts, demos, differences, groups, guide, projections, readmodel, records, scene, search, time,
+    topics,
 };
 use super::typing;
 
@@ -86,6 +87,9 @@ pub(super) fn back(model: &mut Model, fx: &mut Vec<Effect>) {
         // One question back; the first is left as any screen is.
     } else if motion::list_mut(model).is_some_and(|l| !l.filter().is_empty()) {
         typing::set_filter(model, "", fx);
+        if model.screen == Screen::Records {
+            search::filtered(model, fx);
+        }
     } else {
         up(model, fx);
     }

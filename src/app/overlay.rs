@@ -1,8 +1,12 @@
 //! What may lie over a screen: help, messages, the palette, a prompt, a question.
 
+use std::ops::Range;
+
 use tui_input::{Input, InputRequest};
 
+use super::job::TaskId;
 use super::key::{Code, Key};
+use super::model::Screen;
 use super::palette::Palette;
 
 /// What lies over the screen.
@@ -107,6 +111,17 @@ impl Prompt {
             before: text.to_owned(),
         }
     }
+}
+
+/// What was typed and is being tried: it is opened again, with the reason, if that fails.
+#[derive(Debug, Clone)]
+pub struct Tried {
+    /// The jobs that try it.
+    pub jobs: Range<TaskId>,
+    /// The screen on which it was typed.
+    pub screen: Screen,
+    /// The prompt or palette as it was.
+    pub overlay: Box<Overlay>,
 }
 
 /// What is done once a question is answered.

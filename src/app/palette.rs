@@ -63,6 +63,8 @@ pub struct Palette {
     pub entries: Vec<Entry>,
     /// Which of them is chosen.
     pub cursor: usize,
+    /// Why what was chosen last was refused.
+    pub error: Option<String>,
 }
 
 impl Palette {

@@ -1,21 +1,22 @@
 //! While something is typed: prompts, the palette, questions. No key is a command here, except the one that always is.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use crate::readmodel::decision::Choice as Decided;
 
 use super::difference::Question;
-use super::job::Cue;
+use super::job::{Cue, Failure, TaskId};
 use super::key::{Code, Key};
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::motion;
 use super::navigate;
-use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, edit, paste};
+use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, Tried, edit, paste};
 use super::palette::{Choice, Kind, Palette};
 use super::place;
 use super::screens::time::conditions::Towards;
-use super::screens::{differences, letters, previews, projections, readmodel, records, scene, time};
+use super::screens::{differences, letters, previews, projections, readmodel, records, scene, search, time};
 use super::update;
 
 /// Opens a prompt that begins with what is set now.
@@ -36,13 +37,46 @@ pub(super) fn prompt(model: &mut Model, kind: PromptKind) {
     model.overlay = Some(Overlay::Prompt(Prompt::new(kind, &text.unwrap_or_default())));
 }
 
-/// Opens the prompt again with a query that was refused, so that it can be mended where it was written; why, stands below it. Not
-/// over anything that was begun meanwhile.
-pub(super) fn refused(model: &mut Model) {
-    let own = model.screen == Screen::ReadModel && model.readmodel.page.is_none();
-    if own && model.overlay.is_none() {
-        prompt(model, PromptKind::Sql);
+/// Does what was typed, and keeps it until that is known to be good.
+fn attempt<E>(model: &mut Model, overlay: Overlay, act: impl FnOnce(&mut Model) -> Result<(), E>) -> Result<(), E> {
+    let (first, screen) = (model.next_task(), model.screen);
+    act(model)?;
+    let next = model.next_task();
+    model.tried = (first < next).then(|| Tried {
+        jobs: first..next,
+        screen,
+        overlay: Box::new(overlay),
+    });
+    Ok(())
+}
+
+/// Opens what was typed again if it is this job that failed, so that it can be mended where it was written, and says why. Not over
+/// anything that was begun meanwhile; then false.
+pub(super) fn refused(model: &mut Model, id: TaskId, failure: &Failure, fx: &mut Vec<Effect>) -> bool {
+    let Some(tried) = model.tried.take_if(|tried| tried.jobs.contains(&id)) else {
+        return false;
+    };
+    if model.overlay.is_some() {
+        return false;
     }
+    if model.screen == Screen::Differences && tried.screen != Screen::Differences {
+        // It was asked on a screen of its own, which has nothing to show.
+        navigate::up(model, fx);
+    }
+    if model.screen != tried.screen {
+        return false;
+    }
+    let mut overlay = *tried.overlay;
+    let why = Some(failure.summary.clone());
+    match &mut overlay {
+        // The whole of it stands below the query.
+        Overlay::Prompt(prompt) if prompt.kind == PromptKind::Sql => {}
+        Overlay::Prompt(prompt) => prompt.error = why,
+        Overlay::Palette(palette) => palette.error = why,
+        _ => {}
+    }
+    model.overlay = Some(overlay);
+    true
 }
 
 /// Opens the palette.
@@ -112,7 +146,9 @@ fn prompt_key(model: &mut Model, mut prompt: Prompt, key: Key, fx: &mut Vec<Effe
             return;
         }
         Code::Enter => {
-            if let Err(error) = accept(model, &prompt, fx) {
+            prompt.error = None;
+            let kept = Overlay::Prompt(prompt.clone());
+            if let Err(error) = attempt(model, kept, |model| accept(model, &prompt, fx)) {
                 prompt.error = Some(error);
                 model.overlay = Some(Overlay::Prompt(prompt));
             }
@@ -216,7 +252,12 @@ fn recall(model: &Model, prompt: &mut Prompt, code: Code) {
 fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<(), String> {
     let text = prompt.input.value();
     match prompt.kind {
-        PromptKind::Filter => set_filter(model, text, fx),
+        PromptKind::Filter => {
+            set_filter(model, text, fx);
+            if model.screen == Screen::Records {
+                search::filtered(model, fx);
+            }
+        }
         PromptKind::Place => match model.screen {
             Screen::Time => time::steps::typed(model, text, fx)?,
             _ => {
@@ -280,7 +321,14 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
                 Some(Choice::Topic(name)) => navigate::open_topic(model, &name, place::Place::End, fx),
                 Some(Choice::Fault(at)) => scene::tell(model, Cue::Fault(at), fx),
                 Some(Choice::Refused(why)) => model.tell(Level::Hint, why),
-                Some(Choice::Condition(condition)) => time::conditions::run(model, condition, Towards::End, fx),
+                Some(Choice::Condition(condition)) => {
+                    palette.error = None;
+                    let done: Result<(), Infallible> = attempt(model, Overlay::Palette(palette), |model| {
+                        time::conditions::run(model, condition, Towards::End, fx);
+                        Ok(())
+                    });
+                    let Ok(()) = done;
+                }
                 None if palette.kind == Kind::Conditions => {
                     palette.find(model);
                     model.overlay = Some(Overlay::Palette(palette));
@@ -293,6 +341,7 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
         }
         _ => {
             if edit(&mut palette.input, key) {
+                palette.error = None;
                 palette.find(model);
             }
         }

@@ -20,7 +20,7 @@ use super::place::Place;
 use super::screens::time::conditions::Towards;
 use super::screens::{
     alerts, blame, charts, demos, differences, groups, guide, letters, previews, projections, readmodel, records,
-    scene, tail, time, topics,
+    scene, search, tail, time, topics,
 };
 use super::typing;
 use super::work::Kind;
@@ -402,6 +402,9 @@ fn cancel(model: &mut Model, fx: &mut Vec<Effect>) {
     if blame::stop(model, fx) {
         return model.tell(Level::Done, "stopped; what was found stays");
     }
+    if search::stop(model, fx) {
+        return;
+    }
     if readmodel::stop(model, fx) {
         return model.tell(Level::Done, "the query was stopped");
     }
@@ -442,7 +445,7 @@ fn ask_delete(model: &mut Model) {
     if let Some(topic) = model.topics.selected() {
         let question = say!(
             model,
-            "Delete the topic `{name}`? The records it holds, {held} in all, cannot be brought back.",
+            "Delete the topic `{name}`? What it holds, {held} offsets, cannot be brought back.",
             name = topic.name,
             held = topic.held()
         );

@@ -1,4 +1,5 @@
-//! The records in view: a bounded piece of a topic that can grow at either end, whatever the topic's size.
+//! The records in view: a bounded piece of a topic that can grow at either end, whatever the topic's size. Of a topic that is
+//! searched it holds what was found.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -52,6 +53,27 @@ impl Window {
         self.watermarks
             .iter()
             .all(|(p, (_, high))| self.end.get(p).is_none_or(|at| at >= high))
+    }
+
+    /// A window that holds nothing yet and ends where this one does.
+    pub fn from_end(&self) -> Self {
+        Self {
+            start: self.end.clone(),
+            end: self.end.clone(),
+            watermarks: self.watermarks.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// How many offsets of the log it covers, and how many there are.
+    pub fn covered(&self) -> (u64, u64) {
+        let mut covered = (0, 0);
+        for (partition, (low, high)) in &self.watermarks {
+            let bound = |at: &BTreeMap<i32, i64>| at.get(partition).map_or(*low, |at| *at.clamp(low, high));
+            covered.0 += bound(&self.end).saturating_sub(bound(&self.start)).max(0) as u64;
+            covered.1 += high.saturating_sub(*low).max(0) as u64;
+        }
+        covered
     }
 
     /// Adds a page that ends where the window begins.

@@ -25,8 +25,8 @@ use super::table::{number, table, text};
     --config cleanup.policy=compact
   foldlog topics delete orders
 
-RECORDS is how many offsets there are from the first to the last: records removed by compaction and the markers of \
-transactions are counted with the others."
+OFFSETS is how many there are from the first record to the end. Where compaction removed records or transactions wrote \
+markers, there are fewer records than that."
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -113,7 +113,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 /// A line of the list.
 struct Line {
     topic: TopicInfo,
-    records: Option<u64>,
+    offsets: Option<u64>,
     policy: Option<String>,
 }
 
@@ -127,7 +127,7 @@ fn list(context: &Context, client: &Client, internal: bool) -> miette::Result<()
     let lines: Vec<Line> = topics
         .into_iter()
         .map(|topic| Line {
-            records: marks.remove(&topic.name).and_then(records),
+            offsets: marks.remove(&topic.name).and_then(offsets),
             policy: policies.remove(&topic.name),
             topic,
         })
@@ -140,7 +140,7 @@ fn list(context: &Context, client: &Client, internal: bool) -> miette::Result<()
                     "topic": line.topic.name,
                     "partitions": line.topic.partitions.len(),
                     "replication": line.topic.replication,
-                    "records": line.records,
+                    "offsets": line.offsets,
                     "cleanup_policy": line.policy,
                     "internal": line.topic.internal,
                 })
@@ -154,12 +154,12 @@ fn list(context: &Context, client: &Client, internal: bool) -> miette::Result<()
         );
         return Ok(());
     }
-    let mut table = table(["TOPIC", "PARTITIONS", "RECORDS", "CLEANUP"]);
+    let mut table = table(["TOPIC", "PARTITIONS", "OFFSETS", "CLEANUP"]);
     for line in lines {
         table.add_row([
             text(&line.topic.name),
             number(line.topic.partitions.len().to_string()),
-            number(line.records.map_or_else(|| "?".to_owned(), show::count)),
+            number(line.offsets.map_or_else(|| "?".to_owned(), show::count)),
             text(line.policy.as_deref().unwrap_or("?")),
         ]);
     }
@@ -167,7 +167,7 @@ fn list(context: &Context, client: &Client, internal: bool) -> miette::Result<()
     Ok(())
 }
 
-fn records(marks: Result<Vec<Watermarks>, BrokerError>) -> Option<u64> {
+fn offsets(marks: Result<Vec<Watermarks>, BrokerError>) -> Option<u64> {
     let marks = marks.ok()?;
     Some(
         marks

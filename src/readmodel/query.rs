@@ -12,7 +12,7 @@ use rusqlite::{Connection, InterruptHandle, OpenFlags};
 pub(super) use bare::ambiguous;
 
 use super::compile::columns;
-use super::dump::{key_of, quoted, tables};
+use super::dump::{key_of, quoted, readable, tables};
 use super::error::ReadModelError;
 use super::explain::explain;
 use super::guard::{Guard, Stage};
@@ -56,8 +56,8 @@ pub struct TableInfo {
     pub columns: Vec<(String, String)>,
     /// The columns of the primary key, in its order.
     pub primary_key: Vec<String>,
-    /// How many rows.
-    pub rows: u64,
+    /// How many rows; `None` of a view, which would have to be asked for all of them.
+    pub rows: Option<u64>,
 }
 
 /// Takes the column names and a row, or at first the column names alone; says whether it wants more.
@@ -178,24 +178,26 @@ impl Session {
         Ok(())
     }
 
-    /// The tables of a read model, its own bookkeeping left out.
+    /// The tables of a read model and its views, its own bookkeeping left out.
     pub fn tables(&self, read_model: &str) -> Result<Vec<TableInfo>, ReadModelError> {
         let schema = read_model.to_ascii_lowercase();
         self.attach_for(&quoted(&schema))?;
         let read = || -> rusqlite::Result<Vec<TableInfo>> {
-            tables(&self.connection, &schema)?
+            let own = tables(&self.connection, &schema)?;
+            readable(&self.connection, &schema)?
                 .into_iter()
                 .map(|name| {
                     let columns = columns(&self.connection, &schema, &name)?;
                     let count = format!("SELECT count(*) FROM {}.{}", quoted(&schema), quoted(&name));
-                    let rows: i64 = self.connection.query_row(&count, [], |row| row.get(0))?;
+                    let count = || self.connection.query_row(&count, [], |row| row.get::<_, i64>(0));
+                    let rows = own.contains(&name).then(count).transpose()?;
                     Ok(TableInfo {
                         primary_key: key_of(&columns),
                         columns: columns
                             .into_iter()
                             .map(|column| (column.name, column.declared))
                             .collect(),
-                        rows: u64::try_from(rows).unwrap_or(0),
+                        rows: rows.map(|rows| u64::try_from(rows).unwrap_or(0)),
                         name,
                     })
                 })

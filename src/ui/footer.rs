@@ -2,20 +2,24 @@
 
 use ratatui::layout::{Position, Rect};
 
-use crate::app::command::Action;
+use crate::app::command::{Action, Context};
+use crate::app::job::Needle;
 use crate::app::lang::{Speaks, say};
-use crate::app::model::{Level, Model};
+use crate::app::model::{Level, Model, Screen};
 use crate::app::overlay::{Overlay, Prompt, PromptKind};
 use crate::app::work::{Kind, Work};
 use crate::replay::progress::Phase;
 
 use super::canvas::{Canvas, width};
 use super::format;
+use super::header;
 use super::input;
+use super::screens::records::percent;
 use super::theme::Role;
 
-/// Draws the footer; returns where the cursor stands if something is typed here.
-pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Option<Position> {
+/// Draws the footer, with a hint at the screens that there are if they stand nowhere else; returns where the cursor stands if
+/// something is typed here.
+pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, hint: bool) -> Option<Position> {
     if let Some(Overlay::Prompt(prompt)) = &model.overlay
         && prompt.kind != PromptKind::Sql
     {
@@ -33,7 +37,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Option
     }
     let left = left(model);
     let wanted: u16 = left.iter().map(|(text, _)| width(text) + 1).sum();
-    let begin = keys(canvas, rect, model, wanted);
+    let begin = keys(canvas, rect, model, wanted, hint);
     let mut x = rect.x + 1;
     let end = begin.saturating_sub(2);
     for (text, role) in left {
@@ -50,6 +54,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> Option
 /// What is said on the left, the least important last: a message, or else the work that runs.
 fn left(model: &Model) -> Vec<(String, Role)> {
     let Some(note) = &model.notice else {
+        if let Some(search) = searching(model) {
+            return search;
+        }
         return model
             .works
             .last()
@@ -66,6 +73,21 @@ fn left(model: &Model) -> Vec<(String, Role)> {
         parts.push((format!(" {}", model.tr("! shows all of it")), Role::Muted));
     }
     parts
+}
+
+/// How far the search of the topic in view is.
+fn searching(model: &Model) -> Option<Vec<(String, Role)>> {
+    let records = model.records.as_ref().filter(|_| model.screen == Screen::Records)?;
+    if !records.searching() {
+        return None;
+    }
+    let (covered, all) = records.window.covered();
+    let share = covered as f64 / all.max(1) as f64;
+    Some(vec![
+        (say!(model, "searching {topic}", topic = records.topic), Role::Plain),
+        (percent(covered, all), Role::Strong),
+        (format::gauge(share, 9), Role::Good),
+    ])
 }
 
 fn running(model: &Model, work: &Work, others: usize) -> Vec<(String, Role)> {
@@ -100,37 +122,43 @@ fn running(model: &Model, work: &Work, others: usize) -> Vec<(String, Role)> {
     parts
 }
 
-/// Draws the keys that work here, as many as fit beside `wanted` columns on the left; returns where they begin. The ways to help
-/// and to cancel are always among them.
-fn keys(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, wanted: u16) -> u16 {
+/// Draws the keys that work here, as many as fit beside `wanted` columns on the left; returns where they begin. The ways to help,
+/// to cancel and to other screens are always among them.
+fn keys(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, wanted: u16, hint: bool) -> u16 {
     let hints = model.hints();
     let most = rect.width.saturating_sub(wanted + if wanted > 0 { 4 } else { 2 });
-    let size = |c: &crate::app::command::Command| {
-        c.keys.first().map_or(0, |k| width(&k.to_string())) + 1 + width(model.tr(c.hint))
-    };
-    let always = |c: &crate::app::command::Command| matches!(c.action, Action::Help | Action::Cancel);
-    let mut taken: u16 = hints.iter().filter(|c| always(c)).map(|c| size(c) + 2).sum();
-    let mut shown = Vec::new();
+    let elsewhere = (hint && model.contexts().contains(&Context::Browse))
+        .then(header::keys)
+        .flatten();
+    let mut all: Vec<(String, &str, bool)> = Vec::new();
     for command in hints {
-        let more = size(command) + 2;
-        if always(command) {
-            shown.push(command);
-        } else if taken + more <= most {
-            taken += more;
-            shown.push(command);
+        if let Some(keys) = elsewhere.as_ref().filter(|_| command.action == Action::Help) {
+            all.push((keys.clone(), model.tr("screens"), true));
         }
+        let always = matches!(command.action, Action::Help | Action::Cancel);
+        let key = command.keys.first().map(ToString::to_string).unwrap_or_default();
+        all.push((key, model.tr(command.hint), always));
     }
-    if shown.is_empty() {
+    let size = |key: &str, does: &str| width(key) + 1 + width(does) + 2;
+    let mut taken: u16 = all
+        .iter()
+        .filter(|(.., always)| *always)
+        .map(|(key, does, _)| size(key, does))
+        .sum();
+    all.retain(|(key, does, always)| {
+        let more = if *always { 0 } else { size(key, does) };
+        let fits = *always || taken + more <= most;
+        taken += if fits { more } else { 0 };
+        fits
+    });
+    if all.is_empty() {
         return rect.right();
     }
-    taken = taken.saturating_sub(2);
-    let begin = rect.right().saturating_sub(taken + 1);
+    let begin = rect.right().saturating_sub(taken.saturating_sub(2) + 1);
     let mut x = begin;
-    for command in shown {
-        if let Some(key) = command.keys.first() {
-            x += canvas.text(x, rect.y, &key.to_string(), Role::Key, 12) + 1;
-        }
-        x += canvas.text(x, rect.y, model.tr(command.hint), Role::Plain, 20) + 2;
+    for (key, does, _) in all {
+        x += canvas.text(x, rect.y, &key, Role::Key, 12) + 1;
+        x += canvas.text(x, rect.y, does, Role::Plain, 20) + 2;
     }
     begin
 }
@@ -150,7 +178,11 @@ fn draw_prompt(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, prompt: &Prom
     let taken = canvas.right(end, rect.y, &note, role, most);
     let room = end.saturating_sub(x + taken + 2);
     if prompt.input.value().is_empty() {
-        canvas.text(x, rect.y, model.tr(prompt.kind.example()), Role::Muted, room);
+        let example = match (prompt.kind, model.screen) {
+            (PromptKind::Filter, Screen::Records) => "text to look for, or where :amount > 100",
+            (kind, _) => kind.example(),
+        };
+        canvas.text(x, rect.y, model.tr(example), Role::Muted, room);
         return Position::new(x, rect.y);
     }
     input::line(canvas, Rect { x, width: room, ..rect }, &prompt.input)
@@ -160,11 +192,14 @@ fn matched(model: &Model) -> String {
     let Some(list) = model.list() else {
         return String::new();
     };
-    let (shown, total) = (list.shown().len() as u64, list.total() as u64);
-    say!(
-        model,
-        "{some} of {all}  ⏎ keep  esc undo",
-        some = format::count(shown),
-        all = format::count(total)
-    )
+    let (some, all) = (list.shown().len() as u64, list.total() as u64);
+    let (some, all) = (format::count(some), format::count(all));
+    let records = model.records.as_ref().filter(|_| model.screen == Screen::Records);
+    match records.map(|records| Needle::of(records.list.filter())) {
+        Some(Some(Needle::Where(_))) => model.tr("⏎ search  esc undo").to_owned(),
+        Some(_) if records.is_some_and(|r| r.tail.is_none()) => {
+            say!(model, "{some} of {all}  ⏎ search  esc undo", some, all)
+        }
+        _ => say!(model, "{some} of {all}  ⏎ keep  esc undo", some, all),
+    }
 }

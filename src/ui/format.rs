@@ -120,6 +120,58 @@ pub fn clock(at: Timestamp, zone: &TimeZone) -> String {
     formatted(at, zone, "%H:%M:%S")
 }
 
+/// How the times of a list are written in twelve columns, so that nobody takes those of different days for those of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brief {
+    /// All are of today: their clock.
+    Today,
+    /// All are of this day, which the heading says: their clock.
+    Of(String),
+    /// All are of one year, which the heading says unless it is this one: day and minute.
+    Year(Option<String>),
+    /// Their day.
+    Years,
+}
+
+impl Brief {
+    /// How these times are written at `now`.
+    pub fn of(times: impl Iterator<Item = Timestamp> + Clone, now: Timestamp, zone: &TimeZone) -> Self {
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
+            return Self::Today;
+        };
+        let days = [first, last, now].map(|at| day(at, zone));
+        let year = |day: &str| day.rsplitn(3, '-').nth(2).map(str::to_owned);
+        if days[0] == days[1] {
+            return if days[1] == days[2] {
+                Self::Today
+            } else {
+                Self::Of(days[0].clone())
+            };
+        }
+        match days.each_ref().map(|day| year(day)) {
+            [Some(a), Some(b), now] if a == b => Self::Year((now.as_ref() != Some(&a)).then_some(a)),
+            _ => Self::Years,
+        }
+    }
+
+    /// What stands above them.
+    pub fn heading<'a>(&'a self, time: &'a str) -> &'a str {
+        match self {
+            Self::Of(at) | Self::Year(Some(at)) => at,
+            _ => time,
+        }
+    }
+
+    /// A time, by a clock of some precision.
+    pub fn write(&self, at: Timestamp, zone: &TimeZone, clock: fn(Timestamp, &TimeZone) -> String) -> String {
+        match self {
+            Self::Today | Self::Of(_) => clock(at, zone),
+            Self::Year(_) => formatted(at, zone, "%m-%d %H:%M"),
+            Self::Years => day(at, zone),
+        }
+    }
+}
+
 fn formatted(at: Timestamp, zone: &TimeZone, how: &str) -> String {
     match Instant::from_millisecond(at.0) {
         Ok(instant) => instant.to_zoned(zone.clone()).strftime(how).to_string(),
@@ -179,6 +231,40 @@ mod tests {
         );
         assert_eq!(time(Timestamp(i64::MAX), &TimeZone::UTC), format!("{} ms", i64::MAX));
         assert_eq!(time(Timestamp(i64::MIN), &TimeZone::UTC), format!("{} ms", i64::MIN));
+    }
+
+    #[test]
+    fn brief_times_tell_days_apart() {
+        let at = |text: &str| Timestamp(text.parse::<Instant>().unwrap().as_millisecond());
+        let now = at("2026-11-21T06:30:00Z");
+        let brief = |times: &[&str]| {
+            let times: Vec<Timestamp> = times.iter().map(|time| at(time)).collect();
+            let brief = Brief::of(times.iter().copied(), now, &TimeZone::UTC);
+            let write = |at: &Timestamp| brief.write(*at, &TimeZone::UTC, clock);
+            let written: Vec<String> = times.iter().map(write).collect();
+            (brief.heading("time").to_owned(), written.join(" | "))
+        };
+        let says = |heading: &str, times: &str| (heading.to_owned(), times.to_owned());
+        assert_eq!(brief(&["2026-11-21T06:00:01Z"]), says("time", "06:00:01"));
+        assert_eq!(
+            brief(&["2026-11-20T23:59:59Z", "2026-11-20T00:00:00Z"]),
+            says("2026-11-20", "23:59:59 | 00:00:00")
+        );
+        assert_eq!(
+            brief(&["2026-11-21T06:00:01Z", "2026-11-20T23:59:59Z"]),
+            says("time", "11-21 06:00 | 11-20 23:59")
+        );
+        assert_eq!(
+            brief(&["2011-03-01T06:00:01Z", "2011-03-02T23:59:59Z"]),
+            says("2011", "03-01 06:00 | 03-02 23:59")
+        );
+        assert_eq!(
+            brief(&["2011-12-31T06:00:01Z", "2012-01-01T23:59:59Z"]),
+            says("time", "2011-12-31 | 2012-01-01")
+        );
+        let never = Brief::of([Timestamp(i64::MIN), now].into_iter(), now, &TimeZone::UTC);
+        assert_eq!(never, Brief::Years);
+        assert_eq!(Brief::of(std::iter::empty(), now, &TimeZone::UTC), Brief::Today);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::app::command::{COMMANDS, Context};
 use crate::app::lang::Speaks;
+use crate::app::layout::{Area, SCREENS};
 use crate::app::model::{Model, Screen};
 use crate::app::screens::scene;
 use crate::broker::profile::Access;
@@ -12,16 +13,19 @@ use super::canvas::{Canvas, width};
 use super::format;
 use super::theme::Role;
 
-pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) {
+/// Draws the header; returns where the screens are named.
+pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) -> [Area; SCREENS] {
     let left = left(model);
     let wanted: u16 = left.iter().map(|(text, _, gap)| width(text) + gap).sum();
-    let end = right(canvas, rect, model, rect.x + 1 + wanted).saturating_sub(2);
+    let (begin, named) = right(canvas, rect, model, rect.x + 1 + wanted);
+    let end = begin.saturating_sub(2);
     let mut x = rect.x + 1;
     for (text, role, gap) in &left {
         if x < end {
             x += canvas.text(x, rect.y, text, *role, end - x) + gap;
         }
     }
+    named
 }
 
 /// Where one is, each part with the columns between it and the next.
@@ -115,8 +119,8 @@ fn alive(model: &Model) -> (&'static str, Role) {
 }
 
 /// The clock, and what there is room for after column `from`: rate and sparkline, then the screens with their keys. Returns
-/// where they begin.
-fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
+/// where they begin, and where each screen is named.
+fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> (u16, [Area; SCREENS]) {
     let zone = if model.utc { "UTC" } else { "local" };
     let zone = model.tr(zone);
     let clock = format!("{} {zone}", format::clock(model.now, &model.zone()));
@@ -135,8 +139,23 @@ fn right(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16) -> u16 {
     screens(canvas, rect, model, from, end)
 }
 
+/// The keys that lead to a screen, each with what it is called.
+fn ways() -> impl Iterator<Item = (String, &'static str)> {
+    let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);
+    let all = COMMANDS
+        .iter()
+        .filter(move |c| c.contexts.contains(&Context::Browse) && is_title(c.name));
+    all.filter_map(|c| Some((c.keys.first()?.to_string(), c.name)))
+}
+
+/// The keys that lead to a screen, from the first to the last.
+pub(super) fn keys() -> Option<String> {
+    let mut keys = ways().map(|(key, _)| key);
+    Some(format!("{}-{}", keys.next()?, keys.last()?))
+}
+
 /// Which screens there are, the one in view by more than its colour; as one piece, or not at all.
-fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> u16 {
+fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u16) -> (u16, [Area; SCREENS]) {
     let here = match model.screen {
         Screen::Records => Screen::Topics.title(),
         Screen::Letters | Screen::Alerts => Screen::Projections.title(),
@@ -145,26 +164,31 @@ fn screens(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, from: u16, end: u
         Screen::Scene | Screen::Guide => Screen::Demos.title(),
         screen => screen.title(),
     };
-    let is_title = |name: &str| Screen::ALL.iter().any(|screen| screen.title() == name);
-    let all = COMMANDS
-        .iter()
-        .filter(|c| c.contexts.contains(&Context::Browse) && is_title(c.name));
-    let parts: Vec<(String, &str)> = all
-        .filter_map(|c| Some((c.keys.first()?.to_string(), c.name)))
-        .collect();
+    let mut named = [Area::default(); SCREENS];
+    let parts: Vec<(String, &str)> = ways().collect();
     let wanted: u16 = parts
         .iter()
         .map(|(key, name)| width(key) + width(model.tr(name)) + 3)
         .sum();
     if from + wanted + 6 > end {
-        return end;
+        return (end, named);
     }
     let begin = end - wanted - 3;
     let mut x = begin;
-    for (key, name) in parts {
+    for (at, (key, name)) in parts.into_iter().enumerate() {
         let role = if name == here { Role::Strong } else { Role::Muted };
+        let left = x;
         x += canvas.text(x, rect.y, &key, Role::Key, 2) + 1;
-        x += canvas.text(x, rect.y, model.tr(name), role, 20) + 2;
+        x += canvas.text(x, rect.y, model.tr(name), role, 20);
+        if let Some(area) = named.get_mut(at) {
+            *area = Area {
+                x: left,
+                y: rect.y,
+                width: x - left,
+                height: 1,
+            };
+        }
+        x += 2;
     }
-    begin
+    (begin, named)
 }

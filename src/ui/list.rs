@@ -157,11 +157,12 @@ pub(super) fn border(
     if let Some(note) = counts.iter().map(beside).find(fits) {
         return canvas.pane(rect, title, &note, focused);
     }
-    let count = counts.last().map_or("", String::as_str);
     let mut title = match filter {
         "" => title.to_owned(),
         _ => format!("/{filter}"),
     };
+    let beside = counts.iter().find(|count| note_fits(rect, &title, count));
+    let count = beside.or(counts.last()).map_or("", String::as_str);
     while !note_fits(rect, &title, count) && title.chars().count() > 2 {
         title = cut(&title, title.chars().count() - 1);
     }

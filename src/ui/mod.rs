@@ -47,8 +47,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) -> Layout {
         height: area.height - 2,
         ..area
     };
-    header::draw(&mut canvas, Rect { height: 1, ..area }, model);
+    let named = header::draw(&mut canvas, Rect { height: 1, ..area }, model);
     let (mut layout, typed) = draw_screen(&mut canvas, body, model);
+    layout.screens = named;
     let cursor = footer::draw(
         &mut canvas,
         Rect {
@@ -57,6 +58,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) -> Layout {
             ..area
         },
         model,
+        // What the header has no room to name is hinted at.
+        named[0].width == 0,
     );
     let over = overlays::draw(&mut canvas, body, model, &mut layout);
     if let Some(at) = over.or(cursor).or(typed) {

@@ -197,6 +197,9 @@ fn draw_palette(canvas: &mut Canvas<'_>, rect: Rect, palette: &Palette) -> Posit
             canvas.paint(Rect { y, height: 1, ..rect }, Role::Cursor);
         }
     }
+    if let Some(error) = &palette.error {
+        canvas.text(rect.x, rect.y + 1, canvas.language.tr(error), Role::Bad, rect.width);
+    }
     if palette.kind == Kind::Conditions && palette.input.value().is_empty() {
         canvas.text(
             line.x,

@@ -212,7 +212,7 @@ fn topics_are_made_listed_and_deleted() {
     assert_eq!(topics.len(), 1);
     assert_eq!(topics[0]["topic"], "orders");
     assert_eq!(topics[0]["partitions"], 3);
-    assert_eq!(topics[0]["records"], 2);
+    assert_eq!(topics[0]["offsets"], 2);
     assert_eq!(topics[0]["cleanup_policy"], "compact");
     let table = shell.ok(&["topics"], "");
     assert!(

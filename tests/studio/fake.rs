@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use foldlog::app::difference::{Event as Parting, Fact, Found};
 use foldlog::app::job::{
-    Arrivals, ClusterView, Cue, DemoRow, Event, Failure, Job, Outlet, Page, PageFrom, ProjectionRow, Staged, TableRow,
-    TopicRow, World,
+    Arrivals, ClusterView, Cue, DemoRow, Event, Failure, Job, Needle, Outlet, Page, PageFrom, PageRequest,
+    ProjectionRow, Staged, TableRow, TopicRow, World,
 };
 use foldlog::app::model::Level;
 use foldlog::app::moment::{
@@ -18,6 +18,7 @@ use foldlog::app::screens::charts::ChartRow;
 use foldlog::app::screens::guide::{Guidance, Known};
 use foldlog::app::screens::letters::Choices;
 use foldlog::app::screens::previews::Previewed;
+use foldlog::app::screens::search::matches;
 use foldlog::broker::groups::{GroupDetail, GroupOffset, GroupSummary, Member};
 use foldlog::broker::profile::Access;
 use foldlog::broker::topics::{ConfigEntry, Watermarks};
@@ -206,13 +207,17 @@ fn tables() -> Vec<TableRow> {
             name: name.into(),
             columns: vec![("id".into(), "TEXT".into()), ("balance".into(), "INTEGER".into())],
             primary_key: vec!["id".into()],
-            rows,
+            rows: Some(rows),
         },
     };
+    let mut view = table("account_daily", "weekly", 0);
+    view.table.primary_key.clear();
+    view.table.rows = None;
     vec![
         table("account_balance", "account", 1_200),
         table("account_daily", "day", 365),
         table("account_daily", "totals", 1),
+        view,
     ]
 }
 
@@ -739,8 +744,14 @@ impl Fake {
         Ok(Event::Wrote(wrote))
     }
 
-    fn page(&self, from: &PageFrom) -> Result<Page, Failure> {
+    fn page(&self, request: &PageRequest) -> Result<Page, Failure> {
+        let from = &request.from;
         let all = self.records.clone()?;
+        if let Some(Needle::Where(condition)) = &request.needle
+            && condition != "1"
+        {
+            return Err(Failure::new(format!("no such column: {condition}")));
+        }
         let offsets = |at: &dyn Fn(i32) -> i64| -> BTreeMap<i32, i64> { (0..3).map(|p| (p, at(p))).collect() };
         let empty = all.is_empty();
         let high = if empty { 0 } else { 25_000 };
@@ -751,18 +762,37 @@ impl Fake {
                 high,
             })
             .collect();
-        let records = if matches!(from, PageFrom::Place(_)) {
-            all
-        } else {
-            Vec::new()
+        let within = |record: &Record| match (from, &request.needle) {
+            (PageFrom::Place(_) | PageFrom::UpTo(..), _) => true,
+            (PageFrom::Before(ends), Some(needle)) => record.offset < ends[&record.partition] && lets(needle, record),
+            (PageFrom::After(starts), Some(needle)) => {
+                record.offset >= starts[&record.partition] && lets(needle, record)
+            }
+            _ => false,
         };
-        let start = records.first().map_or(0, |r| r.offset);
+        let records: Vec<Record> = all.into_iter().filter(within).collect();
+        let first = records.first().map_or(0, |r| r.offset);
         Ok(Page {
+            start: match (from, &request.needle) {
+                (PageFrom::After(starts), Some(_)) => starts.clone(),
+                (PageFrom::Before(_), Some(_)) => offsets(&|_| 0),
+                _ => offsets(&|_| first),
+            },
+            end: match (from, &request.needle) {
+                (PageFrom::Before(ends), Some(_)) => ends.clone(),
+                _ => offsets(&|_| high),
+            },
             records,
-            start: offsets(&|_| start),
-            end: offsets(&|_| high),
             watermarks,
         })
+    }
+}
+
+/// Whether a record is one that is searched for; the one condition that it knows chooses all.
+fn lets(needle: &Needle, record: &Record) -> bool {
+    match needle {
+        Needle::Text(text) => matches(&record.view(), text),
+        Needle::Where(_) => true,
     }
 }
 
@@ -776,7 +806,7 @@ impl World for Fake {
                 entry("retention.ms", "604800000", false),
             ])),
             Job::DeleteTopic(_) => Ok(Event::Done(String::new())),
-            Job::Page(request) => self.page(&request.from).map(Event::Page),
+            Job::Page(request) => self.page(&request).map(Event::Page),
             Job::Tail { .. } => {
                 out.send(Event::Arrivals(Arrivals {
                     records: vec![order(0, 25_000), order(1, 25_001)],

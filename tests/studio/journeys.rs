@@ -63,6 +63,11 @@ impl Place {
 
     /// The same to any topic.
     pub(super) fn produce_to(&self, topic: &str, value: &[u8]) {
+        self.produce_all(topic, [value]);
+    }
+
+    /// Writes records to a topic, one after the other.
+    pub(super) fn produce_all(&self, topic: &str, values: impl IntoIterator<Item = impl AsRef<[u8]>>) {
         let broker = Embedded::open(&self.data(), None).unwrap();
         assert!(!broker.is_owner());
         let client = Client::new(broker.profile()).unwrap();
@@ -72,12 +77,14 @@ impl Place {
         });
         assert!(matches!(made, Ok(_) | Err(BrokerError::TopicExists { .. })), "{made:?}");
         let producer = client.producer().unwrap();
-        let record = NewRecord {
-            topic,
-            value: Some(value),
-            ..NewRecord::default()
-        };
-        producer.send(record).unwrap();
+        for value in values {
+            let record = NewRecord {
+                topic,
+                value: Some(value.as_ref()),
+                ..NewRecord::default()
+            };
+            producer.send(record).unwrap();
+        }
         producer.flush(PATIENCE).unwrap();
     }
 
@@ -230,6 +237,9 @@ fn a_place_that_is_nowhere_is_refused_with_what_there_is() {
         ("2099-01-01", "no record is as new as that"),
     ] {
         t.keys("t").wait_for("go to").keys(typed).keys(ENTER).wait_for(said);
+        // Refused by Kafka or on the spot, what was typed is there to be mended.
+        assert!(t.text().contains(&format!("go to {typed}")), "{}", t.text());
+        t.keys(ESC).wait_gone("go to");
         assert!(t.text().contains("2,114  "), "{typed}: {}", t.text());
         assert!(t.text().contains("newest first"), "{typed}: {}", t.text());
     }

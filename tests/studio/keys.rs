@@ -96,11 +96,12 @@ fn a_place_that_is_nowhere_leaves_everything_as_it_was() {
     let before = s.model.records.clone().unwrap();
     s.world.records = Err(Failure::new("there is no such partition: the topic has 0 to 2"));
     s.keys("jjt3:5<enter>");
+    assert!(s.text().contains("the topic has 0 to 2"), "{}", s.text());
+    s.keys("<esc>");
     let records = s.model.records.as_ref().unwrap();
     assert_eq!(records.window.records.len(), before.window.records.len());
     assert!(records.newest_first && records.tail.is_some());
     assert_eq!(records.selected().unwrap().offset, 24_999);
-    assert!(s.text().contains("the topic has 0 to 2"), "{}", s.text());
     // Going on down reads on as if nothing had been asked.
     s.world.records = Fake::default().records;
     s.keys("fjG");
@@ -517,4 +518,25 @@ fn a_resize_is_followed() {
     assert!(s.model.too_small());
     s.send(Message::Resize(80, 24));
     assert!(!s.model.too_small());
+}
+
+#[test]
+fn the_screens_that_the_header_names_are_clicked() {
+    let mut s = Studio::new((160, 40), Fake::default()).started();
+    for (name, screen) in [
+        ("3 read models", Screen::ReadModel),
+        ("5 groups", Screen::Groups),
+        ("1 topics", Screen::Topics),
+    ] {
+        let text = s.text();
+        let header = text.lines().next().unwrap();
+        let at = header.find(name).unwrap();
+        let x = header[..at].chars().count() as u16;
+        s.send(Message::Mouse(Mouse::Click, x + 3, 0));
+        assert_eq!(s.model.screen, screen);
+    }
+    // Where it has no room for them, the footer says that they are there.
+    let narrow = studio();
+    assert!(!narrow.text().contains("3 read models"));
+    assert!(narrow.text().contains("1-5 screens"), "{}", narrow.text());
 }

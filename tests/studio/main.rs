@@ -20,4 +20,5 @@ mod permits;
 mod previews;
 mod scene;
 mod screens;
+mod search;
 mod time;

@@ -14,6 +14,7 @@ pub mod projections;
 pub mod readmodel;
 pub mod records;
 pub mod scene;
+pub mod search;
 pub mod tail;
 pub mod time;
 pub mod topics;

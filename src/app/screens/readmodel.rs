@@ -273,13 +273,14 @@ pub fn step(model: &mut Model, by: isize, fx: &mut Vec<Effect>) {
     if let Some((item, skip)) = state.page
         && state.rows.task.is_none()
     {
-        let all = state
-            .tables
-            .value
-            .as_ref()
-            .and_then(|t| t.get(item))
-            .map_or(0, |t| t.table.rows);
-        if by > 0 && state.row == last && skip + PAGE_ROWS < all {
+        let table = state.tables.value.as_ref().and_then(|t| t.get(item));
+        let more = match table.map(|t| t.table.rows) {
+            Some(Some(all)) => skip + PAGE_ROWS < all,
+            // Nobody counted a view's rows: as long as a page is full there may be another.
+            Some(None) => state.len() as u64 == PAGE_ROWS,
+            None => false,
+        };
+        if by > 0 && state.row == last && more {
             show_page(model, item, skip + PAGE_ROWS, fx);
             return;
         }

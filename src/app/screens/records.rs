@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::demo::text::Language;
 use crate::record::Record;
 
-use super::super::job::{Failure, Job, Page, PageFrom, PageRequest};
+use super::super::job::{Failure, Job, Needle, Page, PageFrom, PageRequest};
 use super::super::lang::say;
 use super::super::list::List;
 use super::super::message::Effect;
@@ -14,6 +14,7 @@ use super::super::model::{Level, Model};
 use super::super::place::Place;
 use super::super::remote::Remote;
 use super::super::window::Window;
+use super::search::{self, Search, matches};
 use super::tail::{self, Tail};
 
 /// About how many records a page has.
@@ -24,12 +25,16 @@ const NEAR: usize = 100;
 /// A page that was asked for. What it changes besides the window is changed when it is there: a place that is refused
 /// leaves everything as it was.
 #[derive(Debug, Clone)]
-struct Asked {
-    from: PageFrom,
+pub(super) struct Asked {
+    pub(super) from: PageFrom,
     partitions: Option<BTreeSet<i32>>,
     newest_first: bool,
     /// Whether the cursor goes to the last row.
     to_last: bool,
+    /// Whether it comes in place of what is in view.
+    pub(super) fresh: bool,
+    /// What is searched for.
+    pub(super) needle: Option<Needle>,
 }
 
 /// The records screen.
@@ -51,7 +56,9 @@ pub struct Records {
     pub tail: Option<Tail>,
     /// Whether a tail begins once the page that is being read is there.
     pub tail_wanted: bool,
-    asked: Option<Asked>,
+    /// What the window holds the records of, where it is not all.
+    pub search: Option<Search>,
+    pub(super) asked: Option<Asked>,
 }
 
 impl Records {
@@ -66,6 +73,7 @@ impl Records {
             page: Remote::default(),
             tail: None,
             tail_wanted: false,
+            search: None,
             asked: None,
         }
     }
@@ -93,8 +101,13 @@ impl Records {
         let (window, newest_first) = (&self.window.records, self.newest_first);
         let len = window.len();
         let nth = |i: usize| if newest_first { len - 1 - i } else { i };
+        // What a condition chooses is known only of records that were searched.
+        let text = match Needle::of(self.list.filter()) {
+            Some(Needle::Text(text)) => text,
+            _ => String::new(),
+        };
         self.list
-            .refresh(len, |i, filter| filter.is_empty() || matches(&window[nth(i)], filter));
+            .refresh(len, |i, _| text.is_empty() || matches(&window[nth(i)].view(), &text));
         if stick {
             let last = self.list.shown().len().saturating_sub(1);
             self.list.set_cursor(if newest_first { 0 } else { last });
@@ -138,12 +151,35 @@ impl Records {
     }
 
     /// A page that goes on from what is in view.
-    fn more(&self, from: PageFrom) -> Asked {
+    pub(super) fn more(&self, from: PageFrom) -> Asked {
         Asked {
             from,
             partitions: self.partitions.clone(),
             newest_first: self.newest_first,
             to_last: false,
+            fresh: false,
+            needle: self.search.as_ref().map(|search| search.needle.clone()),
+        }
+    }
+
+    /// Where it goes on, where an end of the window that is not an end of the log is so few rows away. What is in view goes on
+    /// downwards first.
+    pub(super) fn next(&self, near: usize) -> Option<PageFrom> {
+        let last = self.list.shown().len().saturating_sub(1);
+        let (to_top, to_bottom) = (self.list.cursor(), last - self.list.cursor().min(last));
+        let (newer, older) = if self.newest_first {
+            (to_top, to_bottom)
+        } else {
+            (to_bottom, to_top)
+        };
+        let window = &self.window;
+        let older = (older < near && !window.at_begin()).then(|| PageFrom::Before(window.start.clone()));
+        let newer =
+            (newer < near && !window.at_end() && self.tail.is_none()).then(|| PageFrom::After(window.end.clone()));
+        if self.newest_first {
+            older.or(newer)
+        } else {
+            newer.or(older)
         }
     }
 
@@ -151,26 +187,6 @@ impl Records {
         let last = self.list.shown().len().saturating_sub(1);
         self.list.cursor() == if self.newest_first { 0 } else { last }
     }
-}
-
-/// Whether key, value or a header of a record contains `filter`, in either case.
-fn matches(record: &Record, filter: &str) -> bool {
-    let needle = filter.as_bytes();
-    let has = |bytes: &Option<Vec<u8>>| bytes.as_deref().is_some_and(|b| contains(b, needle));
-    has(&record.key)
-        || has(&record.value)
-        || record
-            .headers
-            .iter()
-            .any(|h| contains(h.key.as_bytes(), needle) || has(&h.value))
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else { return true };
-    haystack.len() >= needle.len()
-        && haystack
-            .windows(needle.len())
-            .any(|w| w[0].eq_ignore_ascii_case(first) && w.eq_ignore_ascii_case(needle))
 }
 
 /// Reads partition numbers such as `0,2,5-7`; nothing is every partition.
@@ -235,6 +251,8 @@ fn read_afresh(model: &mut Model, place: Place, partitions: Option<BTreeSet<i32>
         partitions,
         newest_first: place == Place::End,
         to_last: false,
+        fresh: true,
+        needle: None,
     };
     ask(model, asked, fx);
 }
@@ -255,6 +273,7 @@ pub fn jump(model: &mut Model, last: bool, fx: &mut Vec<Effect>) -> bool {
     }
     let asked = Asked {
         to_last: last,
+        fresh: true,
         ..records.more(PageFrom::Place(if oldest { Place::Begin } else { Place::End }))
     };
     ask(model, asked, fx);
@@ -275,14 +294,15 @@ pub fn again(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 /// Asks for a page in place of the one that is being read, if any.
-fn ask(model: &mut Model, asked: Asked, fx: &mut Vec<Effect>) {
+pub(super) fn ask(model: &mut Model, asked: Asked, fx: &mut Vec<Effect>) {
     let Some(records) = &mut model.records else { return };
     fx.extend(records.page.task.take().map(Effect::Cancel));
     let job = Job::Page(PageRequest {
         topic: records.topic.clone(),
         partitions: asked.partitions.clone(),
         from: asked.from.clone(),
-        limit: PAGE,
+        limit: if asked.needle.is_some() { search::HITS } else { PAGE },
+        needle: asked.needle.clone(),
     });
     let task = model.start(job, fx);
     if let Some(records) = &mut model.records {
@@ -298,42 +318,41 @@ pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
     if records.page.value.is_none() || records.page.task.is_some() || records.page.error.is_some() {
         return;
     }
-    let rows = records.list.shown().len();
-    let (to_top, to_bottom) = (
-        records.list.cursor(),
-        rows.saturating_sub(1) - records.list.cursor().min(rows.saturating_sub(1)),
-    );
-    // What a filter hides must not be read on and on: one page at a time, and only when the cursor stands at the very end.
-    let near = if records.list.filter().is_empty() { NEAR } else { 1 };
-    let (newer, older) = if records.newest_first {
-        (to_top, to_bottom)
-    } else {
-        (to_bottom, to_top)
+    let near = match (&records.search, records.list.filter()) {
+        (None, "") => NEAR,
+        // A search has looked at all that is in view, so that only who stands at its end wants more.
+        (Some(search), filter) if Needle::of(filter).as_ref() == Some(&search.needle) => 1,
+        // What is typed is looked for in what is there; Enter then searches.
+        _ => return,
     };
-    let window = &records.window;
-    let older = (older < near && !window.at_begin()).then(|| PageFrom::Before(window.start.clone()));
-    let newer =
-        (newer < near && !window.at_end() && records.tail.is_none()).then(|| PageFrom::After(window.end.clone()));
-    // Where both are near, as where a filter hides all, it goes on downwards.
-    let from = if records.newest_first {
-        older.or(newer)
-    } else {
-        newer.or(older)
-    };
+    let from = records.next(near);
     if let Some(asked) = from.map(|from| records.more(from)) {
         ask(model, asked, fx);
     }
 }
 
-/// Takes a page.
+/// Takes a page, or the last piece of one.
 pub fn page(model: &mut Model, page: Page, fx: &mut Vec<Effect>) {
     let Some(records) = &mut model.records else { return };
     records.page.answer(());
     let Some(asked) = records.asked.take() else { return };
-    let shift = match asked.from {
+    match (&asked.needle, asked.fresh) {
+        (Some(needle), _) => {
+            let needle = needle.clone();
+            search::piece(model, page, &asked.from, asked.fresh.then_some(needle), fx);
+            search::go_on(model, fx);
+        }
+        (None, true) => show_place(model, page, &asked, fx),
+        (None, false) => grow(model, page, &asked.from),
+    }
+}
+
+/// Adds a page at an end of the window.
+pub(super) fn grow(model: &mut Model, page: Page, from: &PageFrom) {
+    let Some(records) = &mut model.records else { return };
+    let shift = match from {
         PageFrom::Before(_) => records.change(false, |w| w.prepend(page)),
-        PageFrom::After(_) => records.change(false, |w| w.append(page)),
-        PageFrom::Place(_) => return show_place(model, page, &asked, fx),
+        _ => records.change(false, |w| w.append(page)),
     };
     model.layout.list.first = model.layout.list.first.saturating_add_signed(shift);
 }
@@ -344,11 +363,14 @@ fn show_place(model: &mut Model, page: Page, asked: &Asked, fx: &mut Vec<Effect>
     fx.extend(records.tail.take().map(|t| Effect::Cancel(t.task)));
     records.newest_first = asked.newest_first;
     records.partitions.clone_from(&asked.partitions);
+    records.search = None;
     records.change(true, |w| *w = Window::of(page));
     let row = if asked.to_last { usize::MAX } else { 0 };
     records.list.set_cursor(row);
     let hidden = match asked.from {
-        PageFrom::Place(Place::At(partition, offset)) => !records.put_on(partition, offset),
+        PageFrom::Place(Place::At(partition, offset)) | PageFrom::UpTo(partition, offset) => {
+            !records.put_on(partition, offset)
+        }
         _ => false,
     };
     let tail_wanted = std::mem::take(&mut records.tail_wanted);
@@ -360,14 +382,14 @@ fn show_place(model: &mut Model, page: Page, asked: &Asked, fx: &mut Vec<Effect>
     if tail_wanted {
         tail::begin(model, fx);
     } else {
-        moved(model, fx);
+        search::filtered(model, fx);
     }
 }
 
 /// Takes a failure. What is in view stays: a place that does not exist is no reason to show nothing. Says whether it did.
 pub fn failed(records: &mut Records, failure: Failure) -> bool {
     records.tail_wanted = false;
-    let elsewhere = matches!(&records.asked, Some(asked) if matches!(asked.from, PageFrom::Place(_)));
+    let elsewhere = records.asked.as_ref().is_some_and(|asked| asked.fresh);
     let stays = elsewhere && records.page.value.is_some();
     if stays {
         records.page.task = None;
@@ -400,33 +422,5 @@ mod tests {
                 .unwrap_err()
                 .contains("`x`")
         );
-    }
-
-    #[test]
-    fn where_a_filter_hides_all_the_cursor_reads_on_downwards() {
-        for newest_first in [true, false] {
-            let mut model = Model::new(crate::record::Timestamp(0), jiff::tz::TimeZone::UTC, (80, 24));
-            let mut records = Records::new("t");
-            records.page.value = Some(());
-            records.newest_first = newest_first;
-            records.window.watermarks = [(0, (0, 100))].into();
-            records.window.start = [(0, 40)].into();
-            records.window.end = [(0, 60)].into();
-            records.list.set_filter("nowhere");
-            model.records = Some(records);
-            moved(&mut model, &mut Vec::new());
-            let asked = model.records.unwrap().asked.unwrap().from;
-            match newest_first {
-                true => assert_eq!(asked, PageFrom::Before([(0, 40)].into())),
-                false => assert_eq!(asked, PageFrom::After([(0, 60)].into())),
-            }
-        }
-    }
-
-    #[test]
-    fn text_is_found_in_either_case() {
-        assert!(contains(b"{\"type\":\"Deposited\"}", b"deposited"));
-        assert!(!contains(b"dep", b"deposited"));
-        assert!(contains("straße".as_bytes(), "straße".as_bytes()));
     }
 }

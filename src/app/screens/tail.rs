@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::job::{Arrivals, Job, TaskId};
+use super::super::job::{Arrivals, Job, Needle, TaskId};
 use super::super::message::Effect;
 use super::super::model::Model;
 use super::super::place::Place;
@@ -41,10 +41,16 @@ pub fn toggle(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 pub(super) fn begin(model: &mut Model, fx: &mut Vec<Effect>) {
-    let Some(records) = &model.records else { return };
+    let Some(records) = &mut model.records else { return };
+    if let (Some(needle @ Needle::Where(_)), None) = (Needle::of(records.list.filter()), &records.search) {
+        // What it chooses of the page that was read is not known here, so that what is yet to come is all that is in view.
+        let nothing = records.window.from_end();
+        records.search_in(needle, nothing);
+    }
     let job = Job::Tail {
         topic: records.topic.clone(),
         from: records.window.end.clone(),
+        needle: records.search.as_ref().map(|search| search.needle.clone()),
     };
     let task = model.start(job, fx);
     if let Some(records) = &mut model.records {

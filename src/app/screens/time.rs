@@ -38,6 +38,8 @@ pub struct Time {
     pub drag: Option<u16>,
     /// The condition that was run to last.
     pub condition: Option<Condition>,
+    /// The one that is being run to for the first time.
+    tried: Option<Condition>,
     /// The clock, while it plays.
     pub play: Option<Play>,
     /// How many times faster than the log's own time it plays.
@@ -137,6 +139,7 @@ pub fn wanted(model: &Model) -> Option<String> {
 /// Stops what goes on; what is in view stays.
 pub fn rest(model: &mut Model, fx: &mut Vec<Effect>) {
     play::stop(model, fx);
+    conditions::keep(model, fx);
     if let Some(time) = &mut model.time {
         fx.extend(time.moment.task.take().map(Effect::Cancel));
         fx.extend(time.rows.task.take().map(Effect::Cancel));
@@ -209,6 +212,7 @@ pub fn arrive(model: &mut Model, moment: Moment, fx: &mut Vec<Effect>) {
         model.tell(Level::Hint, line);
     }
     show(model, moment, fx);
+    conditions::keep(model, fx);
 }
 
 /// What is said where a way ended before its goal.
@@ -243,6 +247,7 @@ pub fn failed(model: &mut Model, failure: Failure) {
     time.play = None;
     time.way = None;
     time.underway = None;
+    time.tried = None;
     time.moment.fail(failure);
 }
 

@@ -11,6 +11,7 @@ mod previews;
 mod projections;
 mod records;
 mod replays;
+mod search;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -200,7 +201,9 @@ impl World for Studio {
                 Ok(Event::Done(say!(out, "topic {name} is deleted", name)))
             }
             Job::Page(request) => records::page(&self.link()?.client, &request, out).map(Event::Page),
-            Job::Tail { topic, from } => records::tail(&self.link()?.client, &topic, from, out),
+            Job::Tail { topic, from, needle } => {
+                records::tail(&self.link()?.client, &topic, from, needle.as_ref(), out)
+            }
             Job::Groups => self.link()?.client.groups().map(Event::Groups).map_err(failure),
             Job::Group(id) => self.link()?.client.group(&id).map(Event::Group).map_err(failure),
             Job::Projections => {

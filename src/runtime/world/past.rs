@@ -229,6 +229,7 @@ impl Studio {
             partitions: Some(BTreeSet::from([at.partition])),
             from: PageFrom::Place(Place::At(at.partition, offset)),
             limit: 1,
+            needle: None,
         };
         let page = records::page(&self.link()?.client, &request, out)?;
         let is_it = |record: &&Record| record.partition == at.partition && record.offset >= offset;

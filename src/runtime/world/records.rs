@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::app::job::{Arrivals, Event, Failure, Outlet, Page, PageFrom, PageRequest};
+use crate::app::job::{Arrivals, Event, Failure, Needle, Outlet, Page, PageFrom, PageRequest};
 use crate::app::place::Place;
 use crate::broker::client::Client;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
 use crate::broker::topics::{TopicInfo, Watermarks};
 use crate::record::{Record, TopicPartition};
 
+use super::search::{self, Sieve};
 use super::{failure, places};
 
 /// The most bytes of records that a page holds, unless one record is larger.
@@ -25,7 +26,7 @@ const HAND_OVER: usize = 500;
 const LEAST: i64 = 32;
 
 /// For each partition an offset.
-type Offsets = BTreeMap<i32, i64>;
+pub(super) type Offsets = BTreeMap<i32, i64>;
 
 /// Reads a page.
 pub(super) fn page(client: &Client, request: &PageRequest, out: &dyn Outlet) -> Result<Page, Failure> {
@@ -37,17 +38,29 @@ pub(super) fn page(client: &Client, request: &PageRequest, out: &dyn Outlet) -> 
     if let Some(partitions) = &request.partitions {
         marks.retain(|m| partitions.contains(&m.partition));
     }
-    let mut page = match &request.from {
-        PageFrom::Place(Place::End) => {
+    let sieve = request.needle.as_ref().map(Sieve::new).transpose()?;
+    let limit = request.limit;
+    let mut page = match (&request.from, &sieve) {
+        (PageFrom::Place(Place::End), _) => {
             let ends = marks.iter().map(|m| (m.partition, m.high)).collect();
-            before(client, &topic, &marks, ends, request.limit, out)?
+            before(client, &topic, &marks, ends, limit, out)?
         }
-        PageFrom::Place(place) => {
+        (PageFrom::Place(place), _) => {
             let starts = starts(client, &topic, &marks, *place, out)?;
-            after(client, &topic, &marks, starts, request.limit, out)?
+            after(client, &topic, &marks, starts, limit, None, out)?
         }
-        PageFrom::Before(ends) => before(client, &topic, &marks, ends.clone(), request.limit, out)?,
-        PageFrom::After(starts) => after(client, &topic, &marks, starts.clone(), request.limit, out)?,
+        (PageFrom::UpTo(partition, offset), _) => {
+            let mut ends = starts(client, &topic, &marks, Place::At(*partition, *offset), out)?;
+            ends.insert(*partition, offset + 1);
+            before(client, &topic, &marks, ends, limit, out)?
+        }
+        (PageFrom::Before(ends), None) => before(client, &topic, &marks, ends.clone(), limit, out)?,
+        (PageFrom::Before(ends), Some(sieve)) => {
+            search::back(&marks, ends.clone(), limit, sieve, out, |ends, limit| {
+                before(client, &topic, &marks, ends, limit, out)
+            })?
+        }
+        (PageFrom::After(starts), sieve) => after(client, &topic, &marks, starts.clone(), limit, sieve.as_ref(), out)?,
     };
     page.watermarks = marks;
     Ok(page)
@@ -89,7 +102,7 @@ fn starts(
             };
             // The other partitions begin at the time of that record, so that what is beside it is what happened then.
             let one = Offsets::from([(partition, offset)]);
-            let first = after(client, topic, std::slice::from_ref(mark), one.clone(), 1, out)?;
+            let first = after(client, topic, std::slice::from_ref(mark), one.clone(), 1, None, out)?;
             let time = first.records.first().and_then(|r| r.timestamp);
             let mut starts = match time {
                 Some(time) => starts(client, topic, marks, Place::Time(time), out)?,
@@ -101,13 +114,14 @@ fn starts(
     })
 }
 
-/// The records from `starts` on, merged by time.
+/// The records from `starts` on, merged by time; with a sieve only what it lets through, told as it is found.
 fn after(
     client: &Client,
     topic: &TopicInfo,
     marks: &[Watermarks],
     starts: Offsets,
     limit: usize,
+    sieve: Option<&Sieve>,
     out: &dyn Outlet,
 ) -> Result<Page, Failure> {
     let name: Arc<str> = topic.name.as_str().into();
@@ -132,6 +146,11 @@ fn after(
     if ranges.is_empty() {
         return Ok(page);
     }
+    let mut teller = sieve.map(|_| search::Teller::new(marks, out));
+    if let Some(teller) = &mut teller {
+        teller.tell(&mut page, true);
+    }
+    let mut found = 0;
     let ends: Offsets = ranges.iter().filter_map(|r| Some((r.partition, r.end?))).collect();
     let mut bytes = 0;
     let plan = ReadPlan {
@@ -143,12 +162,19 @@ fn after(
         match reader.poll(WAIT).map_err(failure)? {
             Poll::Batch(batch) => {
                 for record in batch.iter() {
-                    if page.records.len() >= limit || (bytes + record.size() > PAGE_BYTES && bytes > 0) {
+                    let wanted = sieve.is_none_or(|sieve| sieve.lets(&record));
+                    if wanted && (found >= limit || (bytes + record.size() > PAGE_BYTES && bytes > 0)) {
                         return Ok(page);
                     }
-                    bytes += record.size();
                     page.end.insert(record.partition, record.offset + 1);
-                    page.records.push(record.to_record());
+                    if wanted {
+                        found += 1;
+                        bytes += record.size();
+                        page.records.push(record.to_record());
+                    }
+                }
+                if let Some(teller) = &mut teller {
+                    teller.tell(&mut page, false);
                 }
             }
             Poll::Idle => {}
@@ -293,9 +319,16 @@ fn merge_back(mut tails: BTreeMap<i32, Tail>, limit: usize) -> Page {
     page
 }
 
-/// Records as they arrive, until nobody listens. Where more arrive than a screen can show, the newest are handed over and the
-/// gap is said.
-pub(super) fn tail(client: &Client, topic: &str, from: Offsets, out: &dyn Outlet) -> Result<Event, Failure> {
+/// Records as they arrive, until nobody listens; with a sieve those that it lets through. Where more arrive than a screen can
+/// show, the newest are handed over and the gap is said.
+pub(super) fn tail(
+    client: &Client,
+    topic: &str,
+    from: Offsets,
+    needle: Option<&Needle>,
+    out: &dyn Outlet,
+) -> Result<Event, Failure> {
+    let sieve = needle.map(Sieve::new).transpose()?;
     let name: Arc<str> = topic.into();
     let ranges = from
         .iter()
@@ -318,13 +351,17 @@ pub(super) fn tail(client: &Client, topic: &str, from: Offsets, out: &dyn Outlet
     while !out.cancelled() {
         match reader.poll(SAY).map_err(failure)? {
             Poll::Batch(batch) => {
-                let records = batch.len();
-                seen += records as u64;
-                let skip = records.saturating_sub(HAND_OVER);
-                newest.extend(batch.iter().skip(skip).map(|r| r.to_record()));
-                let over = newest.len().saturating_sub(HAND_OVER);
-                newest.drain(..over);
-                passed_over |= skip + over > 0;
+                let all = batch
+                    .iter()
+                    .filter(|r| sieve.as_ref().is_none_or(|sieve| sieve.lets(r)));
+                for record in all {
+                    seen += 1;
+                    newest.push_back(record.to_record());
+                    if newest.len() > HAND_OVER {
+                        newest.pop_front();
+                        passed_over = true;
+                    }
+                }
             }
             Poll::Idle => {}
             Poll::End => return Ok(Event::Done("the topic has no more".into())),

@@ -63,6 +63,7 @@ impl Studio {
                 from: PageFrom::Place(place),
                 // One of each partition, where the place is their ends; the first of all, where it is their beginning.
                 limit: if place == Place::Begin { 1 } else { 1_000 },
+                needle: None,
             };
             let page = records::page(&link.client, &request, out)?;
             times.extend(page.records.iter().filter_map(|record| record.timestamp));

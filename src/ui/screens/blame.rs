@@ -36,9 +36,13 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     }
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
+    let times = blame.events.iter().filter_map(|event| event.record.timestamp);
+    let brief = format::Brief::of(times, model.now, &zone);
+    let heading = model.tr("time");
+    let heading = if roomy { heading } else { brief.heading(heading) };
     let columns = [
         Column::fit("", 1),
-        Column::fit(model.tr("time"), 23).drop(3),
+        Column::fit(heading, 23).drop(3),
         Column::fit(model.tr("type"), if roomy { 24 } else { 10 }).drop(2),
         Column::fill_from(
             model.tr(if blame.cell().is_some() {
@@ -49,16 +53,13 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
             12,
         ),
     ];
-    let day = |event: &Applied| event.record.timestamp.map(|at| format::day(at, &zone));
-    let one_day = blame.events.front().map(day) == blame.events.back().map(day);
     list::rows(canvas, inner, model, &blame.list, &columns, |row| {
         let Some(event) = blame.item(blame.list.shown()[row]) else {
             return Vec::new();
         };
         let time = match event.record.timestamp {
             Some(at) if roomy => format::time_to_second(at, &zone),
-            Some(at) if one_day => format::clock(at, &zone),
-            Some(at) => format::day(at, &zone),
+            Some(at) => brief.write(at, &zone, format::clock),
             None => model.tr("none").to_owned(),
         };
         let (what, role) = happened(event);

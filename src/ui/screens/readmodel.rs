@@ -46,7 +46,10 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     listing.draw(canvas, rect, model, |table| {
         vec![
             cell(format!("{}.{}", table.read_model, table.table.name), Role::Plain),
-            cell(format::count(table.table.rows), Role::Number),
+            match table.table.rows {
+                Some(rows) => cell(format::count(rows), Role::Number),
+                None => cell(model.tr("view").to_owned(), Role::Muted),
+            },
         ]
     })
 }
@@ -163,19 +166,15 @@ fn note(model: &Model, state: &ReadModel) -> String {
     }
     match state.page {
         Some((item, skip)) if count > 0 => {
-            let all = state
-                .tables
-                .value
-                .as_ref()
-                .and_then(|t| t.get(item))
-                .map_or(0, |t| t.table.rows);
-            say!(
-                model,
-                "{from} to {to} of {all}",
-                from = format::count(skip + 1),
-                to = format::count(skip + count),
-                all = format::count(all.max(skip + count))
-            )
+            let (from, to) = (format::count(skip + 1), format::count(skip + count));
+            let table = state.tables.value.as_ref().and_then(|t| t.get(item));
+            match table.and_then(|t| t.table.rows) {
+                Some(all) => {
+                    let all = format::count(all.max(skip + count));
+                    say!(model, "{from} to {to} of {all}", from, to, all)
+                }
+                None => say!(model, "{from} to {to}", from, to),
+            }
         }
         None if rows.truncated => say!(
             model,

@@ -45,7 +45,10 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
     let zone = model.zone();
     let roomy = inner.width >= ROOMY;
     let many = records.window.watermarks.len() > 1;
-    let time = Column::fit(model.tr("time"), 23).drop(3);
+    let times = records.window.records.iter().filter_map(|record| record.timestamp);
+    let brief = format::Brief::of(times, model.now, &zone);
+    let heading = model.tr("time");
+    let time = Column::fit(if roomy { heading } else { brief.heading(heading) }, 23).drop(3);
     let offset = Column::fit(model.tr("offset"), 15).right();
     let value = Column::fill_from(model.tr("value"), 12);
     let wide = [
@@ -61,10 +64,9 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         let Some(record) = records.item(records.list.shown()[row]) else {
             return Vec::new();
         };
-        // The day stands in the detail where there is no room for it here.
         let time = record.timestamp.map_or(model.tr("no time").into(), |t| match roomy {
             true => format::time(t, &zone),
-            false => format::clock_to_ms(t, &zone),
+            false => brief.write(t, &zone, format::clock_to_ms),
         });
         let mut cells = vec![cell(time, Role::Time)];
         let offset = format::offset(record.offset);
@@ -122,6 +124,9 @@ fn counts(model: &Model, records: &Records) -> Vec<String> {
     let list = &records.list;
     let read = list.total() as u64;
     let filtered = !list.filter().is_empty();
+    if records.search.is_some() {
+        return found(model, records);
+    }
     let now = match &records.tail {
         Some(tail) if tail.paused => Some(say!(model, "{n} new", n = format::count(tail.held_back))),
         Some(tail) => Some(say!(model, "{n} new", n = format::count(tail.seen))),
@@ -147,6 +152,27 @@ fn counts(model: &Model, records: &Records) -> Vec<String> {
     }
 }
 
+/// How many records were found, and in how much of the topic as long as that is not all of it.
+fn found(model: &Model, records: &Records) -> Vec<String> {
+    let n = format::count(records.list.total() as u64);
+    let found = say!(model, "{n} found", n);
+    match (&records.tail, records.window.covered()) {
+        (Some(tail), _) => {
+            let new = say!(model, "{n} new", n = format::count(tail.seen));
+            vec![format!("{found}, {new}"), found]
+        }
+        (None, (covered, all)) if covered < all => {
+            vec![say!(model, "{found} in {share}", found, share = percent(covered, all))]
+        }
+        _ => vec![found],
+    }
+}
+
+/// A share, less than all as long as it is.
+pub(in crate::ui) fn percent(part: u64, all: u64) -> String {
+    format!("{}%", (part as f64 / all.max(1) as f64 * 100.0).floor())
+}
+
 /// So many of the records that there are in all, where not all were read.
 fn of_all(model: &Model, some: &str, records: &Records) -> String {
     if records.window.at_begin() && records.window.at_end() {
@@ -170,20 +196,9 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, records: &Records) 
     if records.page.value.is_none() {
         return text::middle(canvas, rect, &[("reading records …", Role::Muted)]);
     }
-    if !records.list.filter().is_empty() {
-        let line = say!(
-            model,
-            "none of the {n} records read contains “{filter}”",
-            n = format::count(records.list.total() as u64),
-            filter = records.list.filter()
-        );
-        let whole = records.window.at_begin() && records.window.at_end();
-        let keys = if whole {
-            "esc clears the filter"
-        } else {
-            "j reads on · esc clears the filter"
-        };
-        return list::filtered_away(canvas, rect, &line, keys);
+    if !records.list.filter().is_empty() && (records.search.is_none() || records.tail.is_none()) {
+        let (line, keys) = nothing_found(model, records);
+        return list::filtered_away(canvas, rect, &line, model.tr(keys));
     }
     let nothing = records.window.watermarks.values().all(|(low, high)| low == high);
     let lines: &[(&str, Role)] = match (nothing, &records.tail) {
@@ -207,6 +222,34 @@ fn empty(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, records: &Records) 
         ],
     };
     text::middle(canvas, rect, lines);
+}
+
+/// That nothing was found so far, and what can be done.
+fn nothing_found(model: &Model, records: &Records) -> (String, &'static str) {
+    let filter = records.list.filter();
+    let (covered, all) = records.window.covered();
+    let (n, of) = (format::count(covered), format::count(all));
+    let whole = covered == all;
+    if records.searching() {
+        let line = say!(model, "{n} of {of} offsets searched for “{filter}”", n, of, filter);
+        return (line, "x stops");
+    }
+    if records.search.is_none() {
+        let n = format::count(records.list.total() as u64);
+        let line = say!(model, "none of the {n} records read contains “{filter}”", n, filter);
+        let keys = if whole || records.tail.is_some() {
+            "esc clears the filter"
+        } else {
+            "⏎ searches the topic · esc clears the filter"
+        };
+        return (line, keys);
+    }
+    if whole {
+        let line = say!(model, "“{filter}” is nowhere in this topic", filter);
+        return (line, "esc clears the filter");
+    }
+    let line = say!(model, "“{filter}” is not in {n} of {of} offsets", filter, n, of);
+    (line, "j searches on · esc clears the filter")
 }
 
 /// Position and time exactly, then key, headers and value.

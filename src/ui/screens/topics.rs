@@ -24,7 +24,7 @@ pub(in crate::ui) fn list(canvas: &mut Canvas<'_>, rect: Rect, model: &Model) ->
         columns: &[
             Column::fill(model.tr("name")),
             Column::fit(model.tr("partitions"), 10).right().drop(2),
-            Column::fit(model.tr("records"), 16).right(),
+            Column::fit(model.tr("offsets"), 16).right(),
             Column::fit(model.tr("rate"), 8).right().drop(1),
         ],
         empty: &[
@@ -61,7 +61,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, topic: &'a TopicRow, columns
     let mut lines = Lines::new(canvas, 11);
     lines.text(&topic.name, Role::Strong);
     lines.blank();
-    lines.field("records", format::count(topic.held()), Role::Number);
+    lines.field("offsets", format::count(topic.held()), Role::Number);
     lines.field("partitions", format::count(topic.watermarks.len() as u64), Role::Number);
     lines.field("replicas", format::count(topic.replication.max(0) as u64), Role::Number);
     if let Some(rate) = model.topics.rate(&topic.name) {
@@ -85,7 +85,7 @@ fn lines<'a>(canvas: &Canvas<'_>, model: &'a Model, topic: &'a TopicRow, columns
             ]
         })
         .collect();
-    lines.grid(&["", "first", "next offset", "records"], &rows, columns, &[1, 3]);
+    lines.grid(&["", "first", "next offset", "offsets"], &rows, columns, &[1, 3]);
     configuration(&mut lines, model, columns);
     lines
 }

@@ -99,8 +99,28 @@ pub fn recall(model: &mut Model, read_model: String, remembered: Vec<Remembered>
     }
 }
 
-/// Runs to a condition from here and keeps it at hand.
+/// Runs to a condition from here; one that is none is not kept at hand.
 pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut Vec<Effect>) {
+    let sql = condition.sql.clone();
+    let way = match towards {
+        Towards::End => Go::Forward(Goal::Condition(sql)),
+        Towards::Begin => Go::Back(Goal::Condition(sql)),
+        Towards::First => Go::First(Goal::Condition(sql)),
+        Towards::FirstLasting => Go::FirstLasting(sql),
+    };
+    go(model, way.clone(), fx);
+    if let Some(time) = &mut model.time
+        && time.way.as_ref() == Some(&way)
+    {
+        time.tried = Some(condition);
+    }
+}
+
+/// Keeps the condition that was run to at hand: it was not refused.
+pub(super) fn keep(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(condition) = model.time.as_mut().and_then(|time| time.tried.take()) else {
+        return;
+    };
     if !condition.invariant {
         model.conditions.retain(|known| known.text != condition.text);
         model.conditions.push(condition.clone());
@@ -110,17 +130,9 @@ pub fn run(model: &mut Model, condition: Condition, towards: Towards, fx: &mut V
         let all = model.conditions.iter().map(Condition::remembered).collect();
         model.start(Job::Remember(model.conditions_of.clone(), all), fx);
     }
-    let sql = condition.sql.clone();
     if let Some(time) = &mut model.time {
         time.condition = Some(condition);
     }
-    let way = match towards {
-        Towards::End => Go::Forward(Goal::Condition(sql)),
-        Towards::Begin => Go::Back(Goal::Condition(sql)),
-        Towards::First => Go::First(Goal::Condition(sql)),
-        Towards::FirstLasting => Go::FirstLasting(sql),
-    };
-    go(model, way, fx);
 }
 
 /// Runs to the condition that is at hand.
