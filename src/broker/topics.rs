@@ -333,7 +333,7 @@ impl Client {
         })
     }
 
-    /// Deletes a topic and waits until it is gone. Refused where the profile forbids writing.
+    /// Deletes a topic and waits until it is gone, so that one of its name can be created. Refused where the profile forbids writing.
     pub fn delete_topic(&self, name: &str) -> Result<(), BrokerError> {
         self.allow_write("deleting a topic")?;
         let start = Instant::now();
@@ -349,7 +349,16 @@ impl Client {
         }
         deleted?;
         self.wait_until(&what, start, || {
-            Ok(!self.topics()?.iter().any(|topic| topic.name == name))
+            // A cluster with ZooKeeper has the name in use for a while after it has stopped to show the topic.
+            Ok(!self.topics()?.iter().any(|topic| topic.name == name) && !self.is_taken(name)?)
+        })
+    }
+
+    /// Whether no topic of this name could be created because there is one. Who may not create topics is not told.
+    fn is_taken(&self, name: &str) -> Result<bool, BrokerError> {
+        self.ask("looking for a name", |native, deadline| {
+            let checked = native.check_create_topic(name, deadline);
+            Ok(checked.is_err_and(|fault| is_topic_exists(&fault)))
         })
     }
 

@@ -99,6 +99,13 @@ impl Admin {
         eventually("the topic to be gone", || {
             (self.partitions(name) == Err(RDKafkaErrorCode::UnknownTopicOrPartition)).then_some(())
         });
+        // A cluster with ZooKeeper has the name in use for a while after that.
+        let again = NewTopic::new(name, 1, TopicReplication::Fixed(1));
+        let options = Self::options().validate_only(true);
+        eventually("the topic's name to be free", || {
+            let checked = self.runtime.block_on(self.client.create_topics([&again], &options));
+            (Self::first(checked) != Err(RDKafkaErrorCode::TopicAlreadyExists)).then_some(())
+        });
         Ok(())
     }
 

@@ -73,6 +73,16 @@ impl Options {
         self
     }
 
+    /// Asks whether the change would be made, and makes none.
+    fn validate_only(self) -> Self {
+        let mut error = ErrorText::new();
+        // SAFETY: as in `new`.
+        unsafe {
+            sys::rd_kafka_AdminOptions_set_validate_only(self.0, 1, error.0.as_mut_ptr(), error.0.len());
+        }
+        self
+    }
+
     /// Waits at the broker until the change is done.
     fn operation(self, deadline: Duration) -> Self {
         let mut error = ErrorText::new();
@@ -203,9 +213,30 @@ impl Native {
         config: &[(String, String)],
         deadline: Duration,
     ) -> Result<(), Fault> {
+        let options = self.create_options(deadline).operation(deadline);
+        self.create(name, partitions, replication, config, &options, deadline)
+    }
+
+    /// Asks whether a topic could be created, with the cluster's defaults; none is.
+    pub(in crate::broker) fn check_create_topic(&self, name: &str, deadline: Duration) -> Result<(), Fault> {
+        let options = self.create_options(deadline).validate_only();
+        self.create(name, -1, -1, &[], &options, deadline)
+    }
+
+    fn create_options(&self, deadline: Duration) -> Options {
+        Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline)
+    }
+
+    fn create(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: i32,
+        config: &[(String, String)],
+        options: &Options,
+        deadline: Duration,
+    ) -> Result<(), Fault> {
         let queue = Queue::new(self);
-        let options =
-            Options::new(self, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline).operation(deadline);
         let c_name = c_string(name)?;
         let config: Vec<(CString, CString)> = config
             .iter()
