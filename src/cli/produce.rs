@@ -20,7 +20,7 @@ use crate::broker::topics::NewTopic;
 use crate::record::Header;
 
 use super::context::Context;
-use super::envelope::{Envelope, json_error};
+use super::envelope::{Envelope, json_error, timestamp};
 use super::interrupt::Interrupt;
 use super::show;
 
@@ -302,7 +302,7 @@ impl Job<'_> {
                 partition: envelope.partition.filter(|_| keep_partitions),
                 key: key.as_deref(),
                 value: value.as_deref(),
-                timestamp: envelope.timestamp()?,
+                timestamp: timestamp(&envelope)?,
                 headers: &envelope.headers,
             })?);
         }

@@ -19,7 +19,7 @@ use crate::replay::whatif::{At, Change, Draft, Edited, Fate, Refused, Spot, What
 use super::at::sentence;
 use super::context::Context;
 use super::differences::{self, Printed};
-use super::envelope::Envelope;
+use super::envelope::{Envelope, timestamp};
 use super::interrupt::Interrupt;
 use super::place::PlaceArg;
 use super::rebuild::{load, parse_until, watch};
@@ -237,7 +237,7 @@ fn draft(flag: &str, text: &str) -> miette::Result<Draft> {
     let envelope = Envelope::parse(&bytes).map_err(told)?;
     Ok(Draft {
         partition: envelope.partition,
-        timestamp: envelope.timestamp().map_err(told)?,
+        timestamp: timestamp(&envelope).map_err(told)?,
         key: envelope.key().map_err(told)?.map(|key| key.into_owned()),
         value: envelope.value().map_err(told)?.map(|value| value.into_owned()),
         topic: envelope.topic.map(|topic| topic.into_owned()),

@@ -1,5 +1,7 @@
 //! A record as a line of JSON: what `read -o json` prints, `produce --envelope` writes back, and a lake's files hold.
 
+pub mod read;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::value::RawValue;

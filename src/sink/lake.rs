@@ -11,6 +11,7 @@
 
 mod folder;
 mod parquet;
+mod read;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,6 +24,7 @@ use super::error::SinkError;
 
 use folder::{Folder, Part};
 pub use folder::{count, forget};
+pub use read::read;
 
 /// Files that are written at the same time at most: a late record has a folder of its own.
 const OPEN: usize = 200;

@@ -13,7 +13,7 @@ use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::trial::{Running, Trial};
 use crate::record::{Header, Record, Timestamp};
 
-use super::super::envelope::Envelope;
+use super::super::envelope::{Envelope, timestamp};
 use super::super::rebuild::load;
 use super::compare::{Difference, compare};
 
@@ -153,7 +153,7 @@ fn record(
         let envelope = Envelope::parse(text)?;
         record.value = envelope.value()?.map(|value| value.into_owned());
         record.key = envelope.key()?.map(|key| key.into_owned());
-        record.timestamp = envelope.timestamp()?.or(record.timestamp);
+        record.timestamp = timestamp(&envelope)?.or(record.timestamp);
         record.partition = envelope.partition.unwrap_or(0);
         offset = envelope.offset;
         if let Some(topic) = &envelope.topic {

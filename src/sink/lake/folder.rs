@@ -33,6 +33,13 @@ pub(super) struct State {
     pub(super) next: BTreeMap<i32, i64>,
 }
 
+impl State {
+    /// Whether a file that begins with the record at this place is counted: files are put in place first, and counted together.
+    pub(super) fn counts(&self, (partition, offset): (i32, i64)) -> bool {
+        self.next.get(&partition).is_some_and(|next| offset < *next)
+    }
+}
+
 /// A topic's folder, which one process writes.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -110,9 +117,7 @@ impl Folder {
                 let Some(name) = entry.file_name().and_then(|name| name.to_str()) else {
                     continue;
                 };
-                let uncounted = parse_name(name).is_some_and(|(partition, offset)| {
-                    self.state.next.get(&partition).is_none_or(|next| offset >= *next)
-                });
+                let uncounted = parse_name(name).is_some_and(|place| !self.state.counts(place));
                 if uncounted || name.starts_with(MAKING) {
                     fs::remove_file(&entry).map_err(|error| SinkError::io("cannot delete", &entry, error))?;
                 }
@@ -212,28 +217,39 @@ pub(super) fn date(time: Option<Timestamp>) -> String {
     time.map_or_else(|| NO_DATE.to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
-/// How many records a topic has in a lake, counted in its files. Half a file is never there.
+/// How many records a topic has in a lake, counted in its files. Half a file is never there, and one that is in place and that the
+/// lake does not count yet is left out, as in [`super::read`].
 pub fn count(dir: &Path, topic: &str) -> Result<u64, SinkError> {
-    let mut records = 0;
     let path = dir.join(topic);
-    if !path.exists() {
+    let Some(state) = read_state(&path)? else {
         return Ok(0);
-    }
-    for date in dates(&path)? {
-        for file in list(&date)? {
-            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if parse_name(name).is_none() {
-                continue;
-            }
-            let found = if name.ends_with(Format::Parquet.suffix()) {
-                parquet::count(&file)
-            } else {
-                fs::read(&file).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() as u64)
-            };
-            records += found.map_err(|error| SinkError::io("cannot read", &file, error))?;
-        }
+    };
+    let mut records = 0;
+    for file in counted(&path, &state)? {
+        let found = match is_parquet(&file) {
+            true => parquet::count(&file),
+            false => fs::read(&file).map(|bytes| bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
+        };
+        records += found.map_err(|error| SinkError::io("cannot read", &file, error))?;
     }
     Ok(records)
+}
+
+/// The files of a topic that its state counts.
+pub(super) fn counted(path: &Path, state: &State) -> Result<Vec<PathBuf>, SinkError> {
+    let mut files = Vec::new();
+    for date in dates(path)? {
+        files.extend(list(&date)?.into_iter().filter(|file| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            parse_name(name).is_some_and(|place| state.counts(place))
+        }));
+    }
+    Ok(files)
+}
+
+pub(super) fn is_parquet(file: &Path) -> bool {
+    let suffix = Format::Parquet.suffix();
+    file.extension().is_some_and(|known| known == suffix)
 }
 
 /// Takes a topic's files away if they are those of the topic with this id; whether they were.
@@ -256,7 +272,7 @@ fn parse_name(name: &str) -> Option<(i32, i64)> {
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
-fn read_state(path: &Path) -> Result<Option<State>, SinkError> {
+pub(super) fn read_state(path: &Path) -> Result<Option<State>, SinkError> {
     let file = path.join(STATE);
     let failed = |error| SinkError::io("cannot read", &file, error);
     match fs::read_to_string(&file) {

@@ -14,9 +14,10 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::record::{Field, Row};
 use parquet::schema::parser::parse_message_type;
 
-use crate::record::RecordRef;
+use crate::record::{Header, Record, RecordRef, Timestamp};
 
 /// The columns of a file, in the order in which they are written.
 const SCHEMA: &str = "
@@ -230,22 +231,74 @@ fn column<T: DataType>(
     column.close()
 }
 
-/// The records of a file, by the crate's own reader.
-#[cfg(test)]
-pub(super) fn read_all(path: &Path) -> Vec<crate::record::Record> {
-    let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
-    let rows = reader.get_row_iter(None).unwrap();
-    rows.map(|row| tests::read(&row.unwrap())).collect()
+/// The records of a file.
+pub(super) fn read(path: &Path) -> io::Result<Vec<Record>> {
+    let reader = SerializedFileReader::new(File::open(path)?).map_err(of_parquet)?;
+    let rows = reader.get_row_iter(None).map_err(of_parquet)?;
+    rows.map(|row| record(&row.map_err(of_parquet)?)).collect()
+}
+
+/// A row as the record that it was written from.
+fn record(row: &Row) -> io::Result<Record> {
+    let fields: Vec<(&str, &Field)> = row
+        .get_column_iter()
+        .map(|(name, field)| (name.as_str(), field))
+        .collect();
+    let field = |name: &str| {
+        let found = fields.iter().find(|(known, _)| *known == name);
+        found.map_or(&Field::Null, |(_, field)| *field)
+    };
+    let (Field::Str(topic), Field::Int(partition), Field::Long(offset)) =
+        (field("topic"), field("partition"), field("offset"))
+    else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a row has no place of a record",
+        ));
+    };
+    Ok(Record {
+        topic: topic.as_str().into(),
+        partition: *partition,
+        offset: *offset,
+        timestamp: match field("timestamp") {
+            Field::TimestampMillis(time) => Some(Timestamp(*time)),
+            _ => None,
+        },
+        key: either(field("key"), field("key_bytes")),
+        value: either(field("value"), field("value_bytes")),
+        headers: match field("headers") {
+            Field::ListInternal(list) => list.elements().iter().filter_map(header).collect(),
+            _ => Vec::new(),
+        },
+    })
+}
+
+fn header(field: &Field) -> Option<Header> {
+    let Field::Group(group) = field else { return None };
+    let parts: Vec<&Field> = group.get_column_iter().map(|(_, field)| field).collect();
+    let [Field::Str(name), text, bytes] = parts[..] else {
+        return None;
+    };
+    Some(Header {
+        key: name.as_str().into(),
+        value: either(text, bytes),
+    })
+}
+
+/// What a text and its bytes say together.
+fn either(text: &Field, bytes: &Field) -> Option<Vec<u8>> {
+    match (text, bytes) {
+        (Field::Str(text), _) => Some(text.clone().into_bytes()),
+        (_, Field::Bytes(bytes)) => Some(bytes.data().to_vec()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use parquet::record::{Field, List, Row};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Header, Record, Timestamp};
-
     fn bytes() -> impl Strategy<Value = Option<Vec<u8>>> {
         prop_oneof![
             Just(None),
@@ -276,50 +329,6 @@ mod tests {
         }
     }
 
-    /// What a text and its bytes say together.
-    fn both(text: &Field, bytes: &Field) -> Option<Vec<u8>> {
-        match (text, bytes) {
-            (Field::Str(text), Field::Null) => Some(text.clone().into_bytes()),
-            (Field::Null, Field::Bytes(bytes)) => Some(bytes.data().to_vec()),
-            (Field::Null, Field::Null) => None,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    pub(super) fn read(row: &Row) -> Record {
-        let fields: Vec<(&String, &Field)> = row.get_column_iter().collect();
-        let field = |name: &str| fields.iter().find(|(known, _)| *known == name).unwrap().1;
-        let headers = |list: &List| {
-            let header = |field: &Field| {
-                let Field::Group(group) = field else { panic!("{field}") };
-                let parts: Vec<&Field> = group.get_column_iter().map(|(_, field)| field).collect();
-                let Field::Str(name) = parts[0] else {
-                    panic!("{}", parts[0])
-                };
-                Header {
-                    key: name.as_str().into(),
-                    value: both(parts[1], parts[2]),
-                }
-            };
-            list.elements().iter().map(header).collect()
-        };
-        match (field("topic"), field("partition"), field("offset"), field("headers")) {
-            (Field::Str(topic), Field::Int(partition), Field::Long(offset), Field::ListInternal(list)) => Record {
-                topic: topic.as_str().into(),
-                partition: *partition,
-                offset: *offset,
-                timestamp: match field("timestamp") {
-                    Field::TimestampMillis(time) => Some(Timestamp(*time)),
-                    _ => None,
-                },
-                key: both(field("key"), field("key_bytes")),
-                value: both(field("value"), field("value_bytes")),
-                headers: headers(list),
-            },
-            other => panic!("{other:?}"),
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -338,7 +347,7 @@ mod tests {
                 }
             }
             writer.finish().unwrap();
-            prop_assert_eq!(&read_all(&path), &records);
+            prop_assert_eq!(&read(&path).unwrap(), &records);
             prop_assert_eq!(count(&path).unwrap(), records.len() as u64);
         }
     }
