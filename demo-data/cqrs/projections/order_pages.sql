@@ -1,5 +1,5 @@
 -- The query side: orders as a page shows them, with the product's name. It knows five products.
--- projection: order_view
+-- projection: order_pages
 -- topic: order-events
 -- type: $.type
 
