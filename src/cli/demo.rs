@@ -3,6 +3,7 @@
 mod report;
 mod run;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -172,9 +173,21 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     match args.command {
         Command::List => list(context, &catalog, language),
         Command::Show { id } => {
-            match catalog.guide_of(&id) {
-                Some(guide) => print!("{}", guide.lesson(&catalog, language)),
-                None => print!("{}", catalog.get(&id)?.lesson(language)),
+            let (lesson, mut told) = match catalog.guide_of(&id) {
+                Some(guide) => (
+                    guide.lesson(&catalog, language).into(),
+                    guide_row(guide, &context.store()?, language),
+                ),
+                None => {
+                    let demo = catalog.get(&id)?;
+                    (Cow::from(demo.lesson(language)), row(demo, &context.store()?, language))
+                }
+            };
+            if context.json() {
+                told["lesson"] = lesson.into();
+                println!("{told}");
+            } else {
+                print!("{lesson}");
             }
             Ok(())
         }
@@ -247,6 +260,14 @@ fn begin(id: &str, dir: Option<PathBuf>) -> miette::Result<()> {
     Ok(())
 }
 
+/// From this width on a list has room for what a demo shows.
+const ROOM: u16 = 110;
+
+/// How long a run took, in seconds.
+fn seconds(done: &Done) -> f64 {
+    std::time::Duration::from_millis(done.took_ms).as_secs_f64()
+}
+
 fn list(context: &Context, catalog: &Catalog, language: Language) -> miette::Result<()> {
     let store = context.store()?;
     if context.json() {
@@ -258,13 +279,15 @@ fn list(context: &Context, catalog: &Catalog, language: Language) -> miette::Res
         }
         return Ok(());
     }
-    let mut table = match language {
-        Language::English => table(["DEMO", "TITLE", "MINUTES", "DONE", "WHAT IT SHOWS"]),
-        Language::Chinese => table(["编号", "标题", "分钟", "完成", "内容"]),
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0);
+    // In a narrow column what it shows would take ten lines a demo.
+    let whole = width.is_none_or(|width| width >= ROOM);
+    let mut names = match language {
+        Language::English => vec!["DEMO", "TITLE", "MINUTES", "DONE", "WHAT IT SHOWS"],
+        Language::Chinese => vec!["编号", "标题", "分钟", "完成", "内容"],
     };
-    if let Some((width, _)) = terminal_size::terminal_size_of(std::io::stdout()) {
-        table.set_width(width.0);
-    }
+    names.truncate(if whole { 5 } else { 4 });
+    let mut table = table(names);
     let demos = catalog.demos().iter();
     let demos = demos.map(|demo| (&demo.id, &demo.title, demo.minutes, &demo.summary));
     let guides = catalog.guides().iter();
@@ -272,13 +295,18 @@ fn list(context: &Context, catalog: &Catalog, language: Language) -> miette::Res
     for (id, title, minutes, summary) in demos.chain(guides) {
         let minutes = minutes.map_or_else(|| "-".to_owned(), |minutes| minutes.to_string());
         let done = Diary::read(&store, id).done.map(|done| match language {
-            Language::English => format!("{} of {}", done.held, done.checks),
-            Language::Chinese => format!("{} / {}", done.held, done.checks),
+            Language::English => format!("{} of {}, {:.1} s", done.held, done.checks, seconds(&done)),
+            Language::Chinese => format!("{} / {}，{:.1} 秒", done.held, done.checks, seconds(&done)),
         });
         let done = done.unwrap_or_else(|| "-".to_owned());
-        table.add_row([id, title.get(language), &minutes, &done, summary.get(language)]);
+        let mut cells = vec![id, title.get(language), &minutes, &done];
+        cells.extend(whole.then(|| summary.get(language)));
+        table.add_row(cells);
     }
     println!("{table}");
+    if !whole {
+        eprintln!("`foldlog demo show DEMO` says what it shows");
+    }
     Ok(())
 }
 

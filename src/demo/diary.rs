@@ -88,11 +88,21 @@ impl Diary {
         }
     }
 
-    /// Whether it has anything of one of these names.
-    pub(super) fn shares(&self, names: &Names<'_>) -> bool {
-        names.topics.iter().any(|name| self.topics.contains_key(*name))
-            || names.groups.iter().any(|name| self.groups.contains(*name))
-            || names.read_models.iter().any(|name| self.read_models.contains(*name))
+    /// What it has of these names, each once.
+    pub(super) fn shared<'n>(&self, names: &Names<'n>) -> Vec<&'n str> {
+        let topics = names.topics.iter().filter(|name| self.topics.contains_key(**name));
+        let groups = names.groups.iter().filter(|name| self.groups.contains(**name));
+        let read_models = names
+            .read_models
+            .iter()
+            .filter(|name| self.read_models.contains(**name));
+        let mut shared: Vec<&str> = Vec::new();
+        for name in topics.chain(groups).chain(read_models) {
+            if !shared.contains(name) {
+                shared.push(name);
+            }
+        }
+        shared
     }
 
     /// Writes it down, in one step.

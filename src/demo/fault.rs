@@ -68,6 +68,10 @@ impl Fault {
                 "its file gets another name, and is read to its end all the same",
                 "文件改了名，照样读到末尾",
             ),
+            Action::Load(_) => (
+                "what its files have and nobody has loaded yet is written to its topic",
+                "把文件里还没装载过的记录写入主题",
+            ),
             Action::Rebuild(_) => ("the log is folded into it once more", "把日志重新折叠一遍"),
             Action::Poison(_) => (
                 "a record that no handler can apply: whoever reads it stops before it",
@@ -187,6 +191,9 @@ pub fn faults(demo: &Demo) -> Vec<Fault> {
     for projection in &demo.projections {
         let read_model = &projection.name;
         add(Some((Kind::Store, read_model)), Action::Rebuild(read_model.clone()));
+    }
+    for sink in demo.sinks.iter().filter(|sink| sink.loads_into.is_some()) {
+        add(Some((Kind::Sink, &sink.name)), Action::Load(sink.name.clone()));
     }
     for topic in &demo.topics {
         let topic = topic.name.clone();

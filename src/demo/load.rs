@@ -57,8 +57,7 @@ pub(super) fn load(folder: Folder) -> Result<Demo, DemoError> {
         .chain(processors.iter().map(|processor| &processor.projection))
         .map(|projection| projection.name.as_str())
         .collect();
-    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    let sinks = sinks::read(&loader, &manifest, &read_models, &names)?;
+    let sinks = sinks::read(&loader, &manifest, &read_models, &topics)?;
     let mut demo = Demo {
         id: folder.id(),
         title: manifest.title.into_inner(),

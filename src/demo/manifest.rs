@@ -54,6 +54,8 @@ pub(super) struct Sink {
     pub(super) store: Option<String>,
     /// Or the topic whose records it gets as files.
     pub(super) topic: Option<String>,
+    /// The topic that those files are loaded into, where a step asks for it.
+    pub(super) loads_into: Option<String>,
     #[serde(default, deserialize_with = "place")]
     pub(super) at: Option<[u16; 2]>,
 }

@@ -25,10 +25,10 @@ use super::error::DemoError;
 use super::fault::Fault;
 use super::player::{Player, Stands, Turn};
 use super::run::{ByHand, StepState};
-use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Use};
+use super::script::{Action, Broker, Condition, Members, Poison, Produce, Question, Slow, Use};
 use super::sinks::Addresses;
 use super::steps::LOG;
-use super::text::Language;
+use super::text::{Language, Text};
 use super::timeline::{Due, Timeline};
 
 /// How long the broker may take to acknowledge everything.
@@ -60,6 +60,12 @@ pub(super) struct Scene {
     pub(super) by_hand: Option<watch::Sender<Vec<ByHand>>>,
     /// The line of the run that is under way.
     pub(super) line: usize,
+    /// What was broken by hand and has not been mended: the part or the topic, and what was done.
+    broken: BTreeMap<String, Text>,
+    /// How many records were written by hand.
+    pub(super) by_hand_records: usize,
+    /// How far each lake was loaded.
+    pub(super) loaded: BTreeMap<String, BTreeMap<i32, i64>>,
     producer: Option<Producer>,
     /// When the last event happened that was written.
     last: Option<Timestamp>,
@@ -96,6 +102,9 @@ impl Scene {
             attended: false,
             by_hand: None,
             line: 0,
+            broken: BTreeMap::new(),
+            by_hand_records: 0,
+            loaded: BTreeMap::new(),
             producer: None,
             last: None,
             poisoned: BTreeSet::new(),
@@ -120,6 +129,7 @@ impl Scene {
     /// Does what a step says, telling `say` how far it is; returns what there is to say of it.
     pub(super) fn act(&mut self, action: &Action, say: &dyn Fn(String)) -> Result<String, DemoError> {
         self.check_cancelled()?;
+        self.mended(action);
         match action {
             Action::Produce(produce) => self.produce(produce, say),
             Action::Start(part) => {
@@ -243,6 +253,7 @@ impl Scene {
                 self.board.lost(false);
                 Ok(self.say("the broker is back", "broker 已恢复"))
             }
+            Action::Load(lake) => self.load(lake),
             Action::Rotate(agent) => {
                 let rotated = self.board.with_agent(agent, |known| known.rotate());
                 let count = rotated.transpose()?.unwrap_or(0);
@@ -297,8 +308,71 @@ impl Scene {
             action => self.act(action, &|_| {}),
         };
         match done {
-            Ok(note) => self.said_by_hand(fault, StepState::Passed, note),
+            Ok(note) => {
+                self.remember(fault);
+                self.said_by_hand(fault, StepState::Passed, note);
+            }
             Err(error) => self.said_by_hand(fault, StepState::Failed, error.to_string()),
+        }
+    }
+
+    /// Takes note of what was broken by hand, and of what was written, for whoever wonders later why something does not come about.
+    fn remember(&mut self, fault: &Fault) {
+        match &fault.action {
+            Action::Duplicate(twice) => self.by_hand_records += twice.records,
+            Action::Poison(poison) => {
+                self.by_hand_records += 1;
+                self.broken.insert(poison.topic.clone(), fault.title());
+            }
+            Action::Stop(part)
+            | Action::Kill(part)
+            | Action::Hold(part)
+            | Action::FillDisk(part)
+            | Action::Cut(part)
+            | Action::Slow(Slow { part, .. }) => {
+                self.broken.insert(part.clone(), fault.title());
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of what an action mends.
+    fn mended(&mut self, action: &Action) {
+        match action {
+            Action::Skip(_) => self.broken.clear(),
+            Action::Start(part)
+            | Action::Fast(part)
+            | Action::Release(part)
+            | Action::FreeDisk(part)
+            | Action::Join(part) => {
+                self.broken.remove(part);
+            }
+            _ => {}
+        }
+    }
+
+    /// What was done by hand that may keep something from coming about, as words behind what is waited for.
+    fn done_by_hand(&self) -> String {
+        let titles: Vec<&str> = self.broken.values().map(|title| title.get(self.language)).collect();
+        if titles.is_empty() {
+            return String::new();
+        }
+        let titles = titles.join(", ");
+        self.say(
+            &format!("; done by hand: {titles} (b has the way back)"),
+            &format!("；手动做过：{titles}（按 b 可恢复）"),
+        )
+    }
+
+    /// What was written by hand, as words behind a check that does not hold.
+    pub(super) fn written_by_hand(&self) -> String {
+        match self.by_hand_records {
+            0 => String::new(),
+            1 => self.say("; 1 record was written by hand", "；其中手动写入 1 条记录"),
+            count => self.say(
+                &format!("; {count} records were written by hand"),
+                &format!("；其中手动写入 {count} 条记录"),
+            ),
         }
     }
 
@@ -329,6 +403,7 @@ impl Scene {
             let time = due.event.timestamp;
             self.last = Some(self.last.map_or(time, |last| last.max(time)));
             self.write(&due)?;
+            self.by_hand_records += 1;
         }
         self.flush()?;
         Ok(self.written(count))
@@ -409,24 +484,29 @@ impl Scene {
         if let Some(agent) = &due.agent {
             return self.log(agent, due);
         }
-        let producer = match self.producer.take() {
-            Some(producer) => producer,
-            None => self.client.producer()?,
-        };
         let event = &due.event;
-        let sent = producer.send(NewRecord {
+        self.send(NewRecord {
             topic: &event.topic,
             partition: Some(due.partition),
             key: event.key.as_deref(),
             value: event.value.as_deref(),
             timestamp: Some(event.timestamp),
             headers: &[],
-        });
-        self.producer = Some(producer);
-        sent?;
+        })?;
         let (now, left) = (self.timeline.now(), self.timeline.left());
         self.board.sent(&due.service, &event.topic, now, left);
         Ok(())
+    }
+
+    /// Hands a record to the broker.
+    pub(super) fn send(&mut self, record: NewRecord<'_>) -> Result<(), DemoError> {
+        let producer = match self.producer.take() {
+            Some(producer) => producer,
+            None => self.client.producer()?,
+        };
+        let sent = producer.send(record);
+        self.producer = Some(producer);
+        Ok(sent?)
     }
 
     /// Writes a line into the log that an agent follows.
@@ -612,9 +692,10 @@ impl Scene {
                 });
             }
             let (found, wanted) = (seen.found, seen.wanted);
+            let by_hand = self.done_by_hand();
             say(self.say(
-                &format!("{found} (waiting for: {wanted})"),
-                &format!("{found}（等待：{wanted}）"),
+                &format!("{found} (waiting for: {wanted}){by_hand}"),
+                &format!("{found}（等待：{wanted}）{by_hand}"),
             ));
             thread::sleep(AGAIN);
         }

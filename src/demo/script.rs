@@ -85,6 +85,8 @@ pub(super) enum Action {
     Rotate(String),
     /// Change the rows or the tables of a source database.
     Change(Change),
+    /// Write what a lake has in its files, and has not been loaded before, into the topic for it.
+    Load(String),
     /// Wait until something holds.
     Wait(Box<Question>),
     /// Say what a query returns, where a run may come to another answer than the one before: what was measured.
@@ -596,6 +598,7 @@ impl Action {
                 format!("change rows of {}", change.database),
                 format!("修改 {} 的数据", change.database),
             ),
+            Self::Load(lake) => (format!("load {lake}"), format!("装载 {lake}")),
             Self::Wait(_) => ("wait".to_owned(), "等待".to_owned()),
             Self::Show(show) => return show.title.clone(),
         };

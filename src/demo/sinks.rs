@@ -1,12 +1,15 @@
 //! What a demo feeds beside its read models: systems that the read models and files here stand for, and the real ones where an
-//! address is given.
+//! address is given. The files of a lake are read back, too, for whoever learns from history and not from the log.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::client::Client;
+use crate::broker::producer::NewRecord;
+use crate::broker::topics::NewTopic;
 use crate::readmodel::store::Store;
+use crate::replay::error::ReplayError;
 use crate::replay::lake::lake;
 use crate::replay::progress::SinkProgress;
 use crate::replay::sinks::check;
@@ -38,6 +41,8 @@ pub struct Sink {
     pub stands_for: String,
     /// What it is fed with.
     pub feeds: Feeds,
+    /// The topic that a lake's files are loaded into, where they are.
+    pub loads_into: Option<String>,
     pub(super) at: Option<[u16; 2]>,
 }
 
@@ -66,8 +71,9 @@ pub(super) fn read(
     loader: &Loader<'_>,
     manifest: &Manifest,
     read_models: &[&str],
-    topics: &[&str],
+    topics: &[NewTopic],
 ) -> Result<Vec<Sink>, DemoError> {
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let mut sinks: Vec<Sink> = Vec::new();
     for sink in &manifest.sinks {
         let (name, span) = (sink.name.get_ref(), sink.name.span());
@@ -83,13 +89,13 @@ pub(super) fn read(
         }
         let feeds = match (&sink.store, &sink.topic) {
             (Some(store), None) if read_models.contains(&store.as_str()) => Feeds::Rows(store.clone()),
-            (None, Some(topic)) if topics.contains(&topic.as_str()) => Feeds::Records(topic.clone()),
+            (None, Some(topic)) if names.contains(&topic.as_str()) => Feeds::Records(topic.clone()),
             (Some(_), None) => {
                 let help = format!("there are the read models {}", read_models.join(", "));
                 return Err(loader.wrong(span, "the demo has no such read model", "fed by none", Some(&help)));
             }
             (None, Some(_)) => {
-                let help = format!("there are the topics {}", topics.join(", "));
+                let help = format!("there are the topics {}", names.join(", "));
                 return Err(loader.wrong(span, "the demo has no such topic", "fed by none", Some(&help)));
             }
             _ => {
@@ -98,18 +104,52 @@ pub(super) fn read(
                 return Err(loader.wrong(span, "what is it fed with?", "this sink", Some(help)));
             }
         };
+        if let Some(into) = &sink.loads_into {
+            check_load(sink.topic.as_deref(), into, topics)
+                .map_err(|(message, help)| loader.wrong(span.clone(), message, "loaded from this sink", Some(&help)))?;
+        }
         sinks.push(Sink {
             name: name.clone(),
             title: sink.title.clone(),
             stands_for: sink.stands_for.clone(),
             feeds,
+            loads_into: sink.loads_into.clone(),
             at: sink.at,
         });
     }
     Ok(sinks)
 }
 
-/// Draws them, each behind what feeds it.
+/// Whether the files of a topic can be loaded into another: message and help where not.
+fn check_load(from: Option<&str>, into: &str, topics: &[NewTopic]) -> Result<(), (String, String)> {
+    let find = |name: &str| topics.iter().find(|topic| topic.name == name);
+    let Some(from) = from.and_then(find) else {
+        let help = "give it `topic = \"TOPIC\"`: only records as files can be loaded".to_owned();
+        return Err(("rows are not loaded into a topic".to_owned(), help));
+    };
+    match find(into) {
+        None => {
+            let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+            let help = format!("there are the topics {}", names.join(", "));
+            Err((format!("the demo has no topic `{into}`"), help))
+        }
+        Some(into) if into.name == from.name => {
+            let help = "a topic of its own has what was loaded: add it as `[[topics]]`".to_owned();
+            Err((
+                "it would load what it is fed with, and be fed with that again".to_owned(),
+                help,
+            ))
+        }
+        // A record stands in the partition that it stood in.
+        Some(into) if into.partitions < from.partitions => {
+            let help = format!("give `{}` as many partitions as `{}` has", into.name, from.name);
+            Err((format!("`{}` has too few partitions", into.name), help))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Draws them, each behind what feeds it and before what it is loaded into.
 pub(super) fn draw(demo: &Demo, graph: &mut Graph) {
     for sink in &demo.sinks {
         graph.add(Kind::Sink, &sink.name, "", &sink.drawn(), sink.at);
@@ -118,6 +158,9 @@ pub(super) fn draw(demo: &Demo, graph: &mut Graph) {
             Feeds::Records(topic) => (Kind::Topic, demo.topic(topic)),
         };
         graph.join((from.0, &from.1), (Kind::Sink, &sink.name));
+        if let Some(into) = &sink.loads_into {
+            graph.join((Kind::Sink, &sink.name), (Kind::Topic, &demo.topic(into)));
+        }
     }
 }
 
@@ -261,9 +304,44 @@ impl Scene {
         let lakes = self.demo.lakes(&self.store, &self.sinks);
         let mut found = 0;
         for (_, topic, address) in lakes.iter().filter(|(name, ..)| name == sink) {
-            found += lake::count(&address.dir, topic).map_err(crate::replay::error::ReplayError::from)?;
+            found += lake::count(&address.dir, topic).map_err(ReplayError::from)?;
         }
         Ok(Seen::compare(found.to_string(), records.to_string()))
+    }
+
+    /// Writes what a lake has in its files and has not been loaded before into the topic for it: each record with its key, value and
+    /// time, in the partition that it stood in.
+    pub(super) fn load(&mut self, sink: &str) -> Result<String, DemoError> {
+        let into = self.demo.sinks.iter().find(|known| known.name == sink);
+        let Some(into) = into.and_then(|known| known.loads_into.as_deref()) else {
+            // Names were looked up when the demo was read.
+            return Ok(String::new());
+        };
+        let into = self.demo.topic(into);
+        let lakes = self.demo.lakes(&self.store, &self.sinks);
+        let mut loaded = self.loaded.remove(sink).unwrap_or_default();
+        let mut count = 0;
+        for (_, topic, address) in lakes.iter().filter(|(name, ..)| name == sink) {
+            let records = lake::read(&address.dir, topic, &loaded).map_err(ReplayError::from)?;
+            for record in &records {
+                self.send(NewRecord {
+                    topic: &into,
+                    partition: Some(record.partition),
+                    key: record.key.as_deref(),
+                    value: record.value.as_deref(),
+                    timestamp: record.timestamp,
+                    headers: &record.headers,
+                })?;
+                loaded.insert(record.partition, record.offset + 1);
+            }
+            count += records.len();
+        }
+        self.flush()?;
+        self.loaded.insert(sink.to_owned(), loaded);
+        Ok(self.say(
+            &format!("{count} records of its files written to {into}"),
+            &format!("把文件里的 {count} 条记录写入 {into}"),
+        ))
     }
 
     /// How many rows of a store differ from the read model that feeds it. Without an address the read model itself stands for it.

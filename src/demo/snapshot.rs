@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn a_state_has_a_word_of_its_own_in_every_language() {
-        use PartState::{Failed, Killed, Poisoned, Running, Slow, Stopped};
+        use PartState::{Failed, Full, Killed, Poisoned, Running, Slow, Stopped};
         for language in [Language::English, Language::Chinese] {
-            let mut said = [Failed, Killed, Poisoned, Running, Slow, Stopped].map(|state| state.said(language));
+            let mut said = [Failed, Full, Killed, Poisoned, Running, Slow, Stopped].map(|state| state.said(language));
             let is_english = said.iter().all(|word| word.is_ascii());
             assert_eq!(is_english, language == Language::English, "{said:?}");
             said.sort_unstable();

@@ -244,10 +244,10 @@ impl Stage {
         let note = match before {
             [] => names,
             before => {
-                let before = before.join(", ");
+                let before = before.join("; ");
                 self.say(
-                    format!("{names}; what {before} had left under these names is gone"),
-                    format!("{names}；{before} 留下的同名内容已清除"),
+                    format!("{names}; what other demos had left under these names is gone: {before}"),
+                    format!("{names}；其他演示留下的同名内容已清除：{before}"),
                 )
             }
         };
@@ -255,8 +255,8 @@ impl Stage {
         Ok(())
     }
 
-    /// What other demos left under the names of this one is this one's from now on; nobody may be at work on it. Returns whose it
-    /// was.
+    /// What other demos left under the names of this one is this one's from now on; nobody may be at work on it. Returns what it was,
+    /// and whose.
     fn take_over(&self, diary: &mut Diary) -> Result<Vec<String>, DemoError> {
         if !self.demo.is_live() {
             return Ok(Vec::new());
@@ -269,7 +269,7 @@ impl Stage {
         let hands = self.hands();
         let mut whose = Vec::new();
         for (id, mut other) in Diary::others(&self.store, &self.demo.id) {
-            if !other.shares(&names) {
+            if other.shared(&names).is_empty() {
                 continue;
             }
             for group in &other.groups {
@@ -281,11 +281,12 @@ impl Stage {
                 }
             }
             let there = self.client.topic_ids(&names.topics)?;
+            let shared = other.shared(&names).join(", ");
+            whose.push(self.say(format!("{shared} of {id}"), format!("{id} 的 {shared}")));
             other.hand_over(diary, &names, &there);
             // In this order: what is nobody's would stop the next run.
             diary.write(&self.store, &self.demo.id)?;
             other.write(&self.store, &id)?;
-            whose.push(id);
         }
         Ok(whose)
     }
@@ -434,7 +435,11 @@ impl Stage {
                 self.set(run.at, StepState::Passed, seen.found);
             } else {
                 let (found, wanted) = (seen.found, seen.wanted);
-                let note = self.say(format!("{found}, expected {wanted}"), format!("{found}，应为 {wanted}"));
+                let by_hand = scene.written_by_hand();
+                let note = self.say(
+                    format!("{found}, expected {wanted}{by_hand}"),
+                    format!("{found}，应为 {wanted}{by_hand}"),
+                );
                 self.set(run.at, StepState::Failed, note);
             }
         }

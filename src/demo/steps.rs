@@ -146,6 +146,7 @@ fn check_action(loader: &Loader<'_>, action: &Action, span: Range<usize>, demo: 
         }
         Action::Change(change) => names.database(&change.database),
         Action::Rotate(agent) => names.agent(agent),
+        Action::Load(sink) => names.lake_to_load(sink),
         Action::Wait(question) => read_condition(loader, question, span, demo).map(|_| ()),
         _ => Ok(()),
     }
@@ -201,6 +202,13 @@ impl Names<'_> {
         let known: Vec<&str> = known.map(|sink| sink.name.as_str()).collect();
         let what = if records { "sink of records" } else { "sink of rows" };
         self.known(what, name, &known)
+    }
+
+    /// One whose files are loaded into a topic.
+    fn lake_to_load(&self, name: &str) -> Result<(), DemoError> {
+        let sinks = self.demo.sinks.iter().filter(|sink| sink.loads_into.is_some());
+        let known: Vec<&str> = sinks.map(|sink| sink.name.as_str()).collect();
+        self.known("sink with `loads-into`", name, &known)
     }
 
     fn read_model(&self, name: &str) -> Result<(), DemoError> {

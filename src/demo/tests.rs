@@ -632,6 +632,44 @@ fn an_agent_that_cannot_be_meant_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_lake_is_loaded_into_a_topic_of_its_own_or_refused_with_its_place() {
+    let catalog = Catalog::load(&[]).unwrap();
+    let demo = catalog.get("recommendations").unwrap();
+    let into = "loads-into = \"clicks-from-lake\"";
+    for (from, to, message, place) in [
+        (
+            into,
+            "loads-into = \"user-clicks\"",
+            "fed with that again",
+            "\"click-lake\"",
+        ),
+        (into, "loads-into = \"clicks\"", "no topic `clicks`", "\"click-lake\""),
+        (
+            into,
+            "loads-into = \"product-info\"",
+            "too few partitions",
+            "\"click-lake\"",
+        ),
+        (
+            "topic = \"user-clicks\"\nloads-into",
+            "store = \"clicks\"\nloads-into",
+            "rows are not loaded",
+            "\"click-lake\"",
+        ),
+        (into, "", "no sink with `loads-into` `click-lake`", "{ load"),
+    ] {
+        refuses(demo, from, to, message, place);
+    }
+    let graph = Graph::of(&demo.clone().with_prefix("x-").unwrap());
+    let lake = graph.find(Kind::Sink, "click-lake").unwrap();
+    let edge = |at: (usize, usize)| graph.edges.iter().any(|edge| (edge.from, edge.to) == at);
+    let topic = |name: &str| graph.find(Kind::Topic, name).unwrap();
+    let model = graph.find(Kind::Store, "model").unwrap();
+    assert!(edge((topic("x-user-clicks"), lake)) && edge((lake, topic("x-clicks-from-lake"))));
+    assert!(edge((topic("x-clicks-from-lake"), model)) && !edge((topic("x-user-clicks"), model)));
+}
+
+#[test]
 fn an_agent_stands_between_who_writes_the_log_and_the_topic_of_its_lines() {
     let catalog = Catalog::load(&[]).unwrap();
     let demo = catalog.get("log-analytics").unwrap().clone().with_prefix("x-").unwrap();

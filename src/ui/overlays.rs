@@ -10,6 +10,7 @@ use crate::app::layout::Layout;
 use crate::app::model::{Level, Model, contexts_of};
 use crate::app::overlay::{Confirm, Overlay};
 use crate::app::palette::{Kind, Palette};
+use crate::app::screens::scene;
 
 use super::canvas::{Canvas, padded, width};
 use super::format;
@@ -48,22 +49,24 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, body: Rect, model: &Model, layout: &
         Overlay::Palette(palette) => {
             let rows = (palette.entries.len() as u16 + 4).clamp(6, 16);
             let (title, wide) = match palette.kind {
-                Kind::Commands => ("commands", 76),
-                Kind::Conditions => ("run to a condition", 110),
-                Kind::Faults => ("break it", 110),
+                Kind::Commands => (model.tr("commands").to_owned(), 76),
+                Kind::Conditions => (model.tr("run to a condition").to_owned(), 110),
+                Kind::Faults => (broken(model, palette), 110),
             };
-            let inner = window(
-                canvas,
-                body,
-                wide,
-                rows,
-                model.tr(title),
-                model.tr("⏎ runs · esc closes"),
-            );
+            let inner = window(canvas, body, wide, rows, &title, model.tr("⏎ runs · esc closes"));
             Some(draw_palette(canvas, inner, palette))
         }
         Overlay::Confirm(confirm) => Some(draw_confirm(canvas, body, confirm)),
         Overlay::Prompt(_) => None,
+    }
+}
+
+/// What the list of faults has: those of one part and of the whole demo, until something is typed.
+fn broken(model: &Model, palette: &Palette) -> String {
+    let part = scene::part(model).filter(|_| palette.input.value().trim().is_empty());
+    match part.map(|part| part.title.get(model.language)) {
+        Some(part) => say!(model, "break it: {part} · type for other parts", part),
+        None => model.tr("break it").to_owned(),
     }
 }
 

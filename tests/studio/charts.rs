@@ -190,6 +190,27 @@ fn a_report_is_written_of_a_run_that_has_ended() {
     assert!(s.text().contains("report: no room"), "{}", s.text());
 }
 
+/// What runs still runs after the last step, and the report of the lesson need not wait for its end.
+#[test]
+fn a_lesson_that_is_over_is_reported_while_its_parts_run() {
+    let place = journeys::Place::new();
+    let mut t = place.studio(140, 40);
+    t.wait_for("run the first demo")
+        .keys("4")
+        .wait_for("messaging")
+        .keys("/messaging\r")
+        .wait_for("/messaging")
+        .keys("\r")
+        .wait_for("at rest");
+    t.keys("rP").wait_for("✓ the lesson is over");
+    t.keys("w").wait_for("the report is");
+    let written = std::fs::read_dir(place.work()).unwrap();
+    let mut names = written.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.any(|name| name.starts_with("messaging-") && name.ends_with(".html")));
+    t.keys("q");
+    assert_put_back(&mut t, "0");
+}
+
 #[test]
 fn a_demo_is_run_looked_at_and_reported() {
     let place = journeys::Place::new();

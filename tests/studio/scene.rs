@@ -1,10 +1,13 @@
 //! A demo's scene: its flow and lesson, the keys of its clock, what is broken by hand, and the ways out and back.
 
+use std::sync::Arc;
+
 use foldlog::app::job::{Cue, Event, Job, Staged, TaskId};
 use foldlog::app::message::{Effect, Message};
 use foldlog::app::model::{Level, Screen};
 use foldlog::app::overlay::Overlay;
-use foldlog::demo::graph::Kind;
+use foldlog::demo::catalog::Catalog;
+use foldlog::demo::graph::{Graph, Kind};
 use foldlog::demo::player::{Speed, Stands};
 use foldlog::demo::run::{ByHand, StepState};
 use foldlog::demo::snapshot::PartState;
@@ -119,6 +122,28 @@ fn a_scene_at_every_moment() {
         say(studio, broken);
     });
     shot("keys", "?", &|_| {});
+}
+
+/// A flow with more columns than the screen has room for says how many parts lie outside, and on which side.
+#[test]
+fn what_of_a_wide_flow_is_out_of_view_is_said() {
+    let wide = |size| {
+        let mut s = studio(size);
+        let catalog = Catalog::load(&[]).unwrap();
+        let rows = s.model.demos.remote.value.as_mut().unwrap();
+        rows[1].graph = Arc::new(Graph::of(catalog.get("cqrs").unwrap()));
+        // Drawn anew, where it stands.
+        s.keys("h");
+        s
+    };
+    let mut narrow = wide((80, 24));
+    let text = narrow.text();
+    assert!(text.contains(" more ▸") && !text.contains("◂"), "{text}");
+    narrow.keys("llllllll");
+    let text = narrow.text();
+    assert!(text.contains("◂ ") && !text.contains(" more ▸"), "{text}");
+    let text = wide((200, 50)).text();
+    assert!(!text.contains(" more ▸") && !text.contains("◂"), "{text}");
 }
 
 #[test]

@@ -201,6 +201,95 @@ fn a_demo_feeds_lakes_and_real_stores() {
     );
 }
 
+/// A lake, a topic that it is loaded into, and a read model that learns from that.
+const FROM_A_LAKE: &str = r#"
+[[projections]]
+file = "projections/learnt.sql"
+[[topics]]
+name = "history"
+partitions = 2
+config = { "retention.ms" = "-1" }
+[[sinks]]
+name = "lake"
+stands-for = "HDFS"
+topic = "views-views"
+loads-into = "history"
+[[steps]]
+title.en = "write"
+actions = [{ produce = { records = 80 } }, { wait = { sink = "lake", records = 80 } }]
+[[steps]]
+title.en = "learn"
+actions = [{ load = "lake" }, { rebuild = "learnt" }]
+[[steps.checks]]
+title.en = "what the files say"
+sql = "SELECT sum(views), sum(views) FILTER (WHERE name LIKE 'file-%') FROM learnt.page"
+expect = [[80, 80]]
+[[steps.checks]]
+title.en = "the log says something else, at the same times of the same visitors"
+sql = """
+SELECT count(*), sum(l.value ->> 'page' LIKE 'file-%'), sum(h.value ->> 'page' = 'file-' || (l.value ->> 'page')) FROM log.record AS l
+JOIN log.record AS h ON h.partition = l.partition AND h.key = l.key AND h.timestamp = l.timestamp
+WHERE l.topic = 'views-views' AND h.topic = 'history'"""
+expect = [[80, 0, 80]]
+[[steps]]
+title.en = "more"
+actions = [{ produce = {} }, { wait = { sink = "lake", records = 120 } }, { rebuild = "learnt" }]
+[[steps.checks]]
+title.en = "what was not loaded is not learnt"
+sql = "SELECT sum(views) FROM learnt.page"
+expect = [[80]]
+[[steps]]
+title.en = "learn more"
+actions = [{ load = "lake" }, { load = "lake" }, { rebuild = "learnt" }]
+[[steps.checks]]
+title.en = "each once"
+sql = "SELECT sum(views), sum(views) FILTER (WHERE name LIKE 'file-%') FROM learnt.page"
+expect = [[120, 80]]
+"#;
+
+/// What learns from a lake learns what its files say, which here is something else than the log, and each record once.
+#[test]
+fn what_is_loaded_from_a_lake_is_what_its_files_say() {
+    let place = Place::new();
+    let dir = place.folder.path().join("views");
+    own(&dir, "");
+    let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap();
+    let learnt = read("projections/pages.sql")
+        .replace("-- projection: pages", "-- projection: learnt")
+        .replace("-- topic: views-views", "-- topic: history");
+    std::fs::write(dir.join("projections/learnt.sql"), learnt).unwrap();
+    let manifest = read("demo.toml") + FROM_A_LAKE;
+    std::fs::write(dir.join("demo.toml"), manifest).unwrap();
+    let demo = Catalog::load(&[dir]).unwrap().get("views").unwrap().clone();
+    let options = Options {
+        by_step: true,
+        ..place.options()
+    };
+    let run = run(place.client.clone(), place.store.clone(), demo, options);
+    let (player, steps) = (run.player(), run.steps());
+    player.next_step();
+    crate::common::eventually("the files", || {
+        let written = |step: &StepView| step.title == "write" && step.state == StepState::Passed;
+        steps.borrow().iter().any(written).then_some(())
+    });
+    let lake = format!("lakes/views/lake/{}views-views", place.prefix);
+    let mut changed = 0;
+    for date in std::fs::read_dir(place.store.root().join(lake)).unwrap().flatten() {
+        for file in std::fs::read_dir(date.path()).into_iter().flatten().flatten() {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            changed += text.matches("\"page\":\"").count();
+            std::fs::write(file.path(), text.replace("\"page\":\"", "\"page\":\"file-")).unwrap();
+        }
+    }
+    assert_eq!(changed, 80);
+    crate::common::eventually("the run to be over", || {
+        player.next_step();
+        run.is_finished().then_some(())
+    });
+    let outcome = run.wait().unwrap();
+    assert!(outcome.passed, "{:?}", failures(&outcome));
+}
+
 #[test]
 fn a_second_run_begins_anew_and_a_topic_of_somebody_else_stops_it() {
     let place = Place::new();
@@ -293,7 +382,10 @@ fn what_another_demo_left_under_the_same_names_is_taken_over_and_cleaned_up_once
         let outcome = go(&first).unwrap();
         assert!(outcome.passed);
         assert!(
-            outcome.steps[0].note.contains("what again had left"),
+            outcome.steps[0].note.ends_with(&format!(
+                "is gone: {0}views-views, {0}counter, pages of again",
+                place.prefix
+            )),
             "{:?}",
             outcome.steps[0]
         );
@@ -759,6 +851,57 @@ fn what_is_done_by_hand_is_what_a_step_would_do_and_what_runs_goes_on_until_the_
     });
     ask("kill counter");
     counter("it to be killed", &|part| part.state == PartState::Killed);
+    run.cancel();
+    assert!(!run.wait().unwrap().passed);
+}
+
+/// Whoever has stopped a part by hand is told so where the lesson waits for it, and whoever has written records where one too many is
+/// counted.
+#[test]
+fn what_was_done_by_hand_is_said_where_it_keeps_something_from_coming_about() {
+    let place = Place::new();
+    let demo = place.demo(
+        "[[steps]]\ntitle.en = \"some\"\nactions = [{ produce = { records = 20 } }, { wait = { caught-up = [\"counter\"] } }]\n\
+         [[steps]]\ntitle.en = \"more\"\nactions = [{ produce = { records = 10 } }, { wait = { caught-up = [\"counter\"] } }]\n\
+         [[steps.checks]]\ntitle.en = \"each once\"\nsql = \"SELECT sum(views) FROM pages.page\"\nexpect = [[30]]\n",
+    );
+    let all = faults(&demo);
+    let options = Options {
+        by_step: true,
+        attended: true,
+        ..place.options()
+    };
+    let run = run(place.client.clone(), place.store.clone(), demo, options);
+    let (player, steps) = (run.player(), run.steps());
+    let ask = |word: &str| {
+        let fault = all.iter().find(|fault| fault.title().get(Language::English) == word);
+        assert!(player.ask(fault.unwrap().clone()), "{word}");
+    };
+    let note = |what: &str, wanted: &str, state: StepState| {
+        crate::common::eventually(what, || {
+            let steps = steps.borrow();
+            let found = steps
+                .iter()
+                .any(|step| step.state == state && step.note.ends_with(wanted));
+            found.then_some(())
+        });
+    };
+    ask("stop counter");
+    ask("write 10 events");
+    player.next_step();
+    note(
+        "the wait to say what was done",
+        "; done by hand: stop counter (b has the way back)",
+        StepState::Running,
+    );
+    ask("start counter");
+    note("the first step to be over", "caught up", StepState::Passed);
+    player.next_step();
+    note(
+        "the check to say what was done",
+        "40, expected 30; 10 records were written by hand",
+        StepState::Failed,
+    );
     run.cancel();
     assert!(!run.wait().unwrap().passed);
 }

@@ -1,6 +1,6 @@
--- What goes together, learnt from the whole log: trained whenever somebody rebuilds it.
+-- What goes together, learnt from all that was loaded from the lake: trained whenever somebody rebuilds it.
 -- projection: model
--- topic: user-clicks
+-- topic: clicks-from-lake
 -- topic: user-relations
 -- topic: product-info
 -- type: $.type
@@ -22,12 +22,6 @@ CREATE TABLE product (
   item_id  TEXT PRIMARY KEY,
   name     TEXT NOT NULL,
   category TEXT NOT NULL
-) STRICT;
-
--- How far each partition was learnt from. What lies behind is held out, to be tested with.
-CREATE TABLE trained (
-  partition INTEGER PRIMARY KEY,
-  next      INTEGER NOT NULL
 ) STRICT;
 
 CREATE VIEW taste AS SELECT user_id, item_id, clicks FROM profile;
@@ -71,9 +65,6 @@ SELECT user_id, place, item_id FROM (
 -- on: ItemClicked
 INSERT INTO profile (user_id, item_id, clicks) VALUES (:userId, :itemId, 1)
 ON CONFLICT (user_id, item_id) DO UPDATE SET clicks = clicks + 1;
-
-INSERT INTO trained (partition, next) VALUES (@partition, @offset + 1)
-ON CONFLICT (partition) DO UPDATE SET next = max(next, excluded.next);
 
 -- on: UserFollowed
 INSERT INTO follows (user_id, friend_id) VALUES (:userId, :friendId) ON CONFLICT (user_id, friend_id) DO NOTHING;

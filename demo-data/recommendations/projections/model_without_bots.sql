@@ -1,6 +1,6 @@
--- What goes together, learnt from the whole log, without those who click faster than people do.
+-- What goes together, learnt from all that was loaded from the lake, without those who click faster than people do.
 -- projection: model
--- topic: user-clicks
+-- topic: clicks-from-lake
 -- topic: user-relations
 -- topic: product-info
 -- type: $.type
@@ -22,12 +22,6 @@ CREATE TABLE product (
   item_id  TEXT PRIMARY KEY,
   name     TEXT NOT NULL,
   category TEXT NOT NULL
-) STRICT;
-
--- How far each partition was learnt from. What lies behind is held out, to be tested with.
-CREATE TABLE trained (
-  partition INTEGER PRIMARY KEY,
-  next      INTEGER NOT NULL
 ) STRICT;
 
 -- Who clicked more than 20 times within a minute. What else such a user clicked, earlier or later, does not count either.
@@ -81,9 +75,6 @@ SELECT user_id, place, item_id FROM (
 -- on: ItemClicked
 INSERT INTO profile (user_id, item_id, clicks) VALUES (:userId, :itemId, 1)
 ON CONFLICT (user_id, item_id) DO UPDATE SET clicks = clicks + 1;
-
-INSERT INTO trained (partition, next) VALUES (@partition, @offset + 1)
-ON CONFLICT (partition) DO UPDATE SET next = max(next, excluded.next);
 
 INSERT INTO pace (user_id, minute, clicks) VALUES (:userId, :timestamp / 60000, 1)
 ON CONFLICT (user_id, minute) DO UPDATE SET clicks = clicks + 1;

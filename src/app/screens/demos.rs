@@ -125,10 +125,7 @@ pub fn report_refusal(model: &Model) -> Option<&'static str> {
     let stands = id.and_then(|id| model.demos.scenes.get(id)?.stands());
     match () {
         () if id.is_none() => Some("there is no demo under the cursor"),
-        () if stands == Some(Stands::Over) => {
-            Some("the lesson is over and what runs still runs: x ends it, then w writes the report")
-        }
-        () if model.works.iter().any(|work| Some(work.name.as_str()) == id) => {
+        () if stands != Some(Stands::Over) && model.works.iter().any(|work| Some(work.name.as_str()) == id) => {
             Some("it is running: the report comes after its end")
         }
         () if !ran => Some("it has not run since the studio was opened: r runs it"),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::job::{Cue, DemoRow, Event, Failure, Outlet, Staged};
 use crate::app::lang::{Speaks, say};
@@ -12,8 +12,9 @@ use crate::demo::diary::Diary;
 use crate::demo::fault::{Fault, faults};
 use crate::demo::graph::Graph;
 use crate::demo::guide::Guide;
-use crate::demo::player::Speed;
-use crate::demo::run::{self, Options, Run, StepState};
+use crate::demo::player::{Speed, Stands};
+use crate::demo::run::{self, Options, Outcome, Run, StepState};
+use crate::demo::snapshot::Snapshot;
 use crate::demo::text::Language;
 
 use super::charts::Ended;
@@ -99,7 +100,7 @@ impl Studio {
         };
         let run = run::run(self.writing(&link)?, link.store.clone(), demo, options);
         thread::scope(|scope| {
-            scope.spawn(|| self.show(&run, out));
+            scope.spawn(|| self.show(&run, id, out));
             obey(&run, &faults, out);
         });
         let last = staged(&run);
@@ -108,14 +109,7 @@ impl Studio {
         // What was sent last may have come before the end.
         out.send(Event::Staged(Box::new(last)));
         let outcome = outcome?;
-        let ended = Ended {
-            outcome: outcome.clone(),
-            scene,
-        };
-        self.ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.to_owned(), ended);
+        self.note(id, outcome.clone(), scene);
         let checks = outcome.steps.iter().filter(|step| step.check);
         let held = checks.clone().filter(|step| step.state == StepState::Passed).count();
         let text = say!(out, "{id}: {held} of {all} checks hold", id, held, all = checks.count());
@@ -126,8 +120,17 @@ impl Studio {
         }
     }
 
-    /// Hands on how a run stands whenever that changes, until it is over.
-    fn show(&self, run: &Run, out: &dyn Outlet) {
+    /// Takes note of how a run ended, for its report.
+    fn note(&self, id: &str, outcome: Outcome, scene: Snapshot) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.insert(id.to_owned(), Ended { outcome, scene });
+    }
+
+    /// Hands on how a run stands whenever that changes, until it is over. The end of its lesson is taken note of, though what it runs
+    /// goes on.
+    fn show(&self, run: &Run, id: &str, out: &dyn Outlet) {
+        let began = Instant::now();
+        let mut over = false;
         let (mut steps, mut scene, mut by_hand) = (run.steps(), run.scene(), run.by_hand());
         let mut clock = run.player().view();
         loop {
@@ -137,6 +140,15 @@ impl Studio {
                 by_hand: by_hand.borrow_and_update().clone(),
                 clock: *clock.borrow_and_update(),
             };
+            if view.clock.stands == Stands::Over && !over {
+                over = true;
+                let outcome = Outcome {
+                    passed: view.steps.iter().all(|step| step.state == StepState::Passed),
+                    steps: view.steps.clone(),
+                    took: began.elapsed(),
+                };
+                self.note(id, outcome, view.scene.clone());
+            }
             out.send(Event::Staged(Box::new(view)));
             let changed = self.handle.block_on(async {
                 tokio::select! {

@@ -63,7 +63,6 @@ pub(super) fn draw(
     scene: &Scene,
     layout: &mut Layout,
 ) {
-    top(canvas, rect, model, demo, scene);
     let inner = Rect {
         x: rect.x + 1,
         y: rect.y + 1,
@@ -72,6 +71,8 @@ pub(super) fn draw(
     };
     let drawing = fit(&demo.graph, inner);
     let view = in_view(&drawing.sketch, inner, scene.cursor);
+    let hidden = hidden(&drawing.sketch, view);
+    top(canvas, rect, model, demo, scene, hidden);
     let mut plane = Plane { canvas, view };
     ways(&mut plane, &drawing, demo, scene);
     let figures = labels(&mut plane, &drawing, demo, scene);
@@ -80,6 +81,7 @@ pub(super) fn draw(
         part(&mut plane, &drawing, model, demo, scene, at);
         layout.nodes.set(at, drawing.sketch.nodes[at]);
     }
+    ends(&mut plane, &drawing.sketch, hidden);
     layout.list = Viewport {
         area: area_of(view.rect),
         first: usize::from(view.y),
@@ -94,8 +96,8 @@ pub(super) fn draw(
     strip::draw(canvas, below, model, demo, scene);
 }
 
-/// The line above the flow: whose it is, and how its clock stands.
-fn top(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, demo: &DemoRow, scene: &Scene) {
+/// The line above the flow: whose it is, what of it is not in view, and how its clock stands.
+fn top(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, demo: &DemoRow, scene: &Scene, hidden: [usize; 2]) {
     let is_focused = focused(model, Pane::List);
     let border = if is_focused { Role::Focus } else { Role::Muted };
     let rule = if is_focused && !canvas.theme.has_color() {
@@ -112,7 +114,21 @@ fn top(canvas: &mut Canvas<'_>, rect: Rect, model: &Model, demo: &DemoRow, scene
     );
     let title = format!(" {} ", demo.title);
     let role = if is_focused { Role::Strong } else { Role::Plain };
-    let taken = canvas.text(rect.x + 1, rect.y, &title, role, rect.width / 2);
+    let mut taken = canvas.text(rect.x + 1, rect.y, &title, role, rect.width / 2);
+    let [left, right] = hidden;
+    let more = [
+        (left > 0).then(|| say!(model, "◂ {n} more", n = left)),
+        (right > 0).then(|| say!(model, "{n} more ▸", n = right)),
+    ];
+    for text in more.into_iter().flatten() {
+        taken += 1 + canvas.text(
+            rect.x + 2 + taken,
+            rect.y,
+            &format!(" {text} "),
+            Role::Key,
+            rect.width / 4,
+        );
+    }
     let mut end = rect.right().saturating_sub(1);
     for (text, role) in clock(scene, model).into_iter().rev() {
         let text = format!(" {text} ");
@@ -278,6 +294,32 @@ fn in_view(sketch: &Sketch, rect: Rect, cursor: usize) -> View {
         height: high,
     };
     View { rect, x, y }
+}
+
+/// How many parts are not wholly in view, to its left and to its right.
+fn hidden(sketch: &Sketch, view: View) -> [usize; 2] {
+    let end = view.x + view.rect.width;
+    let left = sketch.nodes.iter().filter(|area| area.x < view.x);
+    let right = sketch.nodes.iter().filter(|area| area.x + area.width > end);
+    [left.count(), right.count()]
+}
+
+/// Marks the rows at whose ends the flow goes on out of view.
+fn ends(plane: &mut Plane<'_, '_>, sketch: &Sketch, hidden: [usize; 2]) {
+    let view = plane.view;
+    let (first, last) = (view.x, (view.x + view.rect.width).saturating_sub(1));
+    let cells = || sketch.ways.iter().flat_map(|way| &way.cells);
+    for (mark, at, beyond) in [("◂", first, hidden[0] > 0), ("▸", last, hidden[1] > 0)] {
+        let parts = sketch
+            .nodes
+            .iter()
+            .filter(|area| (area.x..area.x + area.width).contains(&at));
+        let rows = parts.map(|area| area.y);
+        let rows = rows.chain(cells().filter(|(x, _)| *x == at).map(|(_, y)| *y));
+        for y in rows.filter(|_| beyond) {
+            plane.text(at, y, mark, Role::Key, 1);
+        }
+    }
 }
 
 /// The plane, drawn as far as it is in view.
@@ -486,7 +528,7 @@ fn labels(plane: &mut Plane<'_, '_>, drawing: &Drawing, demo: &DemoRow, scene: &
         let mut x = room.x + (room.width - wide.min(room.width)) / 2;
         // Where lines stand close together another part may be right under it, or beside that.
         let is_taken = |x: u16| drawing.sketch.nodes.iter().any(|node| node.holds(x, room.y + 1));
-        let beside = u16::from(!drawing.boxes);
+        let beside = if drawing.boxes { 0 } else { 2 };
         if (x.saturating_sub(beside)..x + wide + beside).any(is_taken) {
             continue;
         }
