@@ -1,5 +1,7 @@
 //! What jobs bring: answers to whoever still waits for them, and failures to where they are shown.
 
+use crate::replay::progress::Phase;
+
 use super::job::{Event, Failure, TaskId};
 use super::lang::say;
 use super::message::Effect;
@@ -84,11 +86,16 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
                 let said = work.progress.notices.len();
                 let new: Vec<String> = progress.notices.iter().skip(said).cloned().collect();
                 let name = work.name.clone();
+                let pauses = progress.phase == Phase::Paused && work.progress.phase != Phase::Paused;
                 work.advance(progress, model.now);
                 for notice in new {
                     model.tell_notice(&name, &notice);
                 }
                 projections::advance(model);
+                if pauses {
+                    // The record that it is paused before is a dead letter now, one key away.
+                    projections::ask(model, fx);
+                }
             }
         }
         Event::Built(info) if model.works.iter().any(|w| w.id == id) => projections::built(model, *info),

@@ -48,14 +48,14 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, language: Language) ->
     if let Some(back) = text.strip_prefix('-').and_then(|n| n.parse().ok()) {
         return Ok(Place::Back(back));
     }
-    if let Ok(offset) = text.parse::<i64>() {
+    if let Some(offset) = number(text) {
         return Ok(Place::Offset(offset));
     }
     if let Some(time) = time(text, now, zone) {
         return Ok(Place::Time(time));
     }
     if let Some((partition, offset)) = text.split_once(':')
-        && let (Ok(partition), Ok(offset)) = (partition.parse(), offset.parse())
+        && let (Ok(partition), Some(offset)) = (partition.parse(), number(offset))
     {
         return Ok(Place::At(partition, offset));
     }
@@ -66,9 +66,22 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, language: Language) ->
     ))
 }
 
-/// Reads the place of a record with its topic: `orders:3:4200` or `orders[3]:4200`.
+/// An offset, also as the lists show it: `1,234`.
+fn number(text: &str) -> Option<i64> {
+    match text.split_once(',') {
+        None => text.parse().ok(),
+        Some((first, rest)) => {
+            let threes = |part: &str| part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+            let grouped = !first.is_empty() && first.len() <= 3 && rest.split(',').all(threes);
+            grouped.then(|| text.replace(',', "").parse().ok()).flatten()
+        }
+    }
+}
+
+/// Reads the place of a record with its topic: `orders:3:4200`, or as it is shown, `orders[3] 4,200` and `orders[3] offset 4200`.
 pub fn in_topic(text: &str) -> Option<(String, i32, i64)> {
-    let (at, offset) = text.trim().rsplit_once(':')?;
+    let (at, offset) = text.trim().rsplit_once([':', ' '])?;
+    let at = at.strip_suffix(" offset").unwrap_or(at);
     let (topic, partition) = match at.strip_suffix(']') {
         Some(at) => at.rsplit_once('[')?,
         None => at.rsplit_once(':')?,
@@ -81,7 +94,7 @@ pub fn in_topic(text: &str) -> Option<(String, i32, i64)> {
     Some((
         topic.to_owned(),
         partition,
-        offset.parse().ok().filter(|offset| *offset >= 0)?,
+        number(offset).filter(|offset| *offset >= 0)?,
     ))
 }
 
@@ -140,7 +153,14 @@ mod tests {
         );
         let record = Some(("a.b-c".to_owned(), 3, 42));
         assert_eq!(in_topic("a.b-c:3:42"), record);
-        assert_eq!(in_topic(" a.b-c[3]:42"), record);
+        for text in [" a.b-c[3]:42", "a.b-c[3] 42", "a.b-c[3] offset 42"] {
+            assert_eq!(in_topic(text), record, "{text}");
+        }
+        assert_eq!(place("2:1,572"), Ok(Place::At(2, 1572)));
+        assert_eq!(place("1,234,567"), Ok(Place::Offset(1_234_567)));
+        for text in ["1,57", ",572", "1572,000"] {
+            assert!(place(text).is_err(), "{text}");
+        }
         for text in ["3:42", ":3:42", "a:b:3:42", "a b:3:42", "a[x]:1", "a:-1:4", "a:1:-4"] {
             assert_eq!(in_topic(text), None, "{text}");
         }

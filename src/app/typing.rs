@@ -8,13 +8,14 @@ use crate::readmodel::decision::Choice as Decided;
 use super::difference::Question;
 use super::job::{Cue, Failure, TaskId};
 use super::key::{Code, Key};
+use super::lang::say;
 use super::message::Effect;
 use super::model::{Level, Model, Screen};
 use super::motion;
 use super::navigate;
 use super::overlay::{Confirm, Confirmed, Overlay, Prompt, PromptKind, Tried, edit, paste};
 use super::palette::{Choice, Kind, Palette};
-use super::place;
+use super::place::{self, Place};
 use super::screens::time::conditions::Towards;
 use super::screens::{differences, letters, previews, projections, readmodel, records, scene, search, time};
 use super::update;
@@ -261,7 +262,14 @@ fn accept(model: &mut Model, prompt: &Prompt, fx: &mut Vec<Effect>) -> Result<()
         PromptKind::Place => match model.screen {
             Screen::Time => time::steps::typed(model, text, fx)?,
             _ => {
-                let place = place::parse(text, model.now, &model.zone(), model.language)?;
+                let open = model.records.as_ref().map(|records| records.topic.as_str());
+                let place = match place::in_topic(text) {
+                    Some((topic, partition, offset)) if Some(topic.as_str()) == open => Place::At(partition, offset),
+                    Some((topic, ..)) => {
+                        return Err(say!(model, "that is a record of {topic}, which is not open", topic));
+                    }
+                    None => place::parse(text, model.now, &model.zone(), model.language)?,
+                };
                 records::go(model, place, fx);
             }
         },
@@ -318,7 +326,7 @@ fn palette_key(model: &mut Model, mut palette: Palette, key: Key, fx: &mut Vec<E
         (Code::Enter, _) => {
             match palette.entries.get(palette.cursor).map(|e| e.choice.clone()) {
                 Some(Choice::Command(action)) => update::act(model, action, fx),
-                Some(Choice::Topic(name)) => navigate::open_topic(model, &name, place::Place::End, fx),
+                Some(Choice::Topic(name)) => navigate::open_topic(model, &name, Place::End, fx),
                 Some(Choice::Fault(at)) => scene::tell(model, Cue::Fault(at), fx),
                 Some(Choice::Refused(why)) => model.tell(Level::Hint, why),
                 Some(Choice::Condition(condition)) => {

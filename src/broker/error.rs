@@ -121,7 +121,10 @@ pub enum BrokerError {
         high: i64,
     },
     /// Another producer has begun under the same name, and this one can write no more.
-    #[error("somebody else has begun to write as `{name}`: only one can at a time. End one of the two")]
+    #[error(
+        "somebody else has begun to write as `{name}`: another process that publishes or mirrors the same, perhaps on another machine. Only \
+         one can at a time: end one of the two"
+    )]
     Fenced {
         /// The name.
         name: String,

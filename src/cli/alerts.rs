@@ -106,7 +106,7 @@ fn print_table(found: &mut [(String, Vec<Alert>)]) {
                 text(state),
                 text(&time(&alert.raised)),
                 text(&alert.resolved.as_ref().map_or_else(|| "-".to_owned(), time)),
-                text(&format!("{}[{}] {}", at.topic, at.partition, at.offset)),
+                text(&format!("{}:{}:{}", at.topic, at.partition, at.offset)),
                 text(&cut(&alert.row)),
             ]);
         }

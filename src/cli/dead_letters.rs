@@ -122,7 +122,7 @@ fn drawn(letters: &[DeadLetter], types: &Types) -> comfy_table::Table {
 
 fn place(record: &Record) -> String {
     let topic = printable(record.topic.as_bytes(), 250).text;
-    format!("{topic}[{}] {}", record.partition, record.offset)
+    format!("{topic}:{}:{}", record.partition, record.offset)
 }
 
 fn cut(text: Printable) -> String {

@@ -80,8 +80,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let is_past = |place: &Place| matches!(place.which, Which::Moment(_));
     let past = is_past(&args.before) || is_past(&args.after);
     let connection = past.then(|| context.connect()).transpose()?;
-    let (mut before, one) = open(context, connection.as_ref(), &args.before, '-')?;
-    let (mut after, two) = open(context, connection.as_ref(), &args.after, '+')?;
+    let (mut before, one) = open(context, connection.as_ref(), &args.before)?;
+    let (mut after, two) = open(context, connection.as_ref(), &args.after)?;
+    for (sign, side) in [('-', &before), ('+', &after)] {
+        let info: ReadModelInfo = side.info()?;
+        eprintln!("{sign} {}", sentence(&info));
+    }
     let interrupt = Interrupt::listen(|| {});
     for side in [&mut before, &mut after] {
         let interrupt = interrupt.clone();
@@ -113,15 +117,10 @@ fn rows(tally: &Tally) -> String {
     }
 }
 
-/// What is compared, with the private copy that holds it, and says on stderr what that is.
-fn open(
-    context: &Context,
-    connection: Option<&Connection>,
-    place: &Place,
-    sign: char,
-) -> miette::Result<(Side, Option<Moment>)> {
+/// What is compared, with the private copy that holds it.
+fn open(context: &Context, connection: Option<&Connection>, place: &Place) -> miette::Result<(Side, Option<Moment>)> {
     let name = place.projection.as_str();
-    let opened = match (&place.which, connection) {
+    Ok(match (&place.which, connection) {
         (Which::Moment(moment), Some(connection)) => {
             let (client, store) = (connection.client.clone(), connection.store.clone());
             let task = at(client, store, place.projection.clone(), Some(moment.clone()));
@@ -132,8 +131,5 @@ fn open(
         (Which::Previous, _) => (Side::previous(&context.store()?, name)?, None),
         (Which::Preview, _) => (Side::preview(&context.store()?, name)?, None),
         _ => (Side::in_use(&context.store()?, name)?, None),
-    };
-    let info: ReadModelInfo = opened.0.info()?;
-    eprintln!("{sign} {}", sentence(&info));
-    Ok(opened)
+    })
 }

@@ -19,11 +19,15 @@ pub(super) struct PlaceArg {
 impl FromStr for PlaceArg {
     type Err = String;
 
-    /// Also as tables show it: `orders[0] 12`.
+    /// Also as sentences and the studio have it: `orders[0] offset 12`, `orders[0] 12`.
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = || {
             let (partition, offset) = text.trim().rsplit_once([':', ' '])?;
             let partition = partition.trim().trim_end_matches(':');
+            let partition = match partition.strip_suffix("offset") {
+                Some(before) if before.ends_with("] ") => before.trim_end(),
+                _ => partition,
+            };
             let (topic, partition) = match partition.strip_suffix(']') {
                 Some(inside) => inside.rsplit_once('[')?,
                 None => partition.rsplit_once(':').unwrap_or(("", partition)),
@@ -54,6 +58,18 @@ impl PlaceArg {
             topic: self.topic,
             partition: self.partition,
             offset: self.offset,
+        }
+    }
+
+    /// Partition and offset in a topic, where it is meant.
+    pub(super) fn within(&self, topic: &str) -> miette::Result<(i32, i64)> {
+        match &self.topic {
+            Some(other) if other != topic => Err(miette!(
+                "{other}:{}:{} is a record of {other}, and {topic} is read",
+                self.partition,
+                self.offset
+            )),
+            _ => Ok((self.partition, self.offset)),
         }
     }
 
@@ -100,7 +116,13 @@ mod tests {
             offset: 12,
         };
         assert_eq!("0:12".parse(), Ok(place(None)));
-        for text in ["a.b-c:0:12", "a.b-c[0]:12", "a.b-c[0] 12", " a.b-c[0]: 12"] {
+        for text in [
+            "a.b-c:0:12",
+            "a.b-c[0]:12",
+            "a.b-c[0] 12",
+            " a.b-c[0]: 12",
+            "a.b-c[0] offset 12",
+        ] {
             assert_eq!(text.parse(), Ok(place(Some("a.b-c"))), "{text}");
         }
         for text in [

@@ -8,6 +8,7 @@ use crate::decode::printable::printable;
 use crate::readmodel::feed::SinkInfo;
 use crate::readmodel::outbox::Emitted;
 use crate::readmodel::store::{ReadModelInfo, State, Store};
+use crate::record::Timestamp;
 use crate::replay::standing::{Standing, standing};
 
 use super::context::Context;
@@ -87,7 +88,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             number(show::count(counts.applied)),
             number(show::count(counts.ignored)),
             number(show::count(counts.skipped + counts.poisoned)),
-            text(&show::time(info.updated_at)),
+            text(&updated(info).map_or_else(|| "-".to_owned(), show::time)),
         ]);
     }
     println!("{table}");
@@ -104,6 +105,12 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         }
     }
     Ok(())
+}
+
+/// When it was written last; nobody knows of one that cannot be read.
+fn updated(info: &ReadModelInfo) -> Option<Timestamp> {
+    let is_known = !matches!(info.state, State::Unreadable { .. });
+    is_known.then_some(info.updated_at)
 }
 
 fn state(info: &ReadModelInfo, standing: Option<&Standing>) -> &'static str {
@@ -161,10 +168,10 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
         let kinds: Vec<_> = info
             .poison
             .iter()
-            .map(|(kind, count)| format!("{} {}", show::count(*count), kind.word()))
+            .map(|(kind, count)| format!("{} ({})", show::counted(*count, "record"), kind.word()))
             .collect();
         reasons.push(format!(
-            "could not be applied: {} (`foldlog dead-letters {name}`)",
+            "could not be applied: {}; see `foldlog dead-letters {name}`",
             kinds.join(", ")
         ));
     }
@@ -176,7 +183,7 @@ fn reasons(info: &ReadModelInfo, standing: Option<&Standing>) -> Vec<String> {
     }
     if info.decisions > 0 {
         reasons.push(format!(
-            "{} about single records amend its log (`foldlog dead-letters {name} log`)",
+            "its log is amended by {} about single records (`foldlog dead-letters {name} log`)",
             show::counted(info.decisions, "decision")
         ));
     }

@@ -1,6 +1,7 @@
 //! `foldlog read`.
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
+use std::str::FromStr;
 use std::time::Duration;
 
 use miette::{IntoDiagnostic, miette};
@@ -17,6 +18,7 @@ use super::context::Context;
 use super::envelope;
 use super::format::{Format, RECORDS, one_of};
 use super::interrupt::Interrupt;
+use super::place::PlaceArg;
 use super::show;
 
 /// Its arguments.
@@ -27,10 +29,10 @@ pub struct Args {
     topic: String,
     /// Where to begin [default: begin; with --follow: end]
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
-    from: Option<Place>,
+    from: Option<Bound>,
     /// Where to stop: records from there on are not read [default: end]
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, conflicts_with = "follow")]
-    to: Option<Place>,
+    to: Option<Bound>,
     /// Only this partition
     #[arg(short, long, value_name = "P")]
     partition: Option<i32>,
@@ -54,6 +56,8 @@ Places:
   end            behind the last
   -100           before the last 100 of each partition
   1234           an offset, the same in each partition
+  2:1234         an offset of one partition, read alone; its
+                 topic may stand before: orders:2:1234
   -15m -2h -3d   that long ago (s, m, h, d)
   2026-05-01     a date or time, in UTC where it names no
                  zone: 2026-05-01T12:30:00+02:00
@@ -70,6 +74,41 @@ Examples:
   foldlog read orders -o raw -p 0 --from 100 --to 200
   foldlog read orders -o json |
     foldlog -b other:9092 produce --envelope";
+
+/// A place in each partition, or a record of one.
+#[derive(Debug, Clone)]
+enum Bound {
+    Place(Place),
+    Record(PlaceArg),
+}
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let record = |wrong| text.parse().map(Self::Record).map_err(|_| wrong);
+        text.parse().map(Self::Place).or_else(record)
+    }
+}
+
+impl Bound {
+    /// The place, in a topic of which `only` is read: a record's partition, where it is one.
+    fn place(self, topic: &str, only: &mut Option<i32>) -> miette::Result<Place> {
+        match self {
+            Self::Place(place) => Ok(place),
+            Self::Record(record) => {
+                let (partition, offset) = record.within(topic)?;
+                if only.is_some_and(|only| only != partition) {
+                    return Err(miette!(
+                        "one partition at a time can be read so: {partition} is another"
+                    ));
+                }
+                *only = Some(partition);
+                Ok(Place::Offset(offset))
+            }
+        }
+    }
+}
 
 /// Runs it.
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
@@ -102,7 +141,13 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
 fn plan(client: &Client, args: &Args) -> miette::Result<ReadPlan> {
     let topic = client.topic(&args.topic).into_diagnostic()?;
     let mut marks: Vec<Watermarks> = client.watermarks(&topic).into_diagnostic()?;
-    if let Some(wanted) = args.partition {
+    let mut only = args.partition;
+    let mut bound = |bound: &Option<Bound>| {
+        let place = bound.clone().map(|bound| bound.place(&topic.name, &mut only));
+        place.transpose()
+    };
+    let (from, to) = (bound(&args.from)?, bound(&args.to)?);
+    if let Some(wanted) = only {
         marks.retain(|mark| mark.partition == wanted);
         if marks.is_empty() {
             return Err(BrokerError::UnknownPartition {
@@ -113,11 +158,15 @@ fn plan(client: &Client, args: &Args) -> miette::Result<ReadPlan> {
             .into_diagnostic();
         }
     }
-    let from = args.from.unwrap_or(if args.follow { Place::End } else { Place::Begin });
+    let from = from.unwrap_or(if args.follow { Place::End } else { Place::Begin });
     let starts = client.resolve(&topic, &marks, from).into_diagnostic()?;
     let ends = client
-        .resolve(&topic, &marks, stop(&topic.name, &marks, args.to))
+        .resolve(&topic, &marks, stop(&topic.name, &marks, to))
         .into_diagnostic()?;
+    let at_end = marks.iter().zip(&starts).all(|(mark, start)| *start >= mark.high);
+    if let (Place::Offset(offset), true, false) = (from, at_end && !marks.is_empty(), args.follow) {
+        eprintln!("nothing stands from offset {offset} on: {} ends there", topic.name);
+    }
     let ranges = marks
         .iter()
         .zip(starts.iter().zip(&ends))

@@ -170,7 +170,7 @@ pub(super) fn info_json(info: &ReadModelInfo) -> Value {
         "notified": info.notified.as_ref().map(notified_json),
         "sinks": info.sinks.iter().map(sink_json).collect::<Vec<_>>(),
         "broken": info.broken.iter().map(broken_json).collect::<Vec<_>>(),
-        "updated_at": info.updated_at.0,
+        "updated_at": (!matches!(info.state, State::Unreadable { .. })).then_some(info.updated_at.0),
     })
 }
 

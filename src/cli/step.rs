@@ -5,6 +5,10 @@ use std::thread;
 
 use miette::miette;
 
+use crate::app::moment::Shape;
+use crate::app::screens::time::conditions::Condition;
+use crate::readmodel::query::Session;
+use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 use crate::replay::rebuild::Until;
 use crate::replay::step::{Goal, Walked};
@@ -34,13 +38,15 @@ Examples:
   foldlog step account_balance --first \\
     'SELECT count(*) FROM account WHERE balance < 0'
   foldlog step account_balance \\
-    --first 'SELECT :amount > 1000'
+    --first ':amount > 1000'
   foldlog step account_balance --lasting --first \\
     'SELECT count(*) >= 1000000 FROM account'
 
 The first three print the five events from a moment on, the five before it, and the next of a type. --until goes on from a moment \
 and remembers every event on its way; --first finds the first of the whole log, sooner. A condition may hold for a while only, so \
---first asks after every event; --lasting says that it never goes back, and is believed: then the snapshots are bisected.")]
+--first asks after every event; --lasting says that it never goes back, and is believed: then the snapshots are bisected.
+
+What is no SELECT is what could stand behind WHERE: of the rows, where the read model has one table, and of the event.")]
 pub struct Args {
     /// The projection
     projection: String,
@@ -52,8 +58,8 @@ pub struct Args {
     back: bool,
     #[command(flatten)]
     goal: GoalArgs,
-    /// To the first event of the whole log after which this SELECT returns something that is neither 0 nor NULL; `:name`, `$a::b` and
-    /// `@key` bind the event as in handlers
+    /// To the first event of the whole log after which this SELECT returns something that is neither 0 nor NULL, or this condition
+    /// holds; `:name`, `$a::b` and `@key` bind the event as in handlers
     #[arg(long, value_name = "SQL", conflicts_with_all = ["moment", "back", "every", "GoalArgs"])]
     first: Option<String>,
     /// With --first: once the SELECT holds it holds on, so that snapshots are bisected instead of asking after every event
@@ -79,9 +85,26 @@ struct GoalArgs {
     /// To the next event that wrote this row; KEY is a JSON array where the primary key has several columns
     #[arg(long, num_args = 2..=3, value_names = ["TABLE", "KEY", "COLUMN"])]
     row: Option<Vec<String>>,
-    /// Until this SELECT returns something that is neither 0 nor NULL
+    /// Until this SELECT returns something that is neither 0 nor NULL, or this condition holds
     #[arg(long, value_name = "SQL")]
     until: Option<String>,
+}
+
+/// What asks whether a condition holds: a SELECT as it stands, or what could stand behind the WHERE of one over the only table.
+fn asked(store: &Store, projection: &str, condition: &str) -> String {
+    // What is wrong with a read model that cannot be asked, the walk says.
+    let tables = Session::open(store).and_then(|session| session.tables(projection));
+    let mut tables = tables
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|table| table.rows.is_some());
+    let only = tables.next().filter(|_| tables.next().is_none());
+    let only = only.map(|table| Shape {
+        name: table.name,
+        columns: Vec::new(),
+        key: Vec::new(),
+    });
+    Condition::typed(condition, only.as_ref()).sql
 }
 
 impl GoalArgs {
@@ -109,19 +132,22 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let connection = context.connect()?;
     let (client, store) = (connection.client.clone(), connection.store.clone());
     let first = args.first.map(|condition| Move::First {
-        condition,
+        condition: asked(&store, &args.projection, &condition),
         lasts: args.lasting,
     });
     let of_all = first.is_some();
-    let goal = args.goal.goal();
+    let goal = match args.goal.goal() {
+        Goal::Condition(condition) => Goal::Condition(asked(&store, &args.projection, &condition)),
+        goal => goal,
+    };
     let every = !of_all && (args.every || matches!(goal, Goal::Count(_)));
     let moment = match args.moment {
         None if !args.back => Some(Until::Time(Timestamp(0))),
         moment => moment,
     };
-    let (moves, asked) = sync_channel(1);
+    let (moves, asks) = sync_channel(1);
     let (tell, told) = sync_channel(WAITING);
-    let task = walk(client, store, args.projection.clone(), moment, every, asked, tell);
+    let task = walk(client, store, args.projection.clone(), moment, every, asks, tell);
     let step = match first {
         Some(first) => first,
         None if args.back => Move::Back(goal),

@@ -58,7 +58,7 @@ pub enum ReplayError {
     /// Records that somebody wanted to be applied after all, or that stand in the way of it; nothing was changed.
     #[error("{}", still_poison(.name, .letters))]
     #[diagnostic(help(
-        "`foldlog dead-letters {name} edit P:OFFSET` gives such a record another value; where the handler is wrong, mend its file and          try again"
+        "`foldlog dead-letters {name} edit P:OFFSET` gives such a record another value; where the handler is wrong, mend its file and try again"
     ))]
     StillPoison {
         /// The projection.

@@ -82,6 +82,37 @@ fn the_first_event_is_told_and_can_be_queried() {
         "",
     );
     assert!(rows.contains("no account is overdrawn,1,a\u{1b},"), "{rows}");
+
+    // A condition need not be a whole SELECT: of the rows, and of the event.
+    for (condition, offset) in [
+        ("balance < 0", 1),
+        ("SELECT count(*) FROM account WHERE balance < 0", 1),
+        (":amount = 15 AND @offset = 2", 2),
+    ] {
+        let step = shell.ok(&["step", "accounts", "--first", condition], "");
+        assert!(
+            step.starts_with(&format!("events[0] offset {offset} ")),
+            "{condition}: {step}"
+        );
+        let step = shell.ok(&["step", "accounts", "--until", condition], "");
+        assert!(
+            step.starts_with(&format!("events[0] offset {offset} ")),
+            "{condition}: {step}"
+        );
+    }
+    let wrong = shell.fails(&["step", "accounts", "--first", "blance < 0"], "");
+    assert!(wrong.contains("blance"), "{wrong}");
+
+    // What cannot be read was written nobody knows when.
+    let folders = fs::read_dir(shell.data.path().join("read-models")).unwrap();
+    for file in folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap()) {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|end| end == "db") {
+            fs::write(path, "no database").unwrap();
+        }
+    }
+    let table = shell.ok(&["projections"], "");
+    assert!(table.contains("unreadable") && !table.contains("1970"), "{table}");
 }
 
 #[test]

@@ -139,11 +139,9 @@ fn what_cannot_be_previewed_or_put_in_use_is_told() {
             .fails(&["preview", &file, "--drop"], "")
             .contains("there is no preview of `stock`")
     );
-    assert!(
-        shell
-            .fails(&["diff", "stock", "stock@preview"], "")
-            .contains("there is no preview of `stock`")
-    );
+    let told = shell.fails(&["diff", "stock", "stock@preview"], "");
+    assert!(told.contains("there is no preview of `stock`"), "{told}");
+    assert!(!told.contains("- stock after"), "nothing was compared: {told}");
     assert!(
         shell
             .fails(&["diff", "stock@previous", "stock"], "")

@@ -52,6 +52,16 @@ fn places_keys_and_limits() {
     );
     assert_eq!(values(&shell, &["--key", "b", "--limit", "2"]), "13");
     assert_eq!(values(&shell, &["-n", "0"]), "");
+    // A record's place, as the table and every sentence write it, is read on from in its partition.
+    assert_eq!(values(&shell, &["--from", "1:1"]), "35");
+    assert_eq!(values(&shell, &["--from", "t[1] offset 1", "--to", "t:1:2"]), "3");
+    let other = shell.fails(&["read", "t", "--from", "0:1", "--to", "1:2"], "");
+    assert!(other.contains("one partition at a time"), "{other}");
+    let other = shell.fails(&["read", "t", "--from", "u:0:1"], "");
+    assert!(other.contains("u:0:1 is a record of u"), "{other}");
+    let end = shell.run(&["read", "t", "-o", "raw", "--from", "3"]);
+    assert_eq!((end.code, end.out.as_str()), (Some(0), ""));
+    assert!(end.err.contains("nothing stands from offset 3 on"), "{}", end.err);
     let error = shell.fails(&["read", "t", "--from", "4"], "");
     assert!(error.contains("t[0] has no offset 4: it holds 0 to 2"), "{error}");
     assert!(shell.fails(&["read", "t", "-p", "9"], "").contains("no partition 9"));

@@ -540,3 +540,24 @@ fn the_screens_that_the_header_names_are_clicked() {
     assert!(!narrow.text().contains("3 read models"));
     assert!(narrow.text().contains("1-5 screens"), "{}", narrow.text());
 }
+
+#[test]
+fn what_a_follow_pauses_before_is_one_key_away_at_once() {
+    let mut s = studio();
+    s.keys("2f");
+    let follow = s.last(|job| matches!(job, Job::Follow { .. }));
+    let asked = |s: &Studio| s.asked.iter().filter(|(_, job)| *job == Job::Projections).count();
+    let before = asked(&s);
+    let paused = Progress {
+        phase: Phase::Paused,
+        ..progress()
+    };
+    s.send(Message::Said(follow, Event::Progress(paused.clone())));
+    assert_eq!(
+        asked(&s),
+        before + 1,
+        "the dead letters are asked for without waiting for the next look"
+    );
+    s.send(Message::Said(follow, Event::Progress(paused)));
+    assert_eq!(asked(&s), before + 1, "once");
+}

@@ -184,7 +184,7 @@ fn sentence(request: &Request, decided: &Decided) -> String {
         [(place, choice)] => match choice {
             Choice::Retry => format!("applied {place}"),
             Choice::Skip { hold_key: false } => format!("left out {place}"),
-            Choice::Skip { hold_key: true } => format!("left out {place}, and hold what comes later of its key"),
+            Choice::Skip { hold_key: true } => format!("left out {place}; what comes later of its key is held"),
             Choice::Edit(_) => format!("applied {place} with the other value"),
         },
         choices => format!("applied {}", show::counted(choices.len() as u64, "record")),

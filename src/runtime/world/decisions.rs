@@ -45,7 +45,7 @@ impl Studio {
             [(place, Choice::Retry)] => say!(out, "applied {place}", place),
             [(place, Choice::Skip { hold_key: false })] => say!(out, "left out {place}", place),
             [(place, Choice::Skip { hold_key: true })] => {
-                say!(out, "left out {place}, and hold what comes later of its key", place)
+                say!(out, "left out {place}; what comes later of its key is held", place)
             }
             [(place, Choice::Edit(_))] => say!(out, "applied {place} with the other value", place),
             many => say!(

@@ -114,18 +114,7 @@ impl Studio {
         let link = self.link()?;
         let projection = projections::load(file, &self.demos.catalog)?;
         let built = link.store.info(name).map_err(failure)?;
-        if !still(&built, &projection) {
-            let now = &projection.name;
-            let line = say!(
-                out,
-                "{file} has the projection `{now}` by now, not `{name}`",
-                file,
-                now,
-                name
-            );
-            let advice = out.tr("give it its name back, or drop the preview with X");
-            return Err(Failure::new(format!("{line}\n\n{advice}")));
-        }
+        refuse_other(&built, &projection, out)?;
         if !replace {
             refuse_takeover(&built, &projection, "accept again, and say that it is wanted", out)?;
         }
@@ -162,6 +151,22 @@ impl Studio {
     fn previews(&self) -> MutexGuard<'_, BTreeMap<String, Built>> {
         self.previews.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses a file that has another projection by now than the read model was built from: its preview is of what it said before.
+fn refuse_other(built: &ReadModelInfo, projection: &Projection, out: &dyn Outlet) -> Result<(), Failure> {
+    if still(built, projection) {
+        return Ok(());
+    }
+    let line = say!(
+        out,
+        "{file} has the projection `{now}` by now, not `{name}`",
+        file = projection.file,
+        now = projection.name,
+        name = built.name
+    );
+    let advice = out.tr("give it its name back, or drop the preview with X");
+    Err(Failure::new(format!("{line}\n\n{advice}")))
 }
 
 /// Refuses to take over the read model of another file that has the projection, too. Nobody was asked: it came since the studio looked.
@@ -217,19 +222,21 @@ mod tests {
     }
 
     fn text(n: u32) -> String {
+        named("one", n)
+    }
+
+    fn named(name: &str, n: u32) -> String {
         format!(
-            "-- projection: one\n-- topic: t\n-- type: $.type\n\nCREATE TABLE a (n INTEGER PRIMARY KEY) STRICT;\n\n-- on: A\nINSERT INTO a VALUES ({n});\n"
+            "-- projection: {name}\n-- topic: t\n-- type: $.type\n\nCREATE TABLE a (n INTEGER PRIMARY KEY) STRICT;\n\n-- on: A\nINSERT INTO a VALUES ({n});\n"
         )
     }
 
-    #[test]
-    fn a_read_model_that_another_file_has_made_since_is_not_taken_over_unasked() {
-        let folder = tempfile::tempdir().unwrap();
-        let other = folder.path().join("other.sql").display().to_string();
-        let built = ReadModelInfo {
+    /// A read model that was built from a file.
+    fn built_from(file: &str) -> ReadModelInfo {
+        ReadModelInfo {
             name: "one".into(),
-            file: other.clone(),
-            hash: parse(&text(1), &other).unwrap().hash,
+            file: file.to_owned(),
+            hash: parse(&text(1), file).unwrap().hash,
             cluster_id: String::new(),
             topics: Vec::new(),
             position: Position::new(),
@@ -245,7 +252,25 @@ mod tests {
             updated_at: Timestamp(0),
             latest: None,
             latest_of: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_file_that_has_another_projection_by_now_accepts_no_preview() {
+        let built = built_from("ours.sql");
+        let mended = parse(&text(2), "ours.sql").unwrap();
+        assert_eq!(refuse_other(&built, &mended, &Silent), Ok(()));
+        let other = parse(&named("two", 2), "ours.sql").unwrap();
+        let failure = refuse_other(&built, &other, &Silent).unwrap_err();
+        assert_eq!(failure.summary, "ours.sql has the projection `two` by now, not `one`");
+        assert!(failure.full.contains("drop the preview with X"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_read_model_that_another_file_has_made_since_is_not_taken_over_unasked() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.sql").display().to_string();
+        let built = built_from(&other);
         let ours = parse(&text(2), "ours.sql").unwrap();
         let refused = || refuse_takeover(&built, &ours, "say that it is wanted", &Silent);
         assert_eq!(
