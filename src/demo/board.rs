@@ -82,11 +82,36 @@ pub(super) struct Board {
 
 /// A scene that is being published. When this is dropped, the last one is out: whoever is told that a run is over sees its end.
 pub(super) struct Publishing {
+    /// Ended in this order: what was heard last is said.
+    _asks: Ticking,
+    _says: Ticking,
+}
+
+/// Something that is done again and again on a thread of its own, until this is dropped, and then once more.
+struct Ticking {
     over: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Publishing {
+impl Ticking {
+    fn start(name: &str, mut tick: impl FnMut(bool) + Send + 'static) -> Result<Self, DemoError> {
+        let (over, is_over) = sync_channel::<()>(0);
+        let work = move || {
+            while is_over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                tick(false);
+            }
+            tick(true);
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+        let thread = thread.map_err(|error| DemoError::Crashed(format!("the system gave no thread: {error}")))?;
+        Ok(Self {
+            over: Some(over),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Ticking {
     fn drop(&mut self) {
         self.over.take();
         if let Some(thread) = self.thread.take()
@@ -411,21 +436,19 @@ impl Board {
 
     /// Publishes the scene until what is returned is dropped.
     pub(super) fn publish(self: &Arc<Self>, sender: watch::Sender<Snapshot>) -> Result<Publishing, DemoError> {
-        let (over, is_over) = sync_channel::<()>(0);
+        let board = Arc::clone(self);
+        // Apart from what is said: a broker that has just gone lets whoever asks wait for seconds, and that it has gone is to be seen.
+        let asks = Ticking::start("scene-ends", move |last| {
+            if !last {
+                board.ask_ends();
+            }
+        })?;
         let board = Arc::clone(self);
         let mut past = Past::default();
-        let publish = move || {
-            while is_over.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                board.ask_ends();
-                board.say(&sender, &mut past);
-            }
-            board.say(&sender, &mut past);
-        };
-        let thread = thread::Builder::new().name("scene".to_owned()).spawn(publish);
-        let thread = thread.map_err(|error| DemoError::Crashed(format!("the system gave no thread: {error}")))?;
+        let says = Ticking::start("scene", move |_| board.say(&sender, &mut past))?;
         Ok(Publishing {
-            over: Some(over),
-            thread: Some(thread),
+            _asks: asks,
+            _says: says,
         })
     }
 

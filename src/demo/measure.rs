@@ -22,7 +22,7 @@ impl Scene {
         let any = Produce::default();
         while took.len() < measure.records {
             let Some(due) = self.timeline.next(&any) else { break };
-            self.keep_time(due.event.timestamp)?;
+            self.keep_time(due.event.timestamp, say)?;
             let began = Instant::now();
             self.write(&due)?;
             self.flush()?;

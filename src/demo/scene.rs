@@ -427,7 +427,7 @@ impl Scene {
         let mut took = Vec::new();
         for written in 0..count {
             let Some(due) = self.timeline.next(produce) else { break };
-            self.keep_time(due.event.timestamp)?;
+            self.keep_time(due.event.timestamp, say)?;
             let began = Instant::now();
             self.write(&due)?;
             if produce.one_by_one {
@@ -461,8 +461,8 @@ impl Scene {
     }
 
     /// Waits as long as lies between the last event and this one. What is written by then is acknowledged first, so that
-    /// whoever watches one record at a time sees each arrive.
-    pub(super) fn keep_time(&mut self, time: Timestamp) -> Result<(), DemoError> {
+    /// whoever watches one record at a time sees each arrive. A broker that was taken away meanwhile is said to `say`, and waited for.
+    pub(super) fn keep_time(&mut self, time: Timestamp, say: &dyn Fn(String)) -> Result<(), DemoError> {
         let gap = self.last.map_or(0, |last| time.0 - last.0);
         let gap = Duration::from_millis(u64::try_from(gap).unwrap_or(0)).min(LONGEST_GAP);
         self.last = Some(self.last.map_or(time, |last| last.max(time)));
@@ -472,6 +472,7 @@ impl Scene {
                 Turn::Asked(fault) => fault,
                 // Taken away by hand, it is brought back by hand; what is written meanwhile would fail after a while.
                 Turn::Due if self.attended && self.board.is_lost() => {
+                    say(self.say("the broker is gone; b brings it back", "broker 已停；按 b 可恢复"));
                     self.player.wait_for_fault(Stands::Acting, &self.cancel)?
                 }
                 Turn::Due => return Ok(()),
