@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("projection", &["record", "decode"]),
     ("readmodel", &["record", "decode", "projection"]),
     ("chart", &["record", "decode", "readmodel"]),
-    ("sink", &["record", "decode", "readmodel"]),
+    ("sink", &["record", "decode", "projection", "readmodel"]),
     ("agent", &["record"]),
     (
         "replay",
@@ -110,9 +110,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("native_tls", &["sink"]),
     ("postgres", &["sink"]),
     ("postgres_native_tls", &["sink"]),
+    ("tokio_postgres", &["sink"]),
     ("parquet", &["sink"]),
-    ("tokio", &["broker", "replay", "demo", "runtime", "cli"]),
-    ("tokio_util", &["broker", "replay", "demo", "runtime", "cli"]),
+    ("tokio", &["broker", "sink", "replay", "demo", "runtime", "cli"]),
+    ("tokio_util", &["broker", "sink", "replay", "demo", "runtime", "cli"]),
 ];
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {

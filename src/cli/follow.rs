@@ -16,11 +16,13 @@ use crate::readmodel::compile::compile;
 use crate::readmodel::store::ReadModelInfo;
 use crate::replay::follow::{FollowOptions, Wait, follow, paused};
 use crate::replay::progress::{Phase, Progress};
+use crate::replay::remote::RemoteOptions;
 use crate::replay::task::Task;
 
 use super::context::{Context, WEBHOOK, WEBHOOK_HEADER};
 use super::metrics::{self, Address, Server};
 use super::rebuild::{load, status};
+use super::remote;
 use super::show;
 
 /// Its arguments.
@@ -56,7 +58,12 @@ Examples:
   export FOLDLOG_WEBHOOK=https://hooks.example.com/T0
   foldlog follow account_balance.sql
   foldlog follow orders.sql --sink redis://127.0.0.1:6379/0
-  foldlog follow orders.sql --sink 'lake:/data?every=60s'")]
+  foldlog follow orders.sql --sink 'lake:/data?every=60s'
+  foldlog follow orders.sql --in postgres://me@db/shop
+
+With --in the handlers run in PostgreSQL, and nothing is kept here: rows, counts and position are one transaction there, so that each \
+event counts once whatever ends this. A record that cannot be applied ends it before that record; a server that is away is waited for. Alerts are \
+not watched and nothing is published.")]
 pub struct Args {
     /// The projections' files
     #[arg(required = true, value_name = "FILE.sql")]
@@ -85,6 +92,9 @@ pub struct Args {
     /// postgres://USER@HOST/DATABASE, elasticsearch+http://HOST:9200, lake:DIR; may be given several times
     #[arg(long = "sink", value_name = "URL", env = "FOLDLOG_SINK", hide_env_values = true)]
     sinks: Vec<String>,
+    /// Run the handlers in this database instead of SQLite: postgres://USER@HOST/DATABASE?schema=NAME
+    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["webhook", "webhook_header", "sinks"])]
+    place: Option<String>,
 }
 
 /// Runs it.
@@ -94,6 +104,18 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     for projection in &projections {
         // Before anything starts: a mistake in the last file should not be found when the first is built.
         compile(projection).map_err(|error| Report::new(*error))?;
+    }
+    if let Some(url) = &args.place {
+        let options = RemoteOptions {
+            until: None,
+            skip_poison: args.skip_poison,
+            no_emit: args.no_emit,
+        };
+        let places = remote::places(&projections, url)?;
+        let server = args.metrics.map(|address| Server::bind(address.0)).transpose()?;
+        let connection = context.connect()?;
+        let tasks = remote::follow_there(&connection, projections, places, &options);
+        return until_ended(context, tasks, server, &remote::paused_report);
     }
     if !args.no_emit {
         warn_of_circle(&projections);
@@ -122,6 +144,16 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             (name, follow(client, store, projection, options))
         })
         .collect();
+    until_ended(context, tasks, server, &paused_report)
+}
+
+/// Watches follows until all have ended, and says how.
+fn until_ended(
+    context: &Context,
+    tasks: Vec<(String, Task<ReadModelInfo>)>,
+    server: Option<Server>,
+    report: &dyn Fn(&str, &str) -> Report,
+) -> miette::Result<()> {
     watch_all(&tasks, context.json(), server)?;
     let mut stopped = Vec::new();
     let all = tasks.len();
@@ -131,7 +163,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
                 if context.json() {
                     println!("{}", show::info_json(&info));
                 }
-                stopped.extend(paused(&info).map(|reason| paused_report(&name, reason)));
+                stopped.extend(paused(&info).map(|reason| report(&name, reason)));
             }
             Err(crate::replay::error::ReplayError::Cancelled) => {}
             Err(error) => stopped.push(Report::new(error)),

@@ -30,6 +30,7 @@ pub mod projections;
 pub mod query;
 pub mod read;
 pub mod rebuild;
+mod remote;
 pub mod rollback;
 mod saved;
 mod show;

@@ -17,12 +17,14 @@ use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::record::Timestamp;
 use crate::replay::progress::{Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
+use crate::replay::remote::RemoteOptions;
 use crate::replay::takeover::takeover;
 use crate::replay::task::Task;
 
 use super::context::Context;
 use super::explain;
 use super::place::PlaceArg;
+use super::remote;
 use super::show;
 
 /// Its arguments.
@@ -33,6 +35,7 @@ use super::show;
   foldlog rebuild account_balance.sql --until 2026-01-31
   foldlog rebuild account_balance.sql --until 0:1500,1:1480
   foldlog rebuild account_balance.sql --explain
+  foldlog rebuild orders.sql --in postgres://me@db/shop
 
 The read model in use stays until the new one is whole; then they are swapped.
 
@@ -44,7 +47,11 @@ key in the WHERE) is folded in memory and written once, which is several times a
 statements are, and what keeps the others from it.
 
 An invariant of the file that breaks is told with the first event after which it did not hold. The new read model is put in use all \
-the same, and the exit code is 0; with --strict the one before stays, and the exit code is 1.")]
+the same, and the exit code is 0; with --strict the one before stays, and the exit code is 1.
+
+With --in the handlers run in PostgreSQL, and rows and position are one transaction there: the read model is built as SCHEMA__building \
+and takes the name SCHEMA; the one before stays as SCHEMA__old. Handlers are SQL that SQLite and PostgreSQL both know; what PostgreSQL does \
+not take is shown with its line before a record is read. `foldlog verify FILE.sql --in URL` compares the rows with those that SQLite makes.")]
 pub struct Args {
     /// The projection's file
     #[arg(value_name = "FILE.sql")]
@@ -67,6 +74,9 @@ pub struct Args {
     /// Say which statements are folded in memory and why not the others, and do nothing else
     #[arg(long, conflicts_with_all = ["until", "skip_poison", "replace", "strict", "forget_decisions"])]
     explain: bool,
+    /// Run the handlers in this database instead of SQLite: postgres://USER@HOST/DATABASE?schema=NAME
+    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["replace", "strict", "forget_decisions", "explain"])]
+    place: Option<String>,
 }
 
 /// Runs it.
@@ -74,6 +84,14 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     let projection = load(&args.file)?;
     if args.explain {
         return explain::run(context, &projection);
+    }
+    if let Some(url) = &args.place {
+        let options = RemoteOptions {
+            until: args.until,
+            skip_poison: args.skip_poison,
+            no_emit: true,
+        };
+        return remote::rebuild_there(context, projection, url, options);
     }
     let note = takes_over(&context.store()?, &projection, args.replace)?;
     let connection = context.connect()?;
@@ -102,14 +120,10 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     }
     warn(&report.info);
     if context.json() {
-        let mut line = show::info_json(&report.info);
-        line["notes"] = json!(notes);
-        line["missing_fields"] = report.missing.iter().map(missing_json).collect();
-        line["records"] = report.records.into();
-        line["took_ms"] = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX).into();
-        println!("{line}");
+        println!("{}", report_json(&report, &notes));
     } else {
-        println!("{}", sentence(&report));
+        let listed = format!("`foldlog dead-letters {}` shows them", report.info.name);
+        println!("{}", sentence(&report, &listed));
     }
     Ok(())
 }
@@ -148,7 +162,8 @@ pub(super) fn load(path: &Path) -> miette::Result<Projection> {
     Ok(projection)
 }
 
-fn sentence(report: &RebuildReport) -> String {
+/// What a rebuild did, for people. `listed` is where skipped records are found.
+pub(super) fn sentence(report: &RebuildReport, listed: &str) -> String {
     let counts = report.info.counts;
     let seconds = report.took.as_secs_f64().max(1e-6);
     let mut text = format!(
@@ -161,16 +176,22 @@ fn sentence(report: &RebuildReport) -> String {
         show::count(counts.ignored),
     );
     if counts.skipped > 0 {
-        let name = &report.info.name;
-        text += &format!(
-            ", {} skipped (`foldlog dead-letters {name}` shows them)",
-            show::count(counts.skipped)
-        );
+        text += &format!(", {} skipped ({listed})", show::count(counts.skipped));
     }
     if counts.held > 0 {
         text += &format!(", {} held", show::count(counts.held));
     }
     text
+}
+
+/// What a rebuild did, as JSON.
+pub(super) fn report_json(report: &RebuildReport, notes: &[String]) -> serde_json::Value {
+    let mut line = show::info_json(&report.info);
+    line["notes"] = json!(notes);
+    line["missing_fields"] = report.missing.iter().map(missing_json).collect();
+    line["records"] = report.records.into();
+    line["took_ms"] = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX).into();
+    line
 }
 
 /// Where more is to be found on invariants that do not hold; what they are was noted before.

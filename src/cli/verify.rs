@@ -1,6 +1,6 @@
 //! `foldlog verify`.
 
-mod sink;
+pub(super) mod sink;
 
 use miette::miette;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::replay::verify::{Event, Verified, VerifyOptions, verify};
 use super::context::Context;
 use super::differences::{self, Printed, pairs, row_json, what_differs};
 use super::rebuild::watch;
+use super::remote;
 use super::show;
 
 /// Characters of a key, a type or a reason.
@@ -27,6 +28,7 @@ const WIDTH: usize = 200;
   foldlog verify account_balance --shuffle --seed 7
   foldlog verify account_balance --json
   foldlog verify orders --sink redis://127.0.0.1:6379/0
+  foldlog verify orders.sql --in postgres://me@db/shop
 
 The log is replayed from its first record to exactly the position of the read model in use, beside it and by the rules that it \
 was built with, and the two are compared row by row: - is what the read model has, + what the log says. The read model is \
@@ -36,7 +38,7 @@ The modes look for faults of the projection itself. The exit code is 0 when the 
 was found, else 1. An error leaves 1 too; a script tells them apart by the last line of --json, {\"good\": ...}, which comes \
 only when everything was verified.")]
 pub struct Args {
-    /// The projection
+    /// The projection; with --in its file
     projection: String,
     /// Also apply each record twice in a row, and name the first that changes rows the second time
     #[arg(long)]
@@ -53,6 +55,10 @@ pub struct Args {
     /// Compare a store that it feeds with the read model, instead of the read model with its log
     #[arg(long, value_name = "URL", conflicts_with_all = ["twice", "shuffle", "crash"])]
     sink: Option<String>,
+    /// Compare what the handlers of this file made in a PostgreSQL database with what the log makes in SQLite:
+    /// postgres://USER@HOST/DATABASE?schema=NAME
+    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["twice", "shuffle", "crash", "sink"])]
+    place: Option<String>,
     /// Show at most this many rows of a table; all are counted [default: 20; all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -62,6 +68,9 @@ pub struct Args {
 pub fn run(context: &Context, args: Args) -> miette::Result<()> {
     if let Some(url) = &args.sink {
         return sink::run(context, &args.projection, url, args.limit);
+    }
+    if let Some(url) = &args.place {
+        return remote::verify_there(context, &args.projection, url, args.limit);
     }
     let connection = context.connect()?;
     let options = VerifyOptions {

@@ -5,6 +5,7 @@
 
 mod check;
 pub mod circle;
+pub mod dialect;
 pub mod error;
 mod hash;
 mod header;

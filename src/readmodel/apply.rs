@@ -5,6 +5,7 @@
 
 mod alert;
 mod cached;
+mod dispatch;
 mod emit;
 mod invariant;
 mod upcast;
@@ -19,13 +20,15 @@ use crate::record::{Header, RecordRef};
 use super::bookkeeping::hex;
 use super::cached::Cache;
 use super::changes::Recorder;
-use super::compile::{Definition, Program, Step, text_of};
+use super::compile::{Definition, Program, Step};
 use super::error::ReadModelError;
 use super::invariant::Broken;
-use super::missing::{MissingField, Watch};
+use super::missing::{MissingField, Watches};
 
 use alert::Alerts;
+pub(super) use dispatch::{Handlers, dispatch};
 use emit::Emits;
+pub(super) use upcast::Upcaster;
 
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,9 +106,9 @@ impl Poison {
 pub(super) struct Applier<'c> {
     definition: &'c Definition,
     steps: Vec<Statement<'c>>,
-    upcasts: Vec<Statement<'c>>,
+    upcaster: Upcaster<'c>,
     /// What the events of each program had.
-    watches: Vec<Watch>,
+    watches: Watches,
     /// The invariants that hold so far, by number.
     invariants: Vec<(usize, Statement<'c>)>,
     broken: Vec<Broken>,
@@ -130,14 +133,8 @@ impl<'c> Applier<'c> {
         Ok(Self {
             definition,
             steps: prepare(definition.steps())?,
-            upcasts: prepare(&definition.upcasts().steps)?,
-            watches: definition
-                .programs()
-                .map(|(_, program)| {
-                    let steps = program.steps.iter().filter_map(|step| definition.steps().get(*step));
-                    Watch::new(steps.flat_map(|step| &step.bindings))
-                })
-                .collect(),
+            upcaster: Upcaster::new(connection, definition)?,
+            watches: Watches::new(definition),
             invariants: prepare(definition.invariants())?.into_iter().enumerate().collect(),
             broken: Vec::new(),
             emits: None,
@@ -162,11 +159,7 @@ impl<'c> Applier<'c> {
 
     /// The fields that were missing in every event of a handler.
     pub(super) fn missing(&self) -> Vec<MissingField> {
-        let projection = self.definition.projection();
-        let programs = self.definition.programs().zip(&self.watches);
-        programs
-            .flat_map(|((on, _), watch)| watch.missing(projection, on))
-            .collect()
+        self.watches.missing(self.definition)
     }
 
     /// Applies one record. `slots` is room for the fields, to be used again for the next record. An error is not the record's
@@ -176,94 +169,7 @@ impl<'c> Applier<'c> {
         record: &RecordRef<'r>,
         slots: &mut Vec<Scalar<'r>>,
     ) -> Result<Outcome, ReadModelError> {
-        let definition = self.definition;
-        match record.value {
-            None => {
-                slots.clear();
-                slots.resize(definition.fields().len(), Scalar::Null);
-                self.run(definition.tombstone(), record, slots)
-            }
-            Some([]) => Ok(Poison::value(
-                PoisonKind::Body,
-                "the value is empty: neither JSON nor a tombstone",
-            )),
-            Some(value) => match definition.fields().extract(value, slots) {
-                Err(error) => Ok(Poison::value(PoisonKind::Body, error.to_string())),
-                Ok(()) if self.upcasts.is_empty() => self.event(record, slots),
-                Ok(()) => self.upcast(record, slots),
-            },
-        }
-    }
-
-    /// Applies an event whose fields are in `slots`.
-    fn event(&mut self, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> Result<Outcome, ReadModelError> {
-        let definition = self.definition;
-        let program = match text_of(slots.first()) {
-            Some(event) => {
-                let program = definition.program(&event);
-                if definition.has_schemas()
-                    && program.is_some()
-                    && let Some(poison) = self.breach(record, &event)
-                {
-                    return Ok(Outcome::Poison(poison));
-                }
-                program
-            }
-            None => match definition.other() {
-                Some(other) => Some(other),
-                None => {
-                    let path = definition.projection().type_path.0.join(".");
-                    let reason = format!("no event type: `$.{path}` is missing or null");
-                    return Ok(Poison::value(PoisonKind::Type, reason));
-                }
-            },
-        };
-        self.run(program, record, slots)
-    }
-
-    /// What the schema of its type has against an event.
-    fn breach(&self, record: &RecordRef<'_>, event: &str) -> Option<Poison> {
-        let of = self.definition.schema_of(event)?;
-        let breach = of.schema.check(record.value?).err()?;
-        let at = match breach.pointer.as_str() {
-            "" => String::new(),
-            pointer => format!(" at {pointer}"),
-        };
-        let more = match breach.more {
-            0 => String::new(),
-            more => format!(", and {more} more"),
-        };
-        Some(Poison {
-            kind: PoisonKind::Schema,
-            reason: format!("breaks the schema {}{at}: {}{more}", of.file, breach.reason),
-            line: Some(of.line),
-        })
-    }
-
-    fn run(
-        &mut self,
-        program: Option<&Program>,
-        record: &RecordRef<'_>,
-        slots: &[Scalar<'_>],
-    ) -> Result<Outcome, ReadModelError> {
-        let Some(program) = program else {
-            return Ok(Outcome::Ignored);
-        };
-        if let Some(watch) = self.watches.get_mut(program.number) {
-            watch.see(slots);
-        }
-        let outcome = if self.emits.is_some() && self.publishes(record, slots) {
-            self.run_and_publish(program, record, slots)?
-        } else {
-            self.program(program, record, slots)?
-        };
-        if !self.invariants.is_empty() && outcome == Outcome::Applied {
-            self.check(record, slots)?;
-        }
-        if self.alerts.is_some() && outcome == Outcome::Applied {
-            self.ask_alerts(record, slots)?;
-        }
-        Ok(outcome)
+        dispatch(self, self.definition, record, slots)
     }
 
     fn program(
@@ -324,6 +230,41 @@ impl<'c> Applier<'c> {
     }
 }
 
+impl Handlers for Applier<'_> {
+    fn rewrite(
+        &mut self,
+        number: usize,
+        record: &RecordRef<'_>,
+        slots: &[Scalar<'_>],
+    ) -> Result<Result<String, String>, ReadModelError> {
+        self.upcaster.rewrite(number, record, slots)
+    }
+
+    fn run(
+        &mut self,
+        program: Option<&Program>,
+        record: &RecordRef<'_>,
+        slots: &[Scalar<'_>],
+    ) -> Result<Outcome, ReadModelError> {
+        let Some(program) = program else {
+            return Ok(Outcome::Ignored);
+        };
+        self.watches.see(program, slots);
+        let outcome = if self.emits.is_some() && self.publishes(record, slots) {
+            self.run_and_publish(program, record, slots)?
+        } else {
+            self.program(program, record, slots)?
+        };
+        if !self.invariants.is_empty() && outcome == Outcome::Applied {
+            self.check(record, slots)?;
+        }
+        if self.alerts.is_some() && outcome == Outcome::Applied {
+            self.ask_alerts(record, slots)?;
+        }
+        Ok(outcome)
+    }
+}
+
 /// A failure that is not the record's.
 fn failed(record: &RecordRef<'_>, error: rusqlite::Error) -> ReadModelError {
     let RecordRef {
@@ -361,7 +302,19 @@ pub(super) fn bind(
     record: &RecordRef<'_>,
     slots: &[Scalar<'_>],
 ) -> Result<(), ReadModelError> {
-    let value = match binding {
+    let mut headers = String::new();
+    let value = value_of(binding, record, slots, &mut headers);
+    bound(statement.raw_bind_parameter(number, Bound(value)))
+}
+
+/// What a parameter binds of a record. `headers` is room for their text.
+pub(super) fn value_of<'v>(
+    binding: &Binding,
+    record: &RecordRef<'v>,
+    slots: &'v [Scalar<'_>],
+    headers: &'v mut String,
+) -> ValueRef<'v> {
+    match binding {
         Binding::Field(slot) => match slots.get(*slot) {
             None | Some(Scalar::Null) => ValueRef::Null,
             Some(Scalar::Integer(value)) => ValueRef::Integer(*value),
@@ -378,11 +331,10 @@ pub(super) fn bind(
         Binding::Meta(Meta::Key) => whole(record.key),
         Binding::Meta(Meta::Value) => whole(record.value),
         Binding::Meta(Meta::Headers) => {
-            let text = headers_json(record.headers);
-            return bound(statement.raw_bind_parameter(number, text));
+            *headers = headers_json(record.headers);
+            ValueRef::Text(headers.as_bytes())
         }
-    };
-    bound(statement.raw_bind_parameter(number, Bound(value)))
+    }
 }
 
 fn bound(result: rusqlite::Result<()>) -> Result<(), ReadModelError> {

@@ -18,6 +18,8 @@ use crate::projection::{Binding, Handler, Meta, On, Projection, Statement};
 use super::cached::plan::Plan;
 use super::cached::recognise::recognise;
 use super::dump::quoted;
+use super::error::ReadModelError;
+use super::feed::{self, FedTable};
 use super::fulltext;
 use super::guard::{self, Guard, Stage};
 use super::words::{self, words};
@@ -128,6 +130,24 @@ impl Definition {
 
     pub(super) fn schema(&self) -> &[SchemaStep] {
         &self.0.schema
+    }
+
+    /// Of each statement of the projection's tables whether it makes an index that is better built when all rows are there.
+    pub fn built_late(&self) -> impl Iterator<Item = bool> {
+        self.0.schema.iter().map(|step| step.after_load)
+    }
+
+    /// What its tables hold.
+    pub fn tables(&self) -> Result<Vec<FedTable>, ReadModelError> {
+        let tables = || {
+            let connection = Connection::open_in_memory()?;
+            super::dates::install(&connection)?;
+            for step in &self.0.schema {
+                connection.execute_batch(&step.sql)?;
+            }
+            feed::tables(&connection)
+        };
+        tables().map_err(|error| ReadModelError::sqlite("cannot make the tables in memory", error))
     }
 
     pub(super) fn steps(&self) -> &[Step] {

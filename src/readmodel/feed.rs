@@ -12,6 +12,7 @@ use super::changes::Recorder;
 use super::error::ReadModelError;
 use super::fold::Fold;
 
+pub(super) use source::tables;
 pub use source::{Changes, FedColumn, FedRow, FedTable, Feed, Type};
 
 /// Keys that are kept in memory at most before they are written down.

@@ -595,8 +595,8 @@ pub(super) fn go_on<'c>(
 }
 
 /// The next offset of each partition, kept so that a record costs a comparison and a store.
-#[derive(Debug, Default)]
-struct Reached {
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
     topics: Vec<(String, Vec<i64>)>,
     last: usize,
 }
@@ -605,7 +605,8 @@ struct Reached {
 const UNSEEN: i64 = -1;
 
 impl Reached {
-    fn seen(&mut self, topic: &str, partition: i32, next: i64) {
+    /// Moves on to an offset; never back.
+    pub fn seen(&mut self, topic: &str, partition: i32, next: i64) {
         if self.topics.get(self.last).is_none_or(|(name, _)| name != topic) {
             self.last = match self.topics.iter().position(|(name, _)| name == topic) {
                 Some(at) => at,
@@ -633,7 +634,8 @@ impl Reached {
         (*next != UNSEEN).then_some(*next)
     }
 
-    fn position(&self) -> Position {
+    /// As a position.
+    pub fn position(&self) -> Position {
         let mut position = Position::new();
         for (topic, offsets) in &self.topics {
             let topic: Arc<str> = topic.as_str().into();

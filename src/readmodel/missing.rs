@@ -6,6 +6,8 @@ use crate::decode::fields::{FieldPath, Scalar};
 use crate::decode::printable::{grouped, printable};
 use crate::projection::{Binding, Handler, On, Projection, Statement};
 
+use super::compile::{Definition, Program};
+
 /// A field that was missing, or null, in every event of a handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingField {
@@ -48,16 +50,47 @@ impl fmt::Display for MissingField {
     }
 }
 
+/// What the events of each program had.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watches(Vec<Watch>);
+
+impl Watches {
+    /// Watches for the fields that the handlers of a projection bind.
+    pub(super) fn new(definition: &Definition) -> Self {
+        let watch = |program: &Program| {
+            let steps = program.steps.iter().filter_map(|step| definition.steps().get(*step));
+            Watch::new(steps.flat_map(|step| &step.bindings))
+        };
+        Self(definition.programs().map(|(_, program)| watch(program)).collect())
+    }
+
+    /// Takes the fields of an event that a program is for.
+    #[inline]
+    pub(super) fn see(&mut self, program: &Program, slots: &[Scalar<'_>]) {
+        if let Some(watch) = self.0.get_mut(program.number) {
+            watch.see(slots);
+        }
+    }
+
+    /// The fields that were missing in every event of a handler.
+    pub(super) fn missing(&self, definition: &Definition) -> Vec<MissingField> {
+        let programs = definition.programs().zip(&self.0);
+        programs
+            .flat_map(|((on, _), watch)| watch.missing(definition.projection(), on))
+            .collect()
+    }
+}
+
 /// What one program's events had. A field is asked for until it is there once, so that a right name costs nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watch {
+struct Watch {
     events: u64,
     unseen: Vec<usize>,
 }
 
 impl Watch {
     /// Watches for the fields of these bindings.
-    pub(super) fn new<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Self {
+    fn new<'b>(bindings: impl Iterator<Item = &'b Binding>) -> Self {
         let mut unseen = Vec::new();
         for binding in bindings {
             if let Binding::Field(slot) = binding
@@ -71,7 +104,7 @@ impl Watch {
 
     /// Takes an event's fields.
     #[inline]
-    pub(super) fn see(&mut self, slots: &[Scalar<'_>]) {
+    fn see(&mut self, slots: &[Scalar<'_>]) {
         self.events += 1;
         if !self.unseen.is_empty() {
             self.unseen
@@ -80,7 +113,7 @@ impl Watch {
     }
 
     /// The fields that no event had, in the order in which the file names them.
-    pub(super) fn missing(&self, projection: &Projection, on: &On) -> Vec<MissingField> {
+    fn missing(&self, projection: &Projection, on: &On) -> Vec<MissingField> {
         if self.events == 0 {
             return Vec::new();
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`compile`] | a projection checked against SQLite, with what its statements may do |
 //! | [`apply`] | one record through the handlers |
+//! | [`calls`] | what a record asks for where its rows are in another database |
 //! | [`cached`] | rows of a rebuild in memory |
 //! | [`missing`] | fields that handlers bind and no event had |
 //! | [`store`] | where read models lie, what is known of each |
@@ -35,6 +36,7 @@ pub mod apply;
 pub mod blank;
 mod bookkeeping;
 pub mod cached;
+pub mod calls;
 pub mod capture;
 pub mod changes;
 pub mod compare;

@@ -18,6 +18,7 @@ use super::condition;
 use super::decision::{self, Amendments};
 use super::dump;
 use super::error::ReadModelError;
+use super::feed::Feed;
 use super::fold::{self, Fold, OnPoison};
 use super::invariant;
 use super::latest::Latest;
@@ -138,6 +139,11 @@ impl Scratch {
             path,
             _lock: lock,
         })
+    }
+
+    /// Reads what is committed, as stores are fed with it.
+    pub fn feed(&self) -> Result<Feed, ReadModelError> {
+        Feed::open(&self.path)
     }
 
     /// Drops the connection with whatever was not committed, and opens the file again. No fold can be open.

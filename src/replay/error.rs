@@ -30,7 +30,7 @@ pub enum ReplayError {
     /// A store outside failed.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Sink(#[from] SinkError),
+    Sink(SinkError),
     /// Files that are followed cannot be read, or it cannot be written down how far.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -50,6 +50,22 @@ pub enum ReplayError {
     Poison {
         /// The projection.
         name: String,
+        /// The records, with the reason of each.
+        letters: Vec<DeadLetter>,
+        /// Whether the log was read to its end, so that these are all there are.
+        all: bool,
+    },
+    /// Records that PostgreSQL does not take; the read model in use there was not touched.
+    #[error("{}", poison_list(.name, .letters, *.all))]
+    #[diagnostic(help(
+        "mend the handler or its table and rebuild, or go on past these records with --skip-poison, which lists each of them in \
+         {schema}._foldlog_dead_letter"
+    ))]
+    PoisonThere {
+        /// The projection.
+        name: String,
+        /// The schema.
+        schema: String,
         /// The records, with the reason of each.
         letters: Vec<DeadLetter>,
         /// Whether the log was read to its end, so that these are all there are.
@@ -195,6 +211,17 @@ pub enum ReplayError {
     #[error("the replay ended unexpectedly: {0}")]
     #[diagnostic(help("what was committed is safe; please report this"))]
     Crashed(String),
+}
+
+impl From<SinkError> for ReplayError {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Cancelled => Self::Cancelled,
+            SinkError::ReadModel(error) => error.into(),
+            SinkError::Projection(error) => Self::Projection(error),
+            error => Self::Sink(error),
+        }
+    }
 }
 
 impl From<ReadModelError> for ReplayError {

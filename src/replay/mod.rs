@@ -32,6 +32,7 @@ pub mod preview;
 pub mod progress;
 mod publish;
 pub mod rebuild;
+pub mod remote;
 pub mod ship;
 pub mod sinks;
 mod source;

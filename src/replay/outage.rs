@@ -21,12 +21,17 @@ pub(super) fn is_outage(error: &BrokerError) -> bool {
 
 /// Waits a little; answers whether it was cancelled meanwhile.
 pub(super) fn pause(control: &Control) -> Result<bool, ReplayError> {
+    pause_for(control, AGAIN)
+}
+
+/// Waits so long; answers whether it was cancelled meanwhile.
+pub(super) fn pause_for(control: &Control, time: Duration) -> Result<bool, ReplayError> {
     let clock = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|error| ReplayError::Crashed(format!("no clock to wait by: {error}")))?;
     let cancelled = control.cancel.cancelled();
     Ok(clock
-        .block_on(async { tokio::time::timeout(AGAIN, cancelled).await })
+        .block_on(async { tokio::time::timeout(time, cancelled).await })
         .is_ok())
 }

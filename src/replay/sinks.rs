@@ -17,6 +17,7 @@ use crate::sink::{Model, row_store};
 
 use super::error::ReplayError;
 use super::progress::{Meter, SinkProgress};
+pub(super) use check::compare;
 pub use check::{Checked, Differs, check};
 use courier::{Courier, Report, Threaded};
 

@@ -94,7 +94,9 @@ impl RowStore for Fake {
             None => Ok(refused),
         }
     }
+}
 
+impl crate::sink::Rows for Fake {
     fn sweep(&mut self, from: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError> {
         let mut shelf = self.0.lock().unwrap();
         let from = from.unwrap_or_default();

@@ -154,6 +154,18 @@ impl Address {
         }
     }
 
+    /// The PostgreSQL database that handlers are to run in, and the schema: that of the address, or `name`.
+    pub fn for_handlers(&self, name: &str) -> Result<(Server, String), SinkError> {
+        match self {
+            Self::Postgres(server) => Ok((server.clone(), server.option("schema").unwrap_or(name).to_owned())),
+            _ => Err(SinkError::Says {
+                store: self.to_string(),
+                reason: "handlers do not run here".to_owned(),
+                help: Some("they run in PostgreSQL: --in postgres://USER@HOST/DATABASE; other stores are fed with rows, by --sink".to_owned()),
+            }),
+        }
+    }
+
     /// Whether it takes a topic's records, and not the rows of a read model.
     pub fn takes_records(&self) -> bool {
         matches!(self, Self::Lake(_))

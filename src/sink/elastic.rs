@@ -18,7 +18,7 @@ use crate::readmodel::query::Cell;
 
 use super::address::Server;
 use super::error::SinkError;
-use super::{Held, Keep, Model, Refused, RowStore, row_name, text_of};
+use super::{Held, Keep, Model, Refused, RowStore, Rows, row_name, text_of};
 
 /// How long a server may take for an answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -376,7 +376,9 @@ impl RowStore for Elastic {
         }
         Ok(refused)
     }
+}
 
+impl Rows for Elastic {
     fn sweep(&mut self, from: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError> {
         let at: usize = from.and_then(|from| from.parse().ok()).unwrap_or(0);
         let Some(index) = self.indices.get(at) else {

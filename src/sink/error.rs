@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use miette::Diagnostic;
 use thiserror::Error;
 
+use crate::projection::error::ProjectionError;
 use crate::readmodel::error::ReadModelError;
 
 /// An error of a store: what happened, why, and what to do. It never holds a password.
@@ -68,6 +69,22 @@ pub enum SinkError {
     /// The store was emptied, or somebody else feeds it.
     #[error("the store was emptied, or is fed by somebody else")]
     Lost,
+    /// Another follow or rebuild folds into the same schema.
+    #[error("{store}: something else folds into the schema {schema} just now")]
+    #[diagnostic(help("wait until it is done, or stop it; one read model has one writer at a time"))]
+    Taken {
+        /// The address without what is secret.
+        store: String,
+        /// The schema.
+        schema: String,
+    },
+    /// The projection cannot run there.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Projection(#[from] Box<ProjectionError>),
+    /// Nobody waits for it any more.
+    #[error("cancelled")]
+    Cancelled,
     /// A file or folder of a lake.
     #[error("{what} {}: {reason}", path.display())]
     #[diagnostic(help("the folder must be writable and have room; nothing that is in it is lost"))]
@@ -86,6 +103,11 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// Whether the store may answer again some time, so that waiting helps.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     pub(crate) fn io(what: &'static str, path: &Path, reason: io::Error) -> Self {
         Self::Io {
             what,

@@ -5,7 +5,7 @@
 //! | [`address`] | where a store is, as a URL |
 //! | [`error`] | what can go wrong with one |
 //! | [`redis`] | a hash for each row |
-//! | [`postgres`] | a table for each table |
+//! | [`postgres`] | a table for each table; or where the handlers themselves run |
 //! | [`elastic`] | a document for each row, by `_bulk` |
 //! | [`lake`] | records as files by date |
 //!
@@ -58,21 +58,24 @@ pub enum Held {
 /// Asked whether the row of a table is to be kept, by the name that it has in the store.
 pub type Keep<'k> = dyn FnMut(usize, &str) -> Result<bool, ReadModelError> + 'k;
 
-/// A store of rows. After an error it is opened again before anything else is asked of it.
-pub trait RowStore: Send {
-    /// Connects, makes room for the tables, and returns how far it was fed. What is there and not Foldlog's is an error.
-    fn open(&mut self) -> Result<Option<Mark>, SinkError>;
-
-    /// Makes rows what they are given as, takes away those that are gone, and then writes the mark down. Where `before` is given
-    /// and the store has another mark, [`SinkError::Lost`] is returned and nothing is written.
-    fn push(&mut self, rows: &[FedRow], before: Option<&Mark>, mark: &Mark) -> Result<Vec<Refused>, SinkError>;
-
+/// Rows that can be looked at.
+pub trait Rows {
     /// Takes away rows that are not to be kept. Looks at a part of the store and returns where the next part begins, or `None`
     /// when it has seen all.
     fn sweep(&mut self, from: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError>;
 
     /// Compares rows that should be there with those that are.
     fn compare(&mut self, rows: &[FedRow]) -> Result<Vec<Held>, SinkError>;
+}
+
+/// A store of rows. After an error it is opened again before anything else is asked of it.
+pub trait RowStore: Rows + Send {
+    /// Connects, makes room for the tables, and returns how far it was fed. What is there and not Foldlog's is an error.
+    fn open(&mut self) -> Result<Option<Mark>, SinkError>;
+
+    /// Makes rows what they are given as, takes away those that are gone, and then writes the mark down. Where `before` is given
+    /// and the store has another mark, [`SinkError::Lost`] is returned and nothing is written.
+    fn push(&mut self, rows: &[FedRow], before: Option<&Mark>, mark: &Mark) -> Result<Vec<Refused>, SinkError>;
 }
 
 /// The store of an address, for a read model. `None` where the address takes records and not rows.

@@ -4,29 +4,25 @@
 //! another mark. Tables are made from the read model's definition and made anew when it has others; a schema that has tables and no
 //! mark is somebody else's and is refused.
 
+mod connect;
+pub mod fold;
+pub mod look;
 mod schema;
 mod value;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use native_tls::TlsConnector;
-use postgres::config::SslMode;
-use postgres::error::SqlState;
 use postgres::{Client, Config, Transaction};
-use postgres_native_tls::MakeTlsConnector;
 
 use crate::readmodel::feed::{FedRow, Mark};
 use crate::readmodel::query::Cell;
 
 use super::address::Server;
 use super::error::SinkError;
-use super::{Held, Keep, Model, Refused, RowStore, row_name};
+use super::{Held, Keep, Model, Refused, RowStore, Rows, row_name};
 use schema::Table;
 use value::{Column, Value};
 
-/// How long a server may take to be connected to, or to take in what was sent.
-const WAIT: Duration = Duration::from_secs(10);
 /// Keys that a sweep reads together.
 const PAGE: i32 = 1000;
 
@@ -53,70 +49,12 @@ impl Postgres {
     }
 
     fn failed(&self, error: &postgres::Error) -> SinkError {
-        let store = self.server.to_string();
-        let Some(told) = error.as_db_error() else {
-            return SinkError::Unreachable {
-                store,
-                reason: below(error),
-            };
-        };
-        let help = match *told.code() {
-            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                Some("write user and password into the address: postgres://USER:PASSWORD@HOST/DATABASE")
-            }
-            SqlState::INVALID_CATALOG_NAME => {
-                Some("create the database, or name another: postgres://USER@HOST/DATABASE")
-            }
-            SqlState::INSUFFICIENT_PRIVILEGE => Some(
-                "the user must be allowed to create a schema in the database, or own the one that ?schema=NAME names",
-            ),
-            SqlState::DEPENDENT_OBJECTS_STILL_EXIST => Some(
-                "the read model has other columns now: drop what depends on its tables, and create it again afterwards",
-            ),
-            _ => None,
-        };
-        SinkError::Says {
-            store,
-            reason: told.message().to_owned(),
-            help: help.map(str::to_owned),
-        }
+        connect::failed(&self.server, error)
     }
 
     fn connect(&self) -> Result<Client, SinkError> {
-        let server = &self.server;
-        let mut config = Config::new();
-        config
-            .host(&server.host)
-            .port(server.port)
-            .user(server.user.as_deref().unwrap_or("postgres"))
-            .dbname(if server.path.is_empty() {
-                "postgres"
-            } else {
-                &server.path
-            })
-            .application_name("foldlog")
-            .connect_timeout(WAIT)
-            .tcp_user_timeout(WAIT);
-        if let Some(password) = &server.password {
-            config.password(password);
-        }
-        let mode = server.option("sslmode").unwrap_or("prefer");
-        config.ssl_mode(match mode {
-            "disable" => SslMode::Disable,
-            "prefer" => SslMode::Prefer,
-            _ => SslMode::Require,
-        });
-        // As PostgreSQL's own clients do: only `verify-full` asks who the server is.
-        let tls = TlsConnector::builder()
-            .danger_accept_invalid_certs(mode != "verify-full")
-            .build()
-            .map_err(|error| SinkError::Unreachable {
-                store: server.to_string(),
-                reason: format!("TLS: {error}"),
-            })?;
-        config
-            .connect(MakeTlsConnector::new(tls))
-            .map_err(|error| self.failed(&error))
+        let (config, tls) = connect::config(&self.server)?;
+        Config::from(config).connect(tls).map_err(|error| self.failed(&error))
     }
 
     /// Does something in a transaction, which is committed unless it fails. The connection is given up after an error.
@@ -226,20 +164,6 @@ fn is_of_data(error: &postgres::Error) -> bool {
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
-/// An error's words with those of what caused it.
-fn below(error: &postgres::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let said = next.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = next.source();
-    }
-    text
-}
-
 impl RowStore for Postgres {
     fn open(&mut self) -> Result<Option<Mark>, SinkError> {
         if let Some(long) = schema::too_long(&self.schema, &self.model) {
@@ -265,57 +189,68 @@ impl RowStore for Postgres {
         self.client = Some(self.connect()?);
         self.push_rows(rows, before, mark, true)
     }
+}
 
+impl Rows for Postgres {
     fn sweep(&mut self, from: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError> {
-        let at: usize = from.and_then(|from| from.parse().ok()).unwrap_or(0);
-        let last = self.tables.len();
-        self.within(|transaction, this| {
-            let Some(table) = this.tables.get(at) else {
-                return Ok(());
-            };
-            let portal = transaction.bind(&table.keys_sql(), &[])?;
-            loop {
-                let rows = transaction.query_portal(&portal, PAGE)?;
-                if rows.is_empty() {
-                    return Ok(());
-                }
-                let mut gone = Vec::new();
-                for row in &rows {
-                    let key = table.read_key(row)?;
-                    if !keep(at, &row_name(&key)).map_err(SinkError::from)? {
-                        gone.push(FedRow {
-                            table: at,
-                            key,
-                            values: None,
-                        });
-                    }
-                }
-                table.delete(transaction, &gone.iter().collect::<Vec<_>>())?;
-            }
-        })?;
-        Ok((at + 1 < last).then(|| (at + 1).to_string()))
+        self.within(|transaction, this| sweep(transaction, &this.tables, from, keep))
     }
 
     fn compare(&mut self, rows: &[FedRow]) -> Result<Vec<Held>, SinkError> {
-        self.within(|transaction, this| {
-            let mut found: HashMap<(usize, String), Vec<Value>> = HashMap::new();
-            for (at, table) in this.tables.iter().enumerate() {
-                let keys: Vec<&FedRow> = rows.iter().filter(|row| row.table == at).collect();
-                for row in table.select(transaction, &keys)? {
-                    let key: Vec<Cell> = table.read_key(&row)?;
-                    found.insert((at, row_name(&key)), table.read(&row)?);
-                }
-            }
-            let held = |row: &FedRow| {
-                let there = found.remove(&(row.table, row_name(&row.key)));
-                match (this.tables.get(row.table), there) {
-                    (Some(table), Some(there)) => table.held(row, &there),
-                    _ => Held::Missing,
-                }
-            };
-            Ok(rows.iter().map(held).collect())
-        })
+        self.within(|transaction, this| compare(transaction, &this.tables, rows))
     }
+}
+
+/// Takes away rows of one table that are not to be kept; which table is next.
+fn sweep(
+    transaction: &mut Transaction<'_>,
+    tables: &[Table],
+    from: Option<String>,
+    keep: &mut Keep<'_>,
+) -> Result<Option<String>, Failed> {
+    let at: usize = from.and_then(|from| from.parse().ok()).unwrap_or(0);
+    let Some(table) = tables.get(at) else {
+        return Ok(None);
+    };
+    let portal = transaction.bind(&table.keys_sql(), &[])?;
+    loop {
+        let rows = transaction.query_portal(&portal, PAGE)?;
+        if rows.is_empty() {
+            return Ok((at + 1 < tables.len()).then(|| (at + 1).to_string()));
+        }
+        let mut gone = Vec::new();
+        for row in &rows {
+            let key = table.read_key(row)?;
+            if !keep(at, &row_name(&key)).map_err(SinkError::from)? {
+                gone.push(FedRow {
+                    table: at,
+                    key,
+                    values: None,
+                });
+            }
+        }
+        table.delete(transaction, &gone.iter().collect::<Vec<_>>())?;
+    }
+}
+
+/// Compares rows that should be there with those that are.
+fn compare(transaction: &mut Transaction<'_>, tables: &[Table], rows: &[FedRow]) -> Result<Vec<Held>, Failed> {
+    let mut found: HashMap<(usize, String), Vec<Value>> = HashMap::new();
+    for (at, table) in tables.iter().enumerate() {
+        let keys: Vec<&FedRow> = rows.iter().filter(|row| row.table == at).collect();
+        for row in table.select(transaction, &keys)? {
+            let key: Vec<Cell> = table.read_key(&row)?;
+            found.insert((at, row_name(&key)), table.read(&row)?);
+        }
+    }
+    let held = |row: &FedRow| {
+        let there = found.remove(&(row.table, row_name(&row.key)));
+        match (tables.get(row.table), there) {
+            (Some(table), Some(there)) => table.held(row, &there),
+            _ => Held::Missing,
+        }
+    };
+    Ok(rows.iter().map(held).collect())
 }
 
 /// The columns of a table as the server has them.

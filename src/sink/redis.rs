@@ -14,7 +14,7 @@ use crate::readmodel::query::Cell;
 use self::resp::{Connection, Reply};
 use super::address::Server;
 use super::error::SinkError;
-use super::{Held, Keep, Model, Refused, RowStore, escaped, row_name, text_of};
+use super::{Held, Keep, Model, Refused, RowStore, Rows, escaped, row_name, text_of};
 
 /// Keys that one SCAN looks at, about.
 const SCAN: &[u8] = b"1000";
@@ -231,7 +231,9 @@ impl RowStore for Redis {
             (None, _) => Err(SinkError::Lost),
         }
     }
+}
 
+impl Rows for Redis {
     fn sweep(&mut self, from: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError> {
         let (next, keys) = self.scan(from.as_deref().unwrap_or("0"))?;
         let mut gone = Vec::new();

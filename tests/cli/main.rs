@@ -22,6 +22,7 @@ mod produce;
 mod projections;
 mod read;
 mod rebuild;
+mod remote;
 mod sinks;
 mod takeover;
 mod test;

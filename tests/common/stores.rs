@@ -199,7 +199,7 @@ impl PostgresServer {
                 eprint!("{}", std::fs::read_to_string(&told).unwrap_or_default());
                 self.child = Some(self.spawn(File::create(&told).unwrap()));
             }
-            self.asked("SELECT 1").ok()
+            self.try_psql("SELECT 1").ok()
         });
     }
 
@@ -241,7 +241,8 @@ impl PostgresServer {
         format!("postgres://postgres@127.0.0.1:{}/postgres{options}", self.port)
     }
 
-    fn asked(&self, sql: &str) -> Result<String, String> {
+    /// What its own client says, or why it says nothing.
+    pub fn try_psql(&self, sql: &str) -> Result<String, String> {
         let output = Command::new("psql")
             .args([
                 "-X",
@@ -267,7 +268,7 @@ impl PostgresServer {
 
     /// What its own client says.
     pub fn psql(&self, sql: &str) -> String {
-        self.asked(sql).unwrap()
+        self.try_psql(sql).unwrap()
     }
 }
 

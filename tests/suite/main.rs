@@ -24,5 +24,6 @@ mod memory;
 mod mirror;
 mod permits;
 mod reader;
+mod remote;
 mod replay;
 mod sinks;

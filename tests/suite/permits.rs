@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::cluster::{Cluster, scratch, unique};
+use crate::common::stores::PostgresServer;
 use crate::common::{PATIENCE, eventually};
 
 const LOG: &str = concat!(
@@ -449,4 +450,39 @@ fn real_data_a_follow_that_is_killed_again_and_again_ends_as_if_it_never_was() {
         desk.run_in(live.path(), &["dump", "permits"]),
         desk.run_in(unbroken.path(), &["dump", "permits"])
     );
+}
+
+/// The handlers in PostgreSQL: a follow that is killed while records arrive, a rebuild, and what both are compared with.
+#[test]
+#[ignore = "needs the real log beside the repository"]
+fn real_data_the_state_of_every_application_in_postgresql() {
+    let Some(server) = PostgresServer::start() else { return };
+    let desk = Desk::new();
+    desk.create_topic("3");
+    let (file, url) = (desk.projection(), server.url(""));
+    let file = file.to_str().unwrap();
+    let folded = || {
+        let counted = server.try_psql("SELECT applied FROM permits._foldlog_fold").ok()?;
+        counted.parse::<u64>().ok()
+    };
+    desk.produce(&desk.log(1));
+    let mut follow = desk.start(desk.data.path(), &["follow", file, "--in", &url]);
+    eventually("the follow to take events in", || {
+        assert!(!follow.ended(), "the follow ended by itself");
+        folded().filter(|folded| *folded > 0)
+    });
+    assert!(follow.kill());
+    let mut follow = desk.start(desk.data.path(), &["follow", file, "--in", &url]);
+    eventually("every event to be folded", || (folded() == Some(8_577)).then_some(()));
+    follow.interrupt();
+    assert!(follow.succeeds(), "an interrupt ends a follow well");
+    for args in [
+        &["verify", file, "--in", &url][..],
+        &["rebuild", file, "--in", &url],
+        &["verify", file, "--in", &url],
+    ] {
+        desk.run(args);
+    }
+    assert_eq!(server.psql("SELECT count(*) FROM permits.application"), "1434");
+    assert_eq!(server.psql("SELECT sum(tasks) FROM permits.workload"), "8577");
 }

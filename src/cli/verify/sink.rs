@@ -18,18 +18,7 @@ const SHOWN: usize = 20;
 pub(super) fn run(context: &Context, projection: &str, url: &str, limit: Option<usize>) -> miette::Result<()> {
     let address = Address::parse(url).map_err(Report::new)?;
     let store = context.store()?;
-    let limit = limit.unwrap_or(if context.json() { usize::MAX } else { SHOWN });
-    let mut shown = 0;
-    let checked = check(&store, projection, &address, &mut |row| {
-        if shown < limit {
-            match context.json() {
-                true => println!("{}", row_json(&row)),
-                false => println!("{}", line(&row)),
-            }
-            shown += 1;
-        }
-        shown < limit
-    })?;
+    let checked = check(&store, projection, &address, &mut printer(context.json(), limit))?;
     if context.json() {
         println!("{}", report(&checked));
     } else if checked.differ() == 0 {
@@ -54,6 +43,22 @@ pub(super) fn run(context: &Context, projection: &str, url: &str, limit: Option<
         show::count(checked.other),
         show::count(checked.extra)
     ))
+}
+
+/// Prints rows that differ, until enough are shown.
+pub(in super::super) fn printer(json: bool, limit: Option<usize>) -> impl FnMut(Differs) -> bool + Send {
+    let limit = limit.unwrap_or(if json { usize::MAX } else { SHOWN });
+    let mut shown = 0;
+    move |row| {
+        if shown < limit {
+            match json {
+                true => println!("{}", row_json(&row)),
+                false => println!("{}", line(&row)),
+            }
+            shown += 1;
+        }
+        shown < limit
+    }
 }
 
 fn text(text: &str) -> String {
@@ -88,7 +93,8 @@ fn row_json(row: &Differs) -> Value {
     }
 }
 
-fn report(checked: &Checked) -> Value {
+/// The counts, as JSON.
+pub(in super::super) fn report(checked: &Checked) -> Value {
     json!({
         "good": checked.differ() == 0,
         "same": checked.same,

@@ -1,67 +1,41 @@
 //! Old events in today's form: the value that an upcast returns takes the place of the record's before a handler sees it.
 
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
 
 use crate::decode::fields::Scalar;
 use crate::record::RecordRef;
 
-use super::super::compile::text_of;
+use super::super::compile::Definition;
 use super::super::error::ReadModelError;
-use super::{Applier, Outcome, Poison, PoisonKind, bind, failed, poison_reason};
+use super::{bind, failed, poison_reason};
 
-impl Applier<'_> {
-    /// Applies an event whose fields are in `slots`, after the upcasts that are for it. What one returns may be for another,
-    /// so that each has to know the next version only; none may come twice.
-    pub(super) fn upcast(&mut self, record: &RecordRef<'_>, slots: &[Scalar<'_>]) -> Result<Outcome, ReadModelError> {
-        let Some(mut number) = self.upcast_for(slots) else {
-            return self.event(record, slots);
-        };
-        let mut done = vec![number];
-        let mut value = match self.rewrite(number, record, slots)? {
-            Ok(value) => value,
-            Err(reason) => return Ok(self.refused(number, &reason)),
-        };
-        loop {
-            let mut slots = Vec::new();
-            if let Err(error) = self.definition.fields().extract(value.as_bytes(), &mut slots) {
-                return Ok(self.refused(number, &format!("gave what cannot be decoded: {error}")));
-            }
-            if text_of(slots.first()).is_none() {
-                return Ok(self.refused(number, "gave a value without a type"));
-            }
-            let rewritten = RecordRef {
-                value: Some(value.as_bytes()),
-                ..*record
-            };
-            let Some(next) = self.upcast_for(&slots) else {
-                return self.event(&rewritten, &slots);
-            };
-            if done.contains(&next) {
-                return Ok(self.refused(number, "gave a type and version that was upcast already"));
-            }
-            done.push(next);
-            number = next;
-            let newer = self.rewrite(number, &rewritten, &slots)?;
-            value = match newer {
-                Ok(newer) => newer,
-                Err(reason) => return Ok(self.refused(number, &reason)),
-            };
-        }
-    }
+/// The prepared upcasts of a projection on one connection.
+pub(in super::super) struct Upcaster<'c> {
+    definition: &'c Definition,
+    statements: Vec<Statement<'c>>,
+}
 
-    fn upcast_for(&self, slots: &[Scalar<'_>]) -> Option<usize> {
-        self.definition.upcasts().of(&text_of(slots.first())?, slots)
+impl<'c> Upcaster<'c> {
+    pub(in super::super) fn new(connection: &'c Connection, definition: &'c Definition) -> rusqlite::Result<Self> {
+        let steps = definition.upcasts().steps.iter();
+        Ok(Self {
+            definition,
+            statements: steps
+                .map(|step| connection.prepare(&step.sql))
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// The one JSON text that an upcast returns, or why there is none.
-    fn rewrite(
+    pub(in super::super) fn rewrite(
         &mut self,
         number: usize,
         record: &RecordRef<'_>,
         slots: &[Scalar<'_>],
     ) -> Result<Result<String, String>, ReadModelError> {
         let steps = &self.definition.upcasts().steps;
-        let (Some(step), Some(statement)) = (steps.get(number), self.upcasts.get_mut(number)) else {
+        let (Some(step), Some(statement)) = (steps.get(number), self.statements.get_mut(number)) else {
             return Ok(Err("is not there".to_owned()));
         };
         for (at, binding) in step.bindings.iter().enumerate() {
@@ -99,22 +73,5 @@ impl Applier<'_> {
                 None => Err(failed(record, error)),
             },
         }
-    }
-
-    fn refused(&self, number: usize, what: &str) -> Outcome {
-        let line = self
-            .definition
-            .projection()
-            .upcasts
-            .get(number)
-            .map(|upcast| upcast.line);
-        Outcome::Poison(Poison {
-            kind: PoisonKind::Upcast,
-            reason: match line {
-                Some(line) => format!("the upcast at line {line} {what}"),
-                None => format!("an upcast {what}"),
-            },
-            line,
-        })
     }
 }

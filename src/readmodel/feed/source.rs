@@ -118,10 +118,7 @@ impl Feed {
             // What a store had is remembered outside of memory where it is much.
             connection
                 .execute_batch("CREATE TEMP TABLE had (tab INTEGER, key TEXT, PRIMARY KEY (tab, key)) WITHOUT ROWID")?;
-            let watched = watched_tables(&connection)?;
-            let tables = watched.iter().map(|table| fed_table(&connection, table));
-            let tables = tables.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok((watched, tables))
+            Ok((watched_tables(&connection)?, tables(&connection)?))
         };
         let (watched, tables) =
             read().map_err(|error| ReadModelError::sqlite(format!("cannot read {}", path.display()), error))?;
@@ -311,6 +308,12 @@ impl Feed {
 
 fn failed(error: rusqlite::Error) -> ReadModelError {
     ReadModelError::sqlite("cannot read the rows that a store is fed with", error)
+}
+
+/// The tables of a read model that a connection has open.
+pub(in super::super) fn tables(connection: &Connection) -> rusqlite::Result<Vec<FedTable>> {
+    let watched = watched_tables(connection)?;
+    watched.iter().map(|table| fed_table(connection, table)).collect()
 }
 
 fn fed_table(connection: &Connection, table: &Watched) -> rusqlite::Result<FedTable> {

@@ -1,9 +1,10 @@
 //! Comparing a store outside with the read model that feeds it, row by row.
 
+use crate::readmodel::feed::Feed;
 use crate::readmodel::store::Store;
 use crate::sink::address::Address;
 use crate::sink::error::SinkError;
-use crate::sink::{Held, Model, row_name, row_store};
+use crate::sink::{Held, Model, Rows, row_name, row_store};
 
 use super::super::error::ReplayError;
 
@@ -85,6 +86,17 @@ pub fn check(
         waiting: sink.map_or(0, |sink| sink.waiting),
         ..Checked::default()
     };
+    compare(&feed, &mut *rows, &mut checked, take)?;
+    Ok(checked)
+}
+
+/// Compares the rows of a read model with those that are elsewhere, and counts.
+pub(in crate::replay) fn compare(
+    feed: &Feed,
+    rows: &mut (impl Rows + ?Sized),
+    checked: &mut Checked,
+    take: &mut dyn FnMut(Differs) -> bool,
+) -> Result<(), ReplayError> {
     let mut wanted = true;
     for (at, table) in feed.tables().iter().enumerate() {
         let mut after = None;
@@ -130,7 +142,7 @@ pub fn check(
         };
         from = rows.sweep(from, &mut keep)?;
         if from.is_none() {
-            return Ok(checked);
+            return Ok(());
         }
     }
 }

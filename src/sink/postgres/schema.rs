@@ -3,6 +3,7 @@
 use postgres::types::ToSql;
 use postgres::{Row, Transaction};
 
+use crate::projection::dialect::quoted;
 use crate::readmodel::feed::{FedRow, FedTable, Mark};
 use crate::readmodel::query::Cell;
 
@@ -15,7 +16,7 @@ use super::{Failed, columns};
 /// The table that says what of a schema is Foldlog's, and how far it was fed.
 const MARK: &str = "_foldlog";
 /// Bytes of a name at most.
-const LONGEST: usize = 63;
+pub(super) const LONGEST: usize = 63;
 
 /// A table there.
 #[derive(Debug)]
@@ -25,11 +26,6 @@ pub(super) struct Table {
     at: String,
     columns: Vec<Column>,
     key: Vec<usize>,
-}
-
-/// A name as SQL writes it.
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The first name that the server would cut off.

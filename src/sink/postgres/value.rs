@@ -108,9 +108,14 @@ impl Value {
             Kind::Bigint => row.try_get::<_, Option<i64>>(at)?.map_or(Self::Null, Self::Integer),
             Kind::Double => row.try_get::<_, Option<f64>>(at)?.map_or(Self::Null, Self::Double),
             Kind::Bytea => row.try_get::<_, Option<Vec<u8>>>(at)?.map_or(Self::Null, Self::Bytes),
-            Kind::Text | Kind::Any | Kind::Numeric => {
-                row.try_get::<_, Option<String>>(at)?.map_or(Self::Null, Self::Text)
-            }
+            Kind::Text | Kind::Any => row.try_get::<_, Option<String>>(at)?.map_or(Self::Null, Self::Text),
+            // 6.0 is 6: how many digits a number was written with is no part of it.
+            Kind::Numeric => match row.try_get::<_, Option<String>>(at)? {
+                Some(text) if text.contains('.') => {
+                    Self::Text(text.trim_end_matches('0').trim_end_matches('.').to_owned())
+                }
+                text => text.map_or(Self::Null, Self::Text),
+            },
         })
     }
 
