@@ -313,6 +313,8 @@ pub enum Job {
     Group(String),
     /// Every projection.
     Projections,
+    /// The same, with so many of the dead letters of one from now on.
+    MoreLetters(String, usize),
     /// Rebuild a projection.
     Rebuild {
         /// Its name.
@@ -347,8 +349,8 @@ pub enum Job {
         /// Whether it may take over a read model that another file made.
         replace: bool,
     },
-    /// The alerts of a read model.
-    Alerts(String),
+    /// The alerts of a read model, so many at most.
+    Alerts(String, usize),
     /// Do something with records that could not be applied.
     Decide(Deciding),
     /// Drop the preview.

@@ -53,6 +53,11 @@ impl List {
         self.cursor
     }
 
+    /// Whether the cursor is on the last row, or there is none.
+    pub fn at_last(&self) -> bool {
+        self.cursor + 1 >= self.shown.len()
+    }
+
     /// Puts the cursor on a row among the shown.
     pub fn set_cursor(&mut self, row: usize) {
         self.cursor = row;

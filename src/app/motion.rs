@@ -7,7 +7,7 @@ use super::model::{Model, Pane, Screen};
 use super::moment::Go;
 use super::navigate;
 use super::overlay::Overlay;
-use super::screens::{groups, readmodel, records, scene, time, topics};
+use super::screens::{alerts, groups, letters, readmodel, records, scene, time, topics};
 
 /// The screens that the header names, in its order.
 const WAYS: [Screen; SCREENS] = [
@@ -222,9 +222,9 @@ pub(super) fn selected(model: &mut Model, fx: &mut Vec<Effect>) {
         Screen::Records => records::moved(model, fx),
         Screen::Groups => groups::selected(model, false, fx),
         Screen::ReadModel => readmodel::show_table(model, fx),
+        Screen::Letters => letters::moved(model, fx),
+        Screen::Alerts => alerts::moved(model, fx),
         Screen::Projections
-        | Screen::Letters
-        | Screen::Alerts
         | Screen::Charts
         | Screen::Time
         | Screen::Blame

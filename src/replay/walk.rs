@@ -136,6 +136,10 @@ fn one(
     if let Move::Forward(Goal::Row(row)) | Move::Back(Goal::Row(row)) = next {
         check(&steps.info()?.name, row, &tables)?;
     }
+    if let Move::Forward(Goal::Condition(condition)) | Move::Back(Goal::Condition(condition)) = next {
+        // One that is none is refused where there is no event left to ask it after, too.
+        steps.past.empty()?.binds_event(condition)?;
+    }
     match next {
         Move::Forward(goal) => steps.forward(goal, &mut each, control).map(Some),
         Move::Back(goal) => steps.back(goal, &mut each, control).map(Some),

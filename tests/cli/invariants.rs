@@ -100,8 +100,10 @@ fn the_first_event_is_told_and_can_be_queried() {
             "{condition}: {step}"
         );
     }
-    let wrong = shell.fails(&["step", "accounts", "--first", "blance < 0"], "");
-    assert!(wrong.contains("blance"), "{wrong}");
+    for way in [&["--first"][..], &["--until"], &["2030-01-01", "--until"]] {
+        let wrong = shell.fails(&[&["step", "accounts"], way, &["blance < 0"]].concat(), "");
+        assert!(wrong.contains("no such column: blance"), "{way:?}: {wrong}");
+    }
 
     // What cannot be read was written nobody knows when.
     let folders = fs::read_dir(shell.data.path().join("read-models")).unwrap();

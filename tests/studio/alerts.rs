@@ -158,7 +158,7 @@ fn screens() {
         world.alerts = Err(refused());
         shot("failed", &opened(size, world));
         let mut s = Studio::new(size, watched()).started();
-        s.hold = |job| matches!(job, Job::Alerts(_));
+        s.hold = |job| matches!(job, Job::Alerts(..));
         s.keys("2A");
         shot("loading", &s);
     }

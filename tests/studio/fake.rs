@@ -818,7 +818,7 @@ impl World for Fake {
             }
             Job::Groups => self.groups.clone().map(Event::Groups),
             Job::Group(id) => Ok(Event::Group(group(&id))),
-            Job::Projections => self.projections.clone().map(Event::Projections),
+            Job::Projections | Job::MoreLetters(..) => self.projections.clone().map(Event::Projections),
             Job::Rebuild { .. } | Job::Follow { .. } => {
                 for progress in &self.progress {
                     out.send(Event::Progress(progress.clone()));
@@ -841,7 +841,7 @@ impl World for Fake {
                 out.send(Event::Built(Box::new(info(&name, State::Ready))));
                 Ok(Event::Done(format!("the preview of {name} is in use")))
             }
-            Job::Alerts(_) => self.alerts.clone().map(|found| Event::Alerts(Box::new(found))),
+            Job::Alerts(..) => self.alerts.clone().map(|found| Event::Alerts(Box::new(found))),
             Job::Decide(deciding) => Ok(Event::Done(match deciding.choices {
                 Choices::One(..) => "decided about 1".into(),
                 Choices::RetrySkipped => "decided about all".into(),

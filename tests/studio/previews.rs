@@ -349,6 +349,9 @@ fn a_list_says_how_many_more_there_are_and_what_shows_them() {
     for said in ["12,000 more: foldlog", "dead-letters account_daily"] {
         assert!(s.text().contains(said), "{said}: {}", s.text());
     }
+    // Whoever comes to the last has more of them read, as long as that is not the last of all.
+    s.keys("G");
+    assert_eq!(s.asked.last().unwrap().1, Job::MoreLetters("account_daily".into(), 201));
     if let Ok(alerts) = &mut s.world.alerts {
         alerts.resolved += 3_000;
         alerts.forgotten = 77;
@@ -360,6 +363,22 @@ fn a_list_says_how_many_more_there_are_and_what_shows_them() {
     for said in ["3,000 more: foldlog", "77 that were resolved"] {
         assert!(s.text().contains(said), "{said}: {}", s.text());
     }
+    s.keys("G");
+    assert_eq!(s.asked.last().unwrap().1, Job::Alerts("account_balance".into(), 2_000));
+}
+
+#[test]
+fn dead_letters_are_read_on_to_the_last() {
+    let place = journeys::Place::new();
+    let mut t = place.studio(120, 40);
+    t.wait_for("run the first demo").keys("r").wait_for("checks hold");
+    place.produce_all("account-events", (0..250).map(|n| format!("no json {n}")));
+    t.keys("2").wait_for("account_balance").wait_for("applied");
+    t.keys("S").wait_for("Dead letters").wait_for("250 skipped");
+    t.keys("d").wait_for("50 more: foldlog");
+    t.keys("G").wait_gone("50 more: foldlog").wait_for("─ 250 ┐");
+    t.keys("q");
+    assert_put_back(&mut t, "0");
 }
 
 #[test]

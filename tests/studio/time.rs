@@ -502,6 +502,11 @@ fn a_balance_goes_back_in_time() {
     t.wait_for("run the first demo").keys("r").wait_for("checks hold");
     t.keys("2").wait_for("account_balance").wait_for("applied");
     t.keys("T").wait_for("5,004 of 5,004").wait_for("at this moment");
+    // Refused also where no event is left to ask it after.
+    t.keys("cSELEC\r")
+        .wait_for("no such column: SELEC")
+        .keys(ESC)
+        .wait_gone("run to a condition");
     t.keys(",").wait_for("5,003 of 5,004");
     t.keys(",").wait_for("5,002 of 5,004");
     t.keys(",").wait_for("5,001 of 5,004");

@@ -10,6 +10,10 @@ use super::super::model::{Model, Screen};
 use super::super::moment::EventAt;
 use super::super::remote::Remote;
 
+/// How many are asked for at first, and how many more whenever the cursor comes to the last.
+const PAGE: usize = 1_000;
+/// The most that are listed.
+const MOST: usize = 10_000;
 /// How often they are asked for while they are in view.
 const EVERY_MS: i64 = 3_000;
 
@@ -23,6 +27,8 @@ pub struct Alerts {
     /// The alerts.
     pub remote: Remote<Found>,
     asked_at: Option<Timestamp>,
+    /// How many pages are listed besides the first.
+    more: usize,
 }
 
 impl Alerts {
@@ -68,7 +74,8 @@ pub fn ask(model: &mut Model, fx: &mut Vec<Effect>) {
     if alerts.remote.task.is_some() {
         return;
     }
-    let task = model.start(Job::Alerts(alerts.read_model.clone()), fx);
+    let listed = PAGE * (1 + alerts.more);
+    let task = model.start(Job::Alerts(alerts.read_model.clone(), listed), fx);
     let now = model.now;
     if let Some(alerts) = &mut model.alerts {
         alerts.remote.task = Some(task);
@@ -89,6 +96,23 @@ pub fn answer(model: &mut Model, found: Found) {
     let at = before.and_then(|before| found.into_iter().position(|alert| same(alert, &before)));
     if let Some(at) = at {
         alerts.list.select(at);
+    }
+}
+
+/// Asks for more when the cursor comes to the last of those that are listed.
+pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
+    let Some(alerts) = model.alerts.as_mut().filter(|alerts| alerts.remote.task.is_none()) else {
+        return;
+    };
+    let all = alerts
+        .remote
+        .value
+        .as_ref()
+        .map_or(0, |found| found.open + found.resolved);
+    let listed = alerts.list.total();
+    if alerts.list.at_last() && (listed as u64) < all && listed < MOST {
+        alerts.more += 1;
+        ask(model, fx);
     }
 }
 

@@ -92,6 +92,24 @@ pub fn refresh(model: &mut Model) {
     model.letters = Some(letters);
 }
 
+/// How many more are listed whenever the cursor comes to the last.
+const PAGE: usize = 200;
+/// The most that are listed.
+const MOST: usize = 2_000;
+
+/// Asks for more when the cursor comes to the last of those that are listed.
+pub fn moved(model: &mut Model, fx: &mut Vec<Effect>) {
+    let (Some(row), Some(letters)) = (projection(model), &model.letters) else {
+        return;
+    };
+    let listed = row.dead_letters.len();
+    let more = (listed as u64) < row.letters && listed < MOST;
+    if letters.list.at_last() && more && model.projections.remote.task.is_none() {
+        let job = Job::MoreLetters(row.name.clone(), listed + PAGE);
+        model.projections.remote.task = Some(model.start(job, fx));
+    }
+}
+
 /// What is to be done with which records of a read model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deciding {

@@ -15,7 +15,7 @@ mod search;
 mod timeline;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -44,6 +44,8 @@ pub(super) struct Studio {
     previews: Mutex<BTreeMap<String, previews::Built>>,
     /// What runs of demos left for their reports, by the demo's id.
     ended: Mutex<BTreeMap<String, charts::Ended>>,
+    /// How many dead letters are listed of projections of which somebody wanted more, by name.
+    letters: Mutex<BTreeMap<String, usize>>,
     /// Where a job waits for a replay's progress.
     handle: Handle,
 }
@@ -81,6 +83,7 @@ impl Studio {
             past: Mutex::new(None),
             previews: Mutex::new(BTreeMap::new()),
             ended: Mutex::new(BTreeMap::new()),
+            letters: Mutex::new(BTreeMap::new()),
             handle,
         })
     }
@@ -137,6 +140,15 @@ impl Studio {
         Ok(Event::Topics(rows, at))
     }
 
+    fn projections(&self, out: &dyn Outlet) -> Result<Event, Failure> {
+        let letters = self.letters().clone();
+        projections::list(&*self.link()?, &self.demos.catalog, &letters, out.language()).map(Event::Projections)
+    }
+
+    fn letters(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tables(&self) -> Result<Event, Failure> {
         let link = self.link()?;
         let session = Session::open(&link.store).map_err(failure)?;
@@ -184,9 +196,6 @@ fn watched<T>(session: &Session, out: &dyn Outlet, ask: impl FnOnce() -> T) -> T
     })
 }
 
-/// The most alerts of a read model that are listed.
-const ALERTS: usize = 1_000;
-
 impl World for Studio {
     fn perform(&self, job: Job, out: &dyn Outlet) -> Result<Event, Failure> {
         match job {
@@ -206,8 +215,10 @@ impl World for Studio {
             }
             Job::Groups => self.link()?.client.groups().map(Event::Groups).map_err(failure),
             Job::Group(id) => self.link()?.client.group(&id).map(Event::Group).map_err(failure),
-            Job::Projections => {
-                projections::list(&*self.link()?, &self.demos.catalog, out.language()).map(Event::Projections)
+            Job::Projections => self.projections(out),
+            Job::MoreLetters(name, listed) => {
+                self.letters().insert(name, listed);
+                self.projections(out)
             }
             Job::Rebuild {
                 file,
@@ -218,8 +229,8 @@ impl World for Studio {
             Job::Follow { file, .. } => self.follow(&file, out),
             Job::Preview { name, file } => self.preview(&name, &file, out),
             Job::Accept { name, file, replace } => self.accept(&name, &file, replace, out),
-            Job::Alerts(name) => {
-                let found = self.link()?.store.latest_alerts(&name, ALERTS).map_err(failure)?;
+            Job::Alerts(name, limit) => {
+                let found = self.link()?.store.latest_alerts(&name, limit).map_err(failure)?;
                 Ok(Event::Alerts(Box::new(found.unwrap_or_default())))
             }
             Job::Decide(deciding) => self.decide(&deciding, out),

@@ -25,7 +25,7 @@ use super::past::statement;
 
 /// A file larger than this is no projection that somebody wrote.
 const LARGEST: u64 = 1 << 20;
-/// The dead letters of a projection that are listed; how many there are is said beside them.
+/// The dead letters of a projection that are listed at first; how many there are is said beside them.
 const DEAD_LETTERS: usize = 200;
 /// Prose in a report is not wrapped here: only the screen knows how wide it is.
 const WIDE: usize = 1_000;
@@ -58,8 +58,13 @@ fn report(error: &ProjectionError) -> String {
 }
 
 /// Every projection, by name: the files of this directory, what read models remember, and what demos bring; the last only
-/// on a cluster that has all of the demo's topics.
-pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<Vec<ProjectionRow>, Failure> {
+/// on a cluster that has all of the demo's topics. `listed` says how many dead letters are wanted of which.
+pub(super) fn list(
+    link: &Link,
+    demos: &Catalog,
+    listed: &BTreeMap<String, usize>,
+    language: Language,
+) -> Result<Vec<ProjectionRow>, Failure> {
     let mut built: BTreeMap<String, ReadModelInfo> = link
         .store
         .list()
@@ -145,7 +150,7 @@ pub(super) fn list(link: &Link, demos: &Catalog, language: Language) -> Result<V
             row.lag = ends.lag(info);
             let letters = link
                 .store
-                .latest_dead_letters(&row.name, DEAD_LETTERS)
+                .latest_dead_letters(&row.name, listed.get(&row.name).copied().unwrap_or(DEAD_LETTERS))
                 .map_err(failure)?;
             row.letters = letters.total;
             row.left_out = letters.skipped;
