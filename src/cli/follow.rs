@@ -110,6 +110,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             until: None,
             skip_poison: args.skip_poison,
             no_emit: args.no_emit,
+            turn: None,
         };
         let places = remote::places(&projections, url)?;
         let server = args.metrics.map(|address| Server::bind(address.0)).transpose()?;

@@ -90,6 +90,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             until: args.until,
             skip_poison: args.skip_poison,
             no_emit: true,
+            turn: None,
         };
         return remote::rebuild_there(context, projection, url, options);
     }

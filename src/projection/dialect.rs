@@ -250,6 +250,7 @@ impl<'s> Writer<'s> {
                 let name = self.name(at);
                 self.put(at, &quoted(&name));
             }
+            Some(Kind::Word) if self.cast_to(at).is_some() => self.put(at, self.cast_to(at).unwrap_or(text)),
             Some(Kind::Word) if self.is_name(at) => {
                 let name = self.name(at);
                 let plain = name.to_ascii_lowercase() == name && !RESERVED.contains(&name.as_str());
@@ -260,6 +261,27 @@ impl<'s> Writer<'s> {
             }
             _ => self.put(at, text),
         }
+    }
+
+    /// The type of a CAST as PostgreSQL calls it, whose INTEGER has 32 bits, and whose REAL has half the digits.
+    fn cast_to(&self, at: usize) -> Option<&'static str> {
+        let before = at.checked_sub(1).filter(|before| self.is(*before, "AS"))?;
+        let kind = match self.text(at).to_ascii_uppercase().as_str() {
+            "INTEGER" | "INT" => "bigint",
+            "REAL" | "FLOAT" | "DOUBLE" => "double precision",
+            "BLOB" => "bytea",
+            _ => return None,
+        };
+        let mut depth = 0_usize;
+        for at in (0..before).rev() {
+            match self.kind(at) {
+                Some(Kind::Close) => depth += 1,
+                Some(Kind::Open) if depth == 0 => return self.is(at.checked_sub(1)?, "CAST").then_some(kind),
+                Some(Kind::Open) => depth -= 1,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// A name as its table spells it: SQLite knows it in any case.

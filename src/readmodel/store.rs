@@ -220,6 +220,32 @@ pub struct ReadModelInfo {
     pub latest_of: Option<TopicPartition>,
 }
 
+impl ReadModelInfo {
+    /// Of a read model of which only the name is known.
+    pub fn blank(name: String) -> Self {
+        Self {
+            name,
+            file: String::new(),
+            hash: String::new(),
+            cluster_id: String::new(),
+            topics: Vec::new(),
+            position: Position::new(),
+            counts: Counts::default(),
+            poison: Vec::new(),
+            decisions: 0,
+            broken: Vec::new(),
+            emitted: None,
+            history: None,
+            notified: None,
+            sinks: Vec::new(),
+            state: State::Ready,
+            updated_at: Timestamp(0),
+            latest: None,
+            latest_of: None,
+        }
+    }
+}
+
 /// A build on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Build {
@@ -286,26 +312,10 @@ impl Store {
             .into_iter()
             .map(|build| {
                 Ok(read_info(&build.path).unwrap_or_else(|error| ReadModelInfo {
-                    name: build.stem,
-                    file: String::new(),
-                    hash: String::new(),
-                    cluster_id: String::new(),
-                    topics: Vec::new(),
-                    position: Position::new(),
-                    counts: Counts::default(),
-                    poison: Vec::new(),
-                    decisions: 0,
-                    broken: Vec::new(),
-                    emitted: None,
-                    history: None,
-                    notified: None,
-                    sinks: Vec::new(),
                     state: State::Unreadable {
                         reason: error.to_string(),
                     },
-                    updated_at: Timestamp(0),
-                    latest: None,
-                    latest_of: None,
+                    ..ReadModelInfo::blank(build.stem)
                 }))
             })
             .collect()

@@ -200,6 +200,15 @@ pub enum ReplayError {
         /// What shows it.
         evidence: String,
     },
+    /// What keeps a read model in another database from going on with the log.
+    #[error("{error}")]
+    #[diagnostic(help("`foldlog rebuild {file} --in URL` folds what the log has now, beside what is in use there"))]
+    Elsewhere {
+        /// The file.
+        file: String,
+        /// What it is.
+        error: Box<ReplayError>,
+    },
     /// A row that the read model cannot have.
     #[error(transparent)]
     #[diagnostic(transparent)]

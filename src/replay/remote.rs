@@ -37,6 +37,8 @@ pub use verify::{Verified, verify};
 
 /// The longest pause between two tries to reach a server that is away.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long whoever has the schema is waited for: one that was killed just now goes by itself.
+const TURN: Duration = Duration::from_secs(10);
 /// The first.
 const SHORTEST: Duration = Duration::from_millis(250);
 
@@ -58,6 +60,15 @@ pub struct RemoteOptions {
     pub skip_poison: bool,
     /// Follow a file that publishes, without publishing.
     pub no_emit: bool,
+    /// How long another that folds into the schema is waited for before that is an error; 10 seconds where nothing is said.
+    pub turn: Option<Duration>,
+}
+
+impl RemoteOptions {
+    fn open(&self, there: &There, control: &Control) -> Result<Session, ReplayError> {
+        let turn = self.turn.unwrap_or(TURN);
+        Ok(Session::open(&there.server, &there.schema, turn, &control.cancel)?)
+    }
 }
 
 /// A projection with what it takes to run it there.
@@ -96,7 +107,7 @@ impl Rules {
 pub fn rebuild(client: Client, projection: Projection, there: There, options: RemoteOptions) -> Task<RebuildReport> {
     Task::start("rebuild", move |control| {
         let rules = Rules::of(&projection, control)?;
-        let session = Session::open(&there.server, &there.schema, &control.cancel)?;
+        let session = options.open(&there, control)?;
         build(&client, &rules, session, &there, &options, control)
     })
 }
@@ -270,7 +281,7 @@ fn stay(
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
     let projection = rules.projection();
-    let mut session = Session::open(&there.server, &there.schema, &control.cancel)?;
+    let mut session = options.open(there, control)?;
     let ledger = match session.found()? {
         Some(ledger) => ledger,
         None => {
@@ -279,14 +290,14 @@ fn stay(
                 ..options.clone()
             };
             build(client, rules, session, there, &first, control)?;
-            session = Session::open(&there.server, &there.schema, &control.cancel)?;
+            session = options.open(there, control)?;
             session.found()?.ok_or(ReplayError::Sink(SinkError::Lost))?
         }
     };
     *last = Some(ledger.info.clone());
     let log = survey(client, projection, control)?;
-    let start = follow::start(projection, &ledger.info, &ledger.topics, &log)?;
-    for notice in start.notices {
+    let begin = start(projection, &ledger.info, &ledger.topics, &log)?;
+    for notice in begin.notices {
         control.meter.notice(notice);
     }
     session.go_on(projection, &rules.tables)?;
@@ -297,22 +308,35 @@ fn stay(
     };
     let topics = ledger.topics.clone();
     let mut folding = Folding::new(session, &rules.desk, projection, ledger, on_poison)?;
-    folding.advance(&log::starts(&start.ranges))?;
+    folding.advance(&log::starts(&begin.ranges))?;
     let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
     control.meter.phase(Phase::Live);
-    let (open, span) = (opener(client, Order::Arrival), Span::of(&start.ranges));
-    let ended = run(&mut folding, || open(start.ranges), &span, Some(&lookout), control);
+    let (open, span) = (opener(client, Order::Arrival), Span::of(&begin.ranges));
+    let ended = run(&mut folding, || open(begin.ranges), &span, Some(&lookout), control);
     *last = Some(folding.info().clone());
     if let Err(ReplayError::Broker(_)) = &ended {
         // An offset that is gone, for one, is what a topic looks like that was created anew: the log says which it is.
         let log = survey(client, projection, control)?;
-        follow::start(projection, folding.info(), &topics, &log)?;
+        start(projection, folding.info(), &topics, &log)?;
     }
     let ended = ended?;
     if let State::Paused { .. } = folding.info().state {
         control.meter.phase(Phase::Paused);
     }
     Ok(ended)
+}
+
+/// Whether the log is still the one that was folded there, and still has what is needed.
+fn start(
+    projection: &Projection,
+    info: &ReadModelInfo,
+    topics: &[(String, Option<String>)],
+    log: &Log,
+) -> Result<follow::Start, ReplayError> {
+    follow::start(projection, info, topics, log).map_err(|error| ReplayError::Elsewhere {
+        file: projection.file.clone(),
+        error: Box::new(error),
+    })
 }
 
 fn survey(client: &Client, projection: &Projection, control: &Control) -> Result<Log, ReplayError> {

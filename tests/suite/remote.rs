@@ -1,6 +1,7 @@
 //! Handlers that run in PostgreSQL, a real one: what they make is what SQLite makes, whatever comes between.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use foldlog::broker::client::Client;
 use foldlog::readmodel::store::{Counts, ReadModelInfo};
@@ -93,7 +94,7 @@ SELECT json_set(@value, '$.v', 2, '$.amount', $old::amount);
 -- on: In
 INSERT INTO account (id, balance, share, updatedAt) VALUES (:id, :amount, :share, @timestamp)
 ON CONFLICT DO UPDATE SET balance = balance + excluded.balance, share = ifnull(excluded.share, share), updatedat = max(updatedAt, @timestamp);
-INSERT INTO entry (partition, offset, user, price) SELECT @partition, @offset, id, balance * 1.5 FROM account WHERE id = :id;
+INSERT INTO entry (partition, offset, user, price) SELECT @partition, @offset, id, CAST(balance AS REAL) * 1.5 FROM account WHERE id = :id;
 
 -- on: Note
 UPDATE account SET note = coalesce(:text, note) || '.' WHERE id = :id AND id IN (SELECT id FROM rich);
@@ -216,18 +217,23 @@ fn a_follow_goes_on_whatever_ends_its_connection() {
     committed(&server, &task, 600);
     assert_eq!(equal(&client, &text, &url), 8 + 554);
     // The server goes away, and comes back.
+    let missed = || {
+        let notices = Arc::clone(&task.progress().borrow().notices);
+        notices.iter().filter(|notice| notice.contains("trying on")).count()
+    };
+    let before = missed();
     server.stop();
     some(&client, &topic, 600, 700);
-    eventually("the server to be missed", || {
-        let progress = task.progress();
-        let notices = Arc::clone(&progress.borrow().notices);
-        notices.iter().any(|notice| notice.contains("trying on")).then_some(())
-    });
+    eventually("the server to be missed", || (missed() > before).then_some(()));
     server.again();
     committed(&server, &task, 700);
     equal(&client, &text, &url);
     // A second one is refused, and so is a rebuild.
-    let second = following(&client, &text, &url, RemoteOptions::default()).wait();
+    let at_once = RemoteOptions {
+        turn: Some(Duration::ZERO),
+        ..RemoteOptions::default()
+    };
+    let second = following(&client, &text, &url, at_once).wait();
     assert!(
         second
             .unwrap_err()
@@ -376,7 +382,12 @@ fn a_rebuild_takes_the_place_of_what_was_there_with_its_readers() {
     let error = following(&client, &other, &url, RemoteOptions::default())
         .wait()
         .unwrap_err();
-    assert!(matches!(error, ReplayError::DefinitionChanged { .. }), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("was built by another version of accounts.sql"),
+        "{error}"
+    );
     rebuilt_there(&client, &other, &url, RemoteOptions::default()).unwrap();
     equal(&client, &other, &url);
     let twice = "SELECT (SELECT sum(n) FROM accounts.account) > (SELECT sum(n) FROM accounts__old.account)";
@@ -404,5 +415,5 @@ fn a_rebuild_takes_the_place_of_what_was_there_with_its_readers() {
     let error = following(&client, &other, &url, RemoteOptions::default())
         .wait()
         .unwrap_err();
-    assert!(matches!(error, ReplayError::TopicRecreated { .. }), "{error}");
+    assert!(error.to_string().contains("was deleted and created again"), "{error}");
 }

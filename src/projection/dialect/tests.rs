@@ -84,6 +84,10 @@ WHERE \"a\".\"balance\" < (SELECT max(balance) FROM account b) AND coalesce(\"a\
             "INSERT INTO account VALUES ('it''s :not balance', (255), '\\x0aFF'::bytea)",
         ),
         ("DELETE FROM account WHERE id IN (SELECT id FROM account LIMIT:n)", "DELETE FROM account WHERE id IN (SELECT id FROM account LIMIT $1)"),
+        (
+            "UPDATE account SET balance = CAST(abs(:a) AS INTEGER) + cast(balance as real) WHERE id IN (SELECT 1 AS integer)",
+            "UPDATE account SET balance = CAST(abs($1) AS bigint) + cast(balance as double precision) WHERE id IN (SELECT 1 AS integer)",
+        ),
         ("DELETE FROM `Account` WHERE \"ID\" = :id", "DELETE FROM \"account\" WHERE \"id\" = $1"),
     ] {
         assert_eq!(handler(sql).sql, wanted, "{sql}");

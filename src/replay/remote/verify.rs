@@ -8,14 +8,13 @@ use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::sink::postgres::look::{self, Look};
 
 use super::super::at::is_empty;
-use super::super::follow;
 use super::super::keeper::Keeper;
 use super::super::log::Span;
 use super::super::progress::Phase;
 use super::super::rebuild::{Until, read};
 use super::super::sinks::{Checked, Differs, compare};
 use super::super::task::Task;
-use super::{Rules, There, opener, survey};
+use super::{Rules, There, opener, start, survey};
 
 /// What was found.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ pub fn verify(
         let mut look = Look::begin(&mut connection, &there.server, &there.schema)?;
         let ledger = look.ledger()?;
         let log = survey(&client, &projection, control)?;
-        follow::start(&projection, &ledger.info, &ledger.topics, &log)?;
+        start(&projection, &ledger.info, &ledger.topics, &log)?;
         let ranges = log.ranges(&client, Some(&Until::Position(ledger.info.position.clone())))?;
         let mut shadow = Scratch::new(&store, &rules.definition, &log.origin(), None)?;
         let cancel = control.cancel.clone();

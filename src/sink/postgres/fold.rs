@@ -32,8 +32,6 @@ pub use bind::Param;
 pub use ledger::Ledger;
 pub(super) use ledger::read as read_ledger;
 
-/// How long whoever had the schema before is waited for: the server notices a killed one when it next writes to it.
-const TURN: Duration = Duration::from_secs(3);
 /// How long the server is asked to give up what it does when nobody waits for it any more.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -75,8 +73,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, and takes the schema for itself: another that folds into it is an error.
-    pub fn open(server: &Server, schema: &str, cancel: &CancellationToken) -> Result<Self, SinkError> {
+    /// Connects, and takes the schema for itself: another that still folds into it after `turn` is an error. One that was killed is
+    /// noticed by the server when it has done what it was told last.
+    pub fn open(server: &Server, schema: &str, turn: Duration, cancel: &CancellationToken) -> Result<Self, SinkError> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
@@ -107,7 +106,7 @@ impl Session {
             commits: 0,
             runtime,
         };
-        session.take()?;
+        session.take(turn)?;
         session.execute(
             "SET synchronous_commit = off; SET client_min_messages = warning; SET standard_conforming_strings = on",
         )?;
@@ -119,8 +118,8 @@ impl Session {
         self.server.to_string()
     }
 
-    fn take(&self) -> Result<(), SinkError> {
-        let until = Instant::now() + TURN;
+    fn take(&self, turn: Duration) -> Result<(), SinkError> {
+        let until = Instant::now() + turn;
         let asked = format!("foldlog fold {}", self.schema);
         loop {
             let taken = self.run(async {

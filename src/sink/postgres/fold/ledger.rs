@@ -81,24 +81,11 @@ impl Ledger {
     pub fn begin(name: &str, file: &str, hash: &str, cluster_id: &str, topics: Vec<(String, Option<String>)>) -> Self {
         Self {
             info: ReadModelInfo {
-                name: name.to_owned(),
                 file: file.to_owned(),
                 hash: hash.to_owned(),
                 cluster_id: cluster_id.to_owned(),
                 topics: topics.iter().map(|(topic, _)| topic.clone()).collect(),
-                position: Position::new(),
-                counts: Counts::default(),
-                poison: Vec::new(),
-                decisions: 0,
-                broken: Vec::new(),
-                emitted: None,
-                history: None,
-                notified: None,
-                sinks: Vec::new(),
-                state: State::Ready,
-                updated_at: Timestamp(0),
-                latest: None,
-                latest_of: None,
+                ..ReadModelInfo::blank(name.to_owned())
             },
             topics,
             commits: 0,
