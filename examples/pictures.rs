@@ -257,12 +257,19 @@ fn demos() -> Vec<String> {
     lines.lines().map(id).collect()
 }
 
-/// A demo's scene when its lesson is over, on a broker of its own; of the guide, its first question.
+/// A demo's scene when its lesson is over, on a broker of its own; of the guide, its first question. Where the flow does not fit, on a
+/// wider screen.
 fn scene(id: &str) {
+    let fits = [140, 170, 200].into_iter().any(|columns| scene_on(id, columns));
+    assert!(fits, "the flow of {id} fits no screen");
+}
+
+/// Whether the whole flow is in view.
+fn scene_on(id: &str, columns: u16) -> bool {
     let data = tempfile::tempdir().expect("a folder for the broker");
     let folder = data.path().to_str().expect("a folder whose name is text");
     let arguments = ["--data", folder, "--lang", "en", "demo", "run", id];
-    let mut studio = Terminal::start(&program(), &arguments, &[], 140, 40);
+    let mut studio = Terminal::start(&program(), &arguments, &[], columns, 40);
     if id == "choose" {
         studio.wait_for("question 1").keys("j\r").wait_for("question 2");
     } else {
@@ -273,9 +280,13 @@ fn scene(id: &str) {
                 .any(|end| text.contains(end))
         });
     }
-    save(&studio, &format!("demos/{id}"));
+    let fits = !studio.text().contains(" more ▸");
+    if fits {
+        save(&studio, &format!("demos/{id}"));
+    }
     studio.keys("q");
     assert!(studio.wait_exit().success(), "the studio ends well");
+    fits
 }
 
 fn screens() {

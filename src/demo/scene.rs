@@ -440,10 +440,7 @@ impl Scene {
         }
         self.flush()?;
         let (en, zh) = Self::acknowledged(took);
-        Ok(self.say(
-            &format!("{count} records written{en}"),
-            &format!("写入 {count} 条记录{zh}"),
-        ))
+        Ok(self.written(count) + &self.say(&en, &zh))
     }
 
     /// How long records took to be acknowledged that were written one by one.

@@ -306,7 +306,8 @@ impl Scene {
         for (_, topic, address) in lakes.iter().filter(|(name, ..)| name == sink) {
             found += lake::count(&address.dir, topic).map_err(ReplayError::from)?;
         }
-        Ok(Seen::compare(found.to_string(), records.to_string()))
+        let word = |records: u64| self.say(&format!("{records} records"), &format!("{records} 条记录"));
+        Ok(Seen::compare(word(found), word(records)))
     }
 
     /// Writes what a lake has in its files and has not been loaded before into the topic for it: each record with its key, value and
@@ -317,7 +318,7 @@ impl Scene {
             // Names were looked up when the demo was read.
             return Ok(String::new());
         };
-        let into = self.demo.topic(into);
+        let (into, named) = (self.demo.topic(into), into.to_owned());
         let lakes = self.demo.lakes(&self.store, &self.sinks);
         let mut loaded = self.loaded.remove(sink).unwrap_or_default();
         let mut count = 0;
@@ -339,8 +340,8 @@ impl Scene {
         self.flush()?;
         self.loaded.insert(sink.to_owned(), loaded);
         Ok(self.say(
-            &format!("{count} records of its files written to {into}"),
-            &format!("把文件里的 {count} 条记录写入 {into}"),
+            &format!("{count} records of its files written to {named}"),
+            &format!("把文件里的 {count} 条记录写入 {named}"),
         ))
     }
 

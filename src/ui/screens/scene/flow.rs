@@ -27,8 +27,9 @@ use super::strip;
 const BOX: [u16; 2] = [16, 26];
 /// How parts are drawn as lines, from much room to little: the most and the least columns of a name, those for what a store holds that
 /// stands under its processor, and how far columns of parts lie apart at least. Of each, the longest names that leave so much.
-const LINES: [[u16; 4]; 6] = [
-    [22, 22, 7, 12],
+const LINES: [[u16; 4]; 7] = [
+    [26, 26, 7, 12],
+    [26, 26, 7, 8],
     [22, 22, 0, 12],
     [22, 14, 7, 8],
     [22, 12, 7, 6],
