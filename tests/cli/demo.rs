@@ -3,6 +3,21 @@
 use super::Shell;
 
 #[test]
+fn a_lesson_is_shown_as_text_and_as_json() {
+    let shell = Shell::new();
+    for id in ["messaging", "choose"] {
+        let text = shell.ok(&["demo", "show", id], "");
+        let json = shell.ok(&["demo", "show", id, "--json"], "");
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(text.starts_with("# "), "{text}");
+        assert_eq!(
+            (json["id"].as_str(), json["lesson"].as_str()),
+            (Some(id), Some(text.as_str()))
+        );
+    }
+}
+
+#[test]
 fn a_demo_of_ones_own_is_begun_proved_run_listed_and_cleaned_up() {
     let shell = Shell::new();
     let dir = shell.data.path().join("lessons/page-views");
