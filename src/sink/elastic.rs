@@ -3,15 +3,17 @@
 //! A bulk request is no transaction: each of its items is taken or not. What the server was too busy for is sent again with the
 //! whole batch, which does no harm; what it refuses for good is listed and taken away, so that no older version stays. The mark is
 //! written afterwards, and only if nobody wrote another since it was read.
+//!
+//! A server makes an index that is not there of the first document that comes for it. So the mark has the ids of the indices that
+//! were fed: where one was deleted, or made anew, all rows are given again, to one that is made as it should be.
+
+mod http;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
-use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 
 use crate::readmodel::feed::{FedColumn, FedRow, Mark, Type};
 use crate::readmodel::query::Cell;
@@ -19,9 +21,8 @@ use crate::readmodel::query::Cell;
 use super::address::Server;
 use super::error::SinkError;
 use super::{Held, Keep, Model, Refused, RowStore, Rows, row_name, text_of};
+use http::{Http, reason_of};
 
-/// How long a server may take for an answer.
-const ANSWER: Duration = Duration::from_secs(30);
 /// Where marks are.
 const MARKS: &str = "foldlog-sinks";
 /// Bytes of a document's id at most.
@@ -33,14 +34,15 @@ const PAGE: usize = 1000;
 pub struct Elastic {
     server: Server,
     model: Model,
-    base: String,
+    http: Http,
     /// The index of each table.
     indices: Vec<String>,
     /// What the document of the mark is called.
     mark_id: String,
-    agent: Agent,
     /// Which version of the mark was read or written last.
     version: Option<(u64, u64)>,
+    /// The ids of the indices when the mark was written, if that says them.
+    made: Value,
     /// Indices of tables that the projection had once.
     old: Vec<String>,
 }
@@ -50,113 +52,30 @@ impl Elastic {
     pub fn new(server: Server, model: Model) -> Self {
         let prefix = server.option("prefix").unwrap_or_default().to_owned();
         let index = |table: &str| format!("{prefix}{}-{table}", model.name).to_lowercase();
-        let scheme = if server.tls { "https" } else { "http" };
-        let host = if server.host.contains(':') {
-            format!("[{}]", server.host)
-        } else {
-            server.host.clone()
-        };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
         Self {
-            base: format!("{scheme}://{host}:{}", server.port),
             indices: model.tables.iter().map(|table| index(&table.name)).collect(),
             mark_id: format!("{prefix}{}", model.name),
-            agent: Agent::config_builder()
-                .tls_config(tls)
-                .timeout_global(Some(ANSWER))
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .http_status_as_error(false)
-                .user_agent(concat!("foldlog/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .into(),
+            http: Http::new(server.clone()),
             server,
             model,
             version: None,
+            made: Value::Null,
             old: Vec::new(),
-        }
-    }
-
-    fn login(&self) -> Option<String> {
-        let user = self.server.user.as_deref()?;
-        let password = self.server.password.as_deref().unwrap_or_default();
-        Some(format!("Basic {}", BASE64.encode(format!("{user}:{password}"))))
-    }
-
-    /// Asks, and returns the status with the answer's JSON.
-    fn ask(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Result<(u16, Value), SinkError> {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
-        if let Some(login) = self.login() {
-            request = request.header("authorization", login);
-        }
-        let (kind, bytes) = body.unwrap_or(("application/json", b""));
-        let unreachable = |reason: String| SinkError::Unreachable {
-            store: self.server.to_string(),
-            reason,
-        };
-        // Without a length an empty body would be sent in chunks.
-        let answer = if body.is_some() || method == "POST" {
-            let request = request.header("content-type", kind).body(bytes.to_vec());
-            self.agent.run(request.map_err(|error| unreachable(error.to_string()))?)
-        } else {
-            self.agent
-                .run(request.body(()).map_err(|error| unreachable(error.to_string()))?)
-        };
-        let mut answer = answer.map_err(|error| unreachable(error.to_string()))?;
-        let status = answer.status().as_u16();
-        let text = answer
-            .body_mut()
-            .with_config()
-            .limit(256 * 1024 * 1024)
-            .read_to_string()
-            .map_err(|error| unreachable(error.to_string()))?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::Null)))
-    }
-
-    /// The same where a success is expected.
-    fn expect(&self, method: &str, path: &str, body: Option<(&str, &[u8])>) -> Result<Value, SinkError> {
-        match self.ask(method, path, body)? {
-            (200..=299, answer) => Ok(answer),
-            (status, answer) => Err(self.says(status, &answer)),
-        }
-    }
-
-    fn says(&self, status: u16, answer: &Value) -> SinkError {
-        let reason = reason_of(&answer["error"]);
-        let reason = if reason.is_empty() {
-            "no reason given".to_owned()
-        } else {
-            reason
-        };
-        let help = match status {
-            401 | 403 => {
-                Some("write user and password into the address: elasticsearch+https://USER:PASSWORD@HOST:9200")
-            }
-            _ => None,
-        };
-        SinkError::Says {
-            store: self.server.to_string(),
-            reason: format!("{status}, {reason}"),
-            help: help.map(str::to_owned),
         }
     }
 
     /// The mark, with its version and the indices that it is about.
     fn read_mark(&mut self) -> Result<Option<Mark>, SinkError> {
-        let (status, answer) = self.ask("GET", &format!("/{MARKS}/_doc/{}", self.mark_id), None)?;
+        let (status, answer) = self.http.ask("GET", &format!("/{MARKS}/_doc/{}", self.mark_id), None)?;
         self.version = None;
         match status {
             404 => return Ok(None),
             200..=299 => {}
-            status => return Err(self.says(status, &answer)),
+            status => return Err(self.http.says(status, &answer)),
         }
         self.version = answer["_seq_no"].as_u64().zip(answer["_primary_term"].as_u64());
         let source = &answer["_source"];
+        self.made = source["made"].clone();
         let indices = source["indices"].as_array().into_iter().flatten();
         let known = indices.filter_map(Value::as_str).map(str::to_owned);
         self.old = known.filter(|index| !self.indices.contains(index)).collect();
@@ -173,17 +92,17 @@ impl Elastic {
             None => format!("_create/{}", self.mark_id),
         };
         let document = json!({
-            "epoch": mark.epoch, "through": mark.through, "whole": mark.whole, "indices": self.indices,
+            "epoch": mark.epoch, "through": mark.through, "whole": mark.whole, "indices": self.indices, "made": self.made,
         });
         let body = document.to_string();
         let body = Some(("application/json", body.as_bytes()));
-        match self.ask("PUT", &format!("/{MARKS}/{path}"), body)? {
+        match self.http.ask("PUT", &format!("/{MARKS}/{path}"), body)? {
             (200..=299, answer) => {
                 self.version = answer["_seq_no"].as_u64().zip(answer["_primary_term"].as_u64());
                 Ok(())
             }
             (409, _) => Err(SinkError::Lost),
-            (status, answer) => Err(self.says(status, &answer)),
+            (status, answer) => Err(self.http.says(status, &answer)),
         }
     }
 
@@ -194,10 +113,32 @@ impl Elastic {
         };
         let fields: Map<String, Value> = table.columns.iter().map(field).collect();
         let body = json!({ "mappings": { "date_detection": false, "properties": fields } }).to_string();
-        match self.ask("PUT", &format!("/{index}"), Some(("application/json", body.as_bytes())))? {
+        match self
+            .http
+            .ask("PUT", &format!("/{index}"), Some(("application/json", body.as_bytes())))?
+        {
             (200..=299, _) => Ok(()),
             (400, answer) if answer["error"]["type"] == "resource_already_exists_exception" => Ok(()),
-            (status, answer) => Err(self.says(status, &answer)),
+            (status, answer) => Err(self.http.says(status, &answer)),
+        }
+    }
+
+    /// The ids of the indices that are there.
+    fn ids(&self) -> Result<Value, SinkError> {
+        let path = format!(
+            "/{}/_settings/index.uuid?ignore_unavailable=true&filter_path=**.uuid",
+            self.indices.join(",")
+        );
+        self.http.expect("GET", &path, None)
+    }
+
+    /// Whether its indices are those that were fed.
+    fn has_what_was_fed(&self) -> Result<bool, SinkError> {
+        let made = self.made.as_str().map(serde_json::from_str::<Value>);
+        match made {
+            Some(Ok(made)) => Ok(made == self.ids()?),
+            // Marks of earlier versions do not say it.
+            _ => Ok(true),
         }
     }
 
@@ -218,10 +159,12 @@ impl Elastic {
         if items.is_empty() {
             return Ok(refused);
         }
-        let answer = self.expect("POST", "/_bulk", Some(("application/x-ndjson", &body)))?;
+        let answer = self
+            .http
+            .expect("POST", "/_bulk", Some(("application/x-ndjson", &body)))?;
         let answers = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
         if answers.len() != items.len() {
-            return Err(self.says(
+            return Err(self.http.says(
                 200,
                 &json!({ "error": "its answer to _bulk does not say what became of each item" }),
             ));
@@ -230,18 +173,20 @@ impl Elastic {
             let Some(told) = answer.as_object().and_then(|verbs| verbs.values().next()) else {
                 continue;
             };
+            let deleted = items.get(at).is_some_and(|item| item.document.is_none());
             match told["status"].as_u64().unwrap_or(500) {
-                200..=299 | 404 if told["error"].is_null() => {}
-                // Of an index that is not there nothing can be deleted.
-                404 => {}
+                200..=299 => {}
+                // Nor can anything be deleted of an index that is not there.
+                404 if deleted => {}
+                404 => return Err(SinkError::Lost),
                 408 | 429 | 500..=599 => {
                     let reason = format!("it is too busy: {}", reason_of(&told["error"]));
-                    return Err(SinkError::Unreachable {
-                        store: self.server.to_string(),
-                        reason,
-                    });
+                    return Err(self.http.unreachable(&reason));
                 }
-                status => drop(refused.insert(at, format!("{status}, {}", reason_of(&told["error"])))),
+                400 | 413 if !is_of_index(&told["error"]) => {
+                    refused.insert(at, reason_of(&told["error"]));
+                }
+                status => return Err(self.http.says(status as u16, told)),
             }
         }
         Ok(refused)
@@ -273,12 +218,10 @@ struct Item<'e> {
     document: Option<Value>,
 }
 
-fn reason_of(error: &Value) -> String {
-    let kind = error["type"].as_str();
-    let reason = error["reason"].as_str().or(error.as_str());
-    let cause = error["caused_by"]["reason"].as_str();
-    let parts: Vec<&str> = [kind, reason, cause].into_iter().flatten().collect();
-    parts.join(": ")
+/// Whether an error is the index's and not the document's: another document would meet it as well.
+fn is_of_index(error: &Value) -> bool {
+    let kind = error["type"].as_str().unwrap_or_default();
+    kind.starts_with("index_") || kind.starts_with("cluster_") || kind == "invalid_index_name_exception"
 }
 
 fn field(column: &FedColumn) -> (String, Value) {
@@ -320,7 +263,7 @@ impl RowStore for Elastic {
         let mark = self.read_mark()?;
         if mark.is_none() {
             for index in &self.indices {
-                if let (200..=299, _) = self.ask("GET", &format!("/{index}"), None)? {
+                if let (200..=299, _) = self.http.ask("GET", &format!("/{index}"), None)? {
                     return Err(SinkError::NotOurs {
                         store: self.server.to_string(),
                         what: format!("the index `{index}`"),
@@ -336,14 +279,19 @@ impl RowStore for Elastic {
     fn push(&mut self, rows: &[FedRow], before: Option<&Mark>, mark: &Mark) -> Result<Vec<Refused>, SinkError> {
         let there = self.read_mark()?;
         match before {
-            Some(before) if there.as_ref() != Some(before) => return Err(SinkError::Lost),
+            Some(before) if there.as_ref() != Some(before) || !self.has_what_was_fed()? => return Err(SinkError::Lost),
             Some(_) => {}
             None => {
                 for index in std::mem::take(&mut self.old) {
-                    self.ask("DELETE", &format!("/{index}"), None)?;
+                    self.http.ask("DELETE", &format!("/{index}"), None)?;
                 }
                 (0..self.indices.len()).try_for_each(|at| self.make_index(at))?;
+                self.made = Value::Null;
             }
+        }
+        if self.made.is_null() {
+            // As text: its fields are the names of indices, of which every model has others.
+            self.made = self.ids()?.to_string().into();
         }
         let (mut refused, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for (at, row) in rows.iter().enumerate() {
@@ -385,13 +333,16 @@ impl Rows for Elastic {
             return Ok(None);
         };
         // What was written is found from here on.
-        self.ask("POST", &format!("/{index}/_refresh"), None)?;
+        self.http.ask("POST", &format!("/{index}/_refresh"), None)?;
         let body = json!({ "size": PAGE, "_source": false, "sort": ["_doc"] }).to_string();
         let path = format!("/{index}/_search?scroll=1m");
-        let mut page = match self.ask("POST", &path, Some(("application/json", body.as_bytes())))? {
+        let mut page = match self
+            .http
+            .ask("POST", &path, Some(("application/json", body.as_bytes())))?
+        {
             (200..=299, page) => page,
             (404, _) => Value::Null,
-            (status, answer) => return Err(self.says(status, &answer)),
+            (status, answer) => return Err(self.http.says(status, &answer)),
         };
         loop {
             let hits = page["hits"]["hits"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -410,11 +361,13 @@ impl Rows for Elastic {
             }
             self.bulk(&gone)?;
             let scroll = json!({ "scroll": "1m", "scroll_id": page["_scroll_id"] }).to_string();
-            page = self.expect("POST", "/_search/scroll", Some(("application/json", scroll.as_bytes())))?;
+            page = self
+                .http
+                .expect("POST", "/_search/scroll", Some(("application/json", scroll.as_bytes())))?;
         }
         if let Some(scroll) = page["_scroll_id"].as_str() {
             // It would end by itself a minute later.
-            let _ = self.ask("DELETE", &format!("/_search/scroll/{scroll}"), None);
+            let _ = self.http.ask("DELETE", &format!("/_search/scroll/{scroll}"), None);
         }
         Ok((at + 1 < self.indices.len()).then(|| (at + 1).to_string()))
     }
@@ -432,10 +385,13 @@ impl Rows for Elastic {
             }
             let body = json!({ "ids": ids }).to_string();
             let path = format!("/{index}/_mget");
-            let answer = match self.ask("POST", &path, Some(("application/json", body.as_bytes())))? {
+            let answer = match self
+                .http
+                .ask("POST", &path, Some(("application/json", body.as_bytes())))?
+            {
                 (200..=299, answer) => answer,
                 (404, _) => continue,
-                (status, answer) => return Err(self.says(status, &answer)),
+                (status, answer) => return Err(self.http.says(status, &answer)),
             };
             for document in answer["docs"].as_array().into_iter().flatten() {
                 if let (Some(id), true) = (document["_id"].as_str(), document["found"] == true) {

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod java;
+pub mod opensearch;
 pub mod port;
 pub mod process;
 pub mod raw;

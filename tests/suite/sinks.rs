@@ -2,6 +2,7 @@
 
 mod elastic;
 mod lake;
+mod opensearch;
 mod postgres;
 mod redis;
 

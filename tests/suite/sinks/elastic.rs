@@ -1,4 +1,5 @@
-//! Elasticsearch is in no package here: a stand-in that answers as it does to what a feeding asks, and is strict about the form.
+//! What a real server does not do on demand: a stand-in that answers as Elasticsearch does to what a feeding asks, is too busy when
+//! it is told to, and strict about the form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,6 +17,8 @@ struct Shelf {
     indices: BTreeMap<String, BTreeMap<String, Value>>,
     /// Each document's version, by index and id.
     versions: BTreeMap<(String, String), u64>,
+    /// The id of each index.
+    ids: BTreeMap<String, u64>,
     clock: u64,
     /// So many bulk requests find the server too busy for every third item.
     busy: usize,
@@ -141,8 +144,18 @@ impl Shelf {
                 json!({ "error": { "type": "resource_already_exists_exception", "reason": "there" } }),
             ),
             ("PUT", [index]) => {
-                self.indices.insert((*index).to_owned(), BTreeMap::new());
+                self.make(index);
                 (200, json!({ "acknowledged": true }))
+            }
+            ("GET", [names, "_settings", "index.uuid"]) if query.contains("ignore_unavailable=true") => {
+                let there = names.split(',').filter(|name| self.indices.contains_key(*name));
+                let told = there.map(|name| {
+                    (
+                        name.to_owned(),
+                        json!({ "settings": { "index": { "uuid": self.ids[name] } } }),
+                    )
+                });
+                (200, Value::Object(told.collect()))
             }
             ("GET", [index]) if self.indices.contains_key(*index) => (200, json!({})),
             ("DELETE", [index]) if self.indices.remove(*index).is_some() => (200, json!({})),
@@ -170,13 +183,19 @@ impl Shelf {
         }
     }
 
+    fn make(&mut self, index: &str) {
+        self.clock += 1;
+        self.ids.insert(index.to_owned(), self.clock);
+        self.indices.insert(index.to_owned(), BTreeMap::new());
+    }
+
     fn put(&mut self, index: &str, id: &str, source: Value) {
+        if !self.indices.contains_key(index) {
+            self.make(index);
+        }
         self.clock += 1;
         self.versions.insert((index.to_owned(), id.to_owned()), self.clock);
-        self.indices
-            .entry(index.to_owned())
-            .or_default()
-            .insert(id.to_owned(), source);
+        self.indices.get_mut(index).unwrap().insert(id.to_owned(), source);
     }
 
     /// Item by item, as the server does it: some are taken, some refused, some not now.
