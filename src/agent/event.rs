@@ -1,5 +1,10 @@
 //! A line as the JSON that Filebeat makes of it, so that what reads Filebeat's topics reads these.
 
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use crate::record::Timestamp;
@@ -39,34 +44,70 @@ const AHEAD: i64 = 50 * 60 * 1000;
 /// The fields that say where a line comes from, which no line can say otherwise.
 const OURS: &[&str] = &["log", "host", "agent", "input", "error"];
 
+/// An event on its way to text. What a line has is written as it stands there: numbers keep their digits.
+#[derive(Debug, Default)]
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Fields {
+    fn put(&mut self, name: &str, value: impl Serialize) {
+        // Values of our own have names for keys, and are no other thing that JSON cannot say.
+        if let Ok(value) = to_raw_value(&value) {
+            self.0.push((name.to_owned(), value));
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The fields of an object as they stand in its text; of those that come twice the last.
+fn spelled(object: &Map<String, Value>, text: &str) -> serde_json::Result<Fields> {
+    let mut spelled: HashMap<String, Box<RawValue>> = serde_json::from_str(text)?;
+    let fields = object.keys().filter_map(|name| spelled.remove_entry(name));
+    Ok(Fields(fields.collect()))
+}
+
 /// Makes the event of a line that was read at `now` on the host of this name.
 pub fn event(line: &Line, parse: Parse, host: &str, now: Timestamp) -> Event {
     let text = String::from_utf8_lossy(&line.bytes);
-    let mut fields = Map::new();
+    let mut fields = Fields::default();
     let mut time = None;
     let mut error = None;
     match parse {
         Parse::Text => {}
         // A part of an object is none.
         _ if line.cut => error = Some("the line is longer than it may be, and was cut".to_owned()),
-        Parse::Json => match serde_json::from_str::<Map<String, Value>>(&text) {
-            Ok(object) => {
+        Parse::Json => match serde_json::from_str::<Map<String, Value>>(&text)
+            .and_then(|object| Ok((spelled(&object, &text)?, object)))
+        {
+            Ok((as_it_stands, object)) => {
                 time = ["@timestamp", "timestamp", "time", "ts"]
                     .iter()
                     .find_map(|name| time_of(object.get(*name)?));
-                fields = object;
+                fields = as_it_stands;
             }
             Err(reason) => error = Some(format!("Error decoding JSON: {reason}")),
         },
         Parse::Combined => match combined::parse(&text) {
             Ok(access) => {
                 time = Some(access.time);
-                fields = access.fields;
+                access.fields.iter().for_each(|(name, value)| fields.put(name, value));
             }
             Err(reason) => error = Some(format!("not an access log line: {reason}")),
         },
     }
-    fields.retain(|name, _| !OURS.contains(&name.as_str()));
+    fields.0.retain(|(name, _)| !OURS.contains(&name.as_str()));
     let said = time.unwrap_or(now);
     let failed = error.is_some();
     let json = whole(line, &text, fields, said, host, error);
@@ -94,44 +135,35 @@ pub fn refused(line: &Line, longest: usize, host: &str, now: Timestamp, reason: 
     let text = String::from_utf8_lossy(&cut.bytes);
     let error = Some(format!("the broker refused the line: {reason}"));
     Event {
-        json: whole(&cut, &text, Map::new(), now, host, error),
+        json: whole(&cut, &text, Fields::default(), now, host, error),
         said: now,
         time: Timestamp(-1),
         failed: true,
     }
 }
 
-fn whole(
-    line: &Line,
-    text: &str,
-    fields: Map<String, Value>,
-    time: Timestamp,
-    host: &str,
-    error: Option<String>,
-) -> String {
-    let mut all = Map::new();
-    all.insert("@timestamp".to_owned(), rfc3339(time).into());
-    if !fields.contains_key("message") {
-        all.insert("message".to_owned(), text.into());
+fn whole(line: &Line, text: &str, fields: Fields, time: Timestamp, host: &str, error: Option<String>) -> String {
+    let mut all = Fields::default();
+    all.put("@timestamp", rfc3339(time));
+    if !fields.has("message") {
+        all.put("message", text);
     }
-    for (name, value) in fields {
-        // The time as the agent writes all of them; the line's own spelling is in its message where it has another name.
-        if name != "@timestamp" {
-            all.insert(name, value);
-        }
-    }
+    // The time as the agent writes all of them; the line's own spelling is in its message where it has another name.
+    all.0
+        .extend(fields.0.into_iter().filter(|(name, _)| name != "@timestamp"));
     let mut log = json!({ "offset": line.offset, "file": { "path": line.path.to_string_lossy() } });
     if line.cut {
         log["flags"] = json!(["truncated"]);
     }
-    all.insert("log".to_owned(), log);
-    all.insert("host".to_owned(), json!({ "name": host }));
-    all.insert("agent".to_owned(), json!({ "type": "foldlog" }));
-    all.insert("input".to_owned(), json!({ "type": "log" }));
+    all.put("log", log);
+    all.put("host", json!({ "name": host }));
+    all.put("agent", json!({ "type": "foldlog" }));
+    all.put("input", json!({ "type": "log" }));
     if let Some(error) = error {
-        all.insert("error".to_owned(), json!({ "message": error }));
+        all.put("error", json!({ "message": error }));
     }
-    Value::Object(all).to_string()
+    // Names and texts are text, and what a line had was read as JSON before.
+    serde_json::to_string(&all).unwrap_or_default()
 }
 
 fn rfc3339(time: Timestamp) -> String {
@@ -227,6 +259,16 @@ mod tests {
             (Some("hi"), Some("2024-01-01T00:00:00.000Z"))
         );
         assert_eq!(time, 1_704_067_200_000);
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_and_of_a_name_that_comes_twice_the_last_counts() {
+        let text = r#"{"id":123456789012345678901234567890,"price":1.10,"n":1,"deep":{"a":[1e2, 0.10],"a":2},"n":2}"#;
+        let event = event(&line(text), Parse::Json, "web-1", Timestamp(0));
+        let fields = r#""id":123456789012345678901234567890,"price":1.10,"n":2,"deep":{"a":[1e2, 0.10],"a":2},"log""#;
+        assert!(event.json.contains(fields), "{}", event.json);
+        let whole: Value = serde_json::from_str(&event.json).unwrap();
+        assert_eq!(whole["message"], text);
     }
 
     #[test]
