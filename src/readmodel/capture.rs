@@ -97,12 +97,16 @@ pub struct RowChange {
     pub after: Option<String>,
 }
 
+/// What a table is called by whoever hands its rows on.
+pub type Called = fn(&str) -> String;
+
 /// A database whose changes are captured. Belongs to one thread.
 #[derive(Debug)]
 pub struct Source {
     connection: Connection,
     path: PathBuf,
     only: Vec<String>,
+    called: Option<Called>,
     tables: Vec<SourceTable>,
     /// Tables that are not captured, of which changes may wait that were noted when they were.
     others: Vec<SourceTable>,
@@ -116,22 +120,25 @@ impl Source {
     /// Opens the database at `path` and begins to capture the tables named `only`, or all; nothing of its data is changed. What is
     /// captured already stays so; a table that is not among them is captured no more.
     pub fn open(path: &Path, only: &[String]) -> Result<Self, ReadModelError> {
-        Self::begun(path, only, None)
+        Self::begun(path, only, None, None)
     }
 
     /// Opens it as the capture of this name, once and for all. Nothing is changed where it is that of another: that one would find the
     /// rows handed on that it never had.
-    pub fn open_as(path: &Path, only: &[String], name: &str) -> Result<Self, ReadModelError> {
-        Self::begun(path, only, Some(name))
+    /// The same holds where two of the tables are `called` alike by whoever hands their rows on, if that tells them apart by what it calls
+    /// them.
+    pub fn open_as(path: &Path, only: &[String], name: &str, called: Option<Called>) -> Result<Self, ReadModelError> {
+        Self::begun(path, only, Some(name), called)
     }
 
-    fn begun(path: &Path, only: &[String], name: Option<&str>) -> Result<Self, ReadModelError> {
+    fn begun(path: &Path, only: &[String], name: Option<&str>, called: Option<Called>) -> Result<Self, ReadModelError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(path, flags)?;
         let mut source = Self {
             connection,
             path: path.to_owned(),
             only: only.to_vec(),
+            called,
             tables: Vec::new(),
             others: Vec::new(),
             keyless: Vec::new(),
@@ -170,7 +177,7 @@ impl Source {
         if seen == self.schema_version {
             return Ok(false);
         }
-        let (only, path) = (self.only.clone(), self.path.clone());
+        let (only, path, called) = (self.only.clone(), self.path.clone(), self.called);
         let transaction = self.begin()?;
         let all = tables(&transaction, "main").map_err(|error| failed(&path, "read", error))?;
         let run = || {
@@ -185,6 +192,9 @@ impl Source {
             return Err(not_ours(&path, owner, name));
         }
         let split = tables::captured(&transaction, &all, &only, &path, begun)?;
+        if let Some(called) = called {
+            tables::told_apart(&split.tables, called, &path)?;
+        }
         let run = || {
             let found = sql::install(&transaction, &split.tables, &all)?;
             let after = version(&transaction)?;
@@ -435,6 +445,14 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, ReadModelError> 
 }
 
 fn not_ours(path: &Path, owner: &str, name: &str) -> ReadModelError {
+    // Of one cluster only the two names differ.
+    let name = match (
+        owner.split_once(" on the cluster "),
+        name.split_once(" on the cluster "),
+    ) {
+        (Some((_, there)), Some((name, here))) if there == here => name,
+        _ => name,
+    };
     ReadModelError::Capture {
         reason: format!("it is captured as {owner} already, and not as {name}"),
         help: format!(

@@ -278,11 +278,26 @@ fn a_table_that_is_renamed_dropped_or_made_anew_is_followed_and_said() {
 #[test]
 fn a_capture_of_another_name_is_refused_before_anything_is_changed() {
     let (_folder, path) = database("CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)");
-    drop(Source::open_as(&path, &["a".to_owned()], "one").unwrap());
-    let refused = Source::open_as(&path, &[], "two").unwrap_err().to_string();
+    drop(Source::open_as(&path, &["a".to_owned()], "one", None).unwrap());
+    let refused = Source::open_as(&path, &[], "two", None).unwrap_err().to_string();
     assert!(refused.contains("captured as one already"), "{refused}");
     assert_eq!(triggers(&path), 3);
-    Source::open_as(&path, &[], "one").unwrap();
+    Source::open_as(&path, &[], "one", None).unwrap();
+    assert_eq!(triggers(&path), 6);
+}
+
+#[test]
+fn tables_that_are_called_alike_are_refused_before_anything_is_changed() {
+    let (_folder, path) =
+        database("CREATE TABLE \"a b\" (id INTEGER PRIMARY KEY); CREATE TABLE a_b (id INTEGER PRIMARY KEY)");
+    let called: Called = |name| name.replace(' ', "_");
+    let refused = Source::open_as(&path, &[], "one", Some(called))
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("`a b` and `a_b`"), "{refused}");
+    assert_eq!(triggers(&path), 0);
+    Source::open_as(&path, &["a b".to_owned()], "one", Some(called)).unwrap();
+    Source::open_as(&path, &[], "one", None).unwrap();
     assert_eq!(triggers(&path), 6);
 }
 

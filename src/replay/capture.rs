@@ -17,7 +17,7 @@ use crate::broker::error::BrokerError;
 use crate::broker::producer::{NewRecord, Producer};
 use crate::broker::topics::NewTopic;
 use crate::readmodel::capture::hold::hold;
-use crate::readmodel::capture::{Op, RowChange, Source, SourceTable};
+use crate::readmodel::capture::{Called, Op, RowChange, Source, SourceTable};
 use crate::record::Timestamp;
 
 use super::error::ReplayError;
@@ -80,7 +80,9 @@ pub fn capture(client: Client, path: PathBuf, options: CaptureOptions) -> Task<C
         client.check_write("capturing changes")?;
         let _held = hold(&path)?;
         let name = format!("`{}` on the cluster {}", options.prefix, client.cluster()?.id);
-        let source = Source::open_as(&path, &options.tables, &name)?;
+        // With one topic for all a key says its table.
+        let called: Option<Called> = options.topic.is_none().then_some(in_topic);
+        let source = Source::open_as(&path, &options.tables, &name, called)?;
         let mut capture = Capture {
             envelope: Envelope {
                 prefix: options.prefix.clone(),
@@ -269,7 +271,7 @@ impl Capture {
                 &timed
             }
         };
-        let now = self.options.clock.map_or_else(now, |_| change.at);
+        let now = self.options.clock.map_or_else(Timestamp::now, |_| change.at);
         let written = self.envelope.records(change, table, part, now);
         let records = written.map_err(|error| ReplayError::Crashed(format!("a captured row is no JSON: {error}")))?;
         let topic = self.topic_of(table);
@@ -290,15 +292,7 @@ impl Capture {
     }
 
     fn topic_of(&self, table: &SourceTable) -> String {
-        // What a topic's name cannot have is an underscore there, as Debezium has it.
-        let fits = |c: char| {
-            if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        let own = || self.envelope.name_of(table).chars().map(fits).collect();
+        let own = || in_topic(&self.envelope.name_of(table));
         self.options.topic.clone().unwrap_or_else(own)
     }
 
@@ -327,6 +321,18 @@ impl Capture {
     }
 }
 
+/// What stands for a name in that of a topic: an underscore for each character that a topic's cannot have, as Debezium has it.
+fn in_topic(name: &str) -> String {
+    let fits = |c: char| {
+        if c.is_ascii_alphanumeric() || "._-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(fits).collect()
+}
+
 fn tell(source: &mut Source, control: &mut Control) {
     for notice in source.notices() {
         control.meter.notice(notice);
@@ -340,9 +346,4 @@ fn is_passing(error: &ReplayError) -> bool {
         ReplayError::ReadModel(error) => error.is_busy(),
         _ => false,
     }
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Timestamp(i64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(i64::MAX))
 }

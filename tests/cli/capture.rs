@@ -54,6 +54,7 @@ fn a_database_becomes_topics_and_can_be_released() {
         other.contains("captured as `s` on the cluster") && other.contains("--release"),
         "{other}"
     );
+    assert_eq!(other.matches("on the cluster").count(), 1, "{other}");
 
     // Its rows are as they were, and a column can be dropped again.
     assert!(

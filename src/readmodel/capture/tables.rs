@@ -1,12 +1,13 @@
 //! Which tables of a database are captured.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::super::compile::columns;
 use super::super::dump::key_of;
-use super::{ReadModelError, SourceColumn, SourceTable, failed};
+use super::{Called, ReadModelError, SourceColumn, SourceTable, failed};
 
 /// The tables of a database, those that are captured apart from the others.
 pub(super) struct Split {
@@ -86,4 +87,25 @@ fn table(connection: &Connection, name: &str) -> rusqlite::Result<SourceTable> {
             .collect(),
         key,
     })
+}
+
+/// Refuses tables that are called alike: their keys would be taken for each other's.
+pub(super) fn told_apart(tables: &[SourceTable], called: Called, path: &Path) -> Result<(), ReadModelError> {
+    let mut known = BTreeMap::new();
+    for table in tables {
+        let name = called(&table.name);
+        if let Some(other) = known.insert(name.clone(), &table.name) {
+            return Err(ReadModelError::Capture {
+                path: path.to_owned(),
+                reason: format!(
+                    "the tables `{other}` and `{}` would both be written to the topic of `{name}`, where their keys could not be told apart",
+                    table.name
+                ),
+                help:
+                    "capture one of them with --table, or both into one topic with --topic, where keys say their table"
+                        .to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
