@@ -20,6 +20,7 @@ use crate::replay::remote::RemoteOptions;
 use crate::replay::task::Task;
 
 use super::context::{Context, WEBHOOK, WEBHOOK_HEADER};
+use super::interrupt::interrupted;
 use super::metrics::{self, Address, Server};
 use super::rebuild::{load, status};
 use super::remote;
@@ -265,23 +266,6 @@ fn line(name: &str) -> ProgressBar {
         .with_style(style)
 }
 
-/// Ends when the process is asked to: Ctrl-C, or a supervisor's SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
-}
-
 /// One projection's line: drawn over and over on a terminal, written when something changes elsewhere.
 struct View {
     name: String,
@@ -307,10 +291,10 @@ impl View {
 
     fn update(&mut self, progress: &Progress) {
         let notices = Arc::clone(&progress.notices);
-        for notice in notices.iter().skip(self.noticed) {
+        for notice in notices.since(self.noticed) {
             self.say(&show::notice(&format!("{}: {notice}", self.name)));
         }
-        self.noticed = notices.len();
+        self.noticed = notices.said();
         match &self.bar {
             Some(bar) => bar.set_message(status(progress)),
             None if self.phase != Some(progress.phase) => {

@@ -6,6 +6,22 @@ use std::thread;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Ends when the process is asked to: Ctrl-C, or a supervisor's SIGTERM.
+pub(super) async fn interrupted() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
 /// Whether somebody asked to stop.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interrupt(Arc<AtomicBool>);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::projection::parse::parse;
 use crate::readmodel::missing::MissingField;
 use crate::readmodel::store::{ReadModelInfo, Store};
 use crate::record::Timestamp;
-use crate::replay::progress::{Phase, Progress};
+use crate::replay::progress::{Notices, Phase, Progress};
 use crate::replay::rebuild::{RebuildOptions, RebuildReport, Until, rebuild};
 use crate::replay::remote::RemoteOptions;
 use crate::replay::takeover::takeover;
@@ -23,6 +24,7 @@ use crate::replay::task::Task;
 
 use super::context::Context;
 use super::explain;
+use super::interrupt::interrupted;
 use super::place::PlaceArg;
 use super::remote;
 use super::show;
@@ -211,7 +213,7 @@ pub(super) fn missing_json(missing: &MissingField) -> serde_json::Value {
 }
 
 /// Draws the progress of a replay on a terminal, and cancels it when interrupted. Returns what it had to say.
-pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<Arc<Vec<String>>> {
+pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<Arc<Notices>> {
     let bar = bar(name);
     let mut progress = task.progress();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -220,15 +222,16 @@ pub(super) fn watch<T>(task: &Task<T>, name: &str) -> miette::Result<Arc<Vec<Str
         .into_diagnostic()
         .wrap_err("cannot start the runtime")?;
     runtime.block_on(async {
-        let mut interrupted = false;
+        let mut cancelled = false;
+        let mut asked = pin!(interrupted());
         loop {
             tokio::select! {
                 changed = progress.changed() => match changed {
                     Ok(()) => show_progress(&bar, &progress.borrow_and_update()),
                     Err(_) => break,
                 },
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
+                () = &mut asked, if !cancelled => {
+                    cancelled = true;
                     task.cancel();
                 }
             }

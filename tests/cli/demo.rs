@@ -93,3 +93,31 @@ fn what_a_run_cannot_be_told_is_said() {
     let said = shell.fails(&["-b", "127.0.0.1:1", "demo", "clean", "messaging"], "");
     assert!(said.contains("--yes"), "{said}");
 }
+
+/// A supervisor's SIGTERM ends a run as Ctrl-C does: the second cluster's folder goes with it.
+#[test]
+fn a_run_that_is_terminated_takes_its_second_cluster_away() {
+    let shell = Shell::new();
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_foldlog"));
+    shell.environment(|name, value| {
+        command.env(name, value);
+    });
+    let mut run = command
+        .env("TMPDIR", temporary.path())
+        .args(["demo", "run", "data-pipeline", "--headless"])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let second = || std::fs::read_dir(temporary.path()).unwrap().next();
+    crate::common::eventually("the second cluster", second).unwrap();
+    let asked = std::process::Command::new("kill")
+        .args(["-TERM", &run.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    let ended = crate::common::eventually("the run to end", || run.try_wait().unwrap());
+    assert!(ended.code().is_some(), "{ended}");
+    assert!(second().is_none());
+}

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use miette::{Context as _, IntoDiagnostic, miette};
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
+use crate::cli::interrupt::interrupted;
 use crate::cli::metrics::{self, Address, Server, Tell};
 use crate::decode::printable::printable;
 use crate::demo::catalog::{Catalog, Demo};
@@ -265,7 +267,8 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
             eprintln!("metrics at {}", server.address());
             tokio::spawn(server.serve(tell));
         }
-        let mut interrupted = false;
+        let mut cancelled = false;
+        let mut asked = pin!(interrupted());
         let mut patience = Patience::default();
         let mut tick = tokio::time::interval(LOOK);
         loop {
@@ -292,8 +295,8 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
                         break;
                     }
                 }
-                _ = tokio::signal::ctrl_c(), if !interrupted => {
-                    interrupted = true;
+                () = &mut asked, if !cancelled => {
+                    cancelled = true;
                     run.cancel();
                 }
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use miette::{IntoDiagnostic, WrapErr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// How long a connection may take in all.
@@ -59,11 +59,8 @@ impl Server {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let tell = Arc::clone(&tell);
-                    tokio::spawn(async move {
-                        // Whoever takes too long, or goes away, is forgotten.
-                        let _ = timeout(PATIENCE, answer(stream, tell)).await;
-                        drop(place);
-                    });
+                    // Whoever takes too long, or goes away, is forgotten.
+                    tokio::spawn(timeout(PATIENCE, answer(stream, tell, Arc::new(place))));
                 }
                 // Out of file descriptors, most often: it passes.
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -72,7 +69,7 @@ impl Server {
     }
 }
 
-async fn answer(mut stream: TcpStream, tell: Tell) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, tell: Tell, place: Arc<OwnedSemaphorePermit>) -> std::io::Result<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -89,13 +86,22 @@ async fn answer(mut stream: TcpStream, tell: Tell) -> std::io::Result<()> {
     }
     match asked(&request) {
         Asked::Metrics => {
-            // It may look into SQLite, which blocks.
-            let text = tokio::task::spawn_blocking(move || tell()).await.unwrap_or_default();
+            let text = told(tell, Arc::clone(&place)).await;
             say(&mut stream, "200 OK", &text).await
         }
         Asked::Method => say(&mut stream, "405 Method Not Allowed", "only GET is answered here\n").await,
         Asked::Elsewhere => say(&mut stream, "404 Not Found", "the metrics are at /metrics\n").await,
     }
+}
+
+/// What there is to tell. It may look into SQLite, which blocks, and goes on when whoever asked has gone: the place is kept until then.
+async fn told(tell: Tell, place: Arc<OwnedSemaphorePermit>) -> String {
+    let asked = tokio::task::spawn_blocking(move || {
+        let text = tell();
+        drop(place);
+        text
+    });
+    asked.await.unwrap_or_default()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -131,6 +137,27 @@ async fn say(stream: &mut TcpStream, status: &str, body: &str) -> std::io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_goes_away_keeps_the_place_until_the_query_is_over() {
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::new(Arc::clone(&places).acquire_owned().await.unwrap());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (begin, mut begun) = tokio::sync::mpsc::channel(1);
+        let wait = std::sync::Mutex::new(wait);
+        let tell: Tell = Arc::new(move || {
+            begin.blocking_send(()).unwrap();
+            wait.lock().unwrap().recv().unwrap();
+            String::new()
+        });
+        let asked = tokio::spawn(told(tell, place));
+        begun.recv().await.unwrap();
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        assert_eq!(places.available_permits(), 0);
+        go.send(()).unwrap();
+        assert!(places.acquire().await.is_ok());
+    }
 
     #[test]
     fn only_a_get_of_the_metrics_is_one() {
