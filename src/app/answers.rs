@@ -83,8 +83,8 @@ pub(super) fn hear(model: &mut Model, id: TaskId, event: Event, fx: &mut Vec<Eff
         Event::Guide(guidance) if model.guiding.remote.expects(id) => guide::answer(model, *guidance),
         Event::Progress(progress) => {
             if let Some(work) = model.works.iter_mut().find(|w| w.id == id) {
-                let said = work.progress.notices.len();
-                let new: Vec<String> = progress.notices.iter().skip(said).cloned().collect();
+                let said = work.progress.notices.said();
+                let new = progress.notices.since(said).to_vec();
                 let name = work.name.clone();
                 let pauses = progress.phase == Phase::Paused && work.progress.phase != Phase::Paused;
                 work.advance(progress, model.now);

@@ -116,10 +116,10 @@ fn watch(task: &Task<Captured>) {
         // Before the look: what is said last is said before it is over.
         let is_over = task.is_finished();
         let notices = Arc::clone(&progress.borrow().notices);
-        for notice in notices.iter().skip(told) {
+        for notice in notices.since(told) {
             eprintln!("{}", show::notice(notice));
         }
-        told = notices.len();
+        told = notices.said();
         if is_over {
             return;
         }

@@ -93,13 +93,13 @@ fn watch(task: &Task<Mirrored>) {
         // Before the look: what is said last is said before it is over.
         let is_over = task.is_finished();
         let now = progress.borrow().clone();
-        for notice in now.notices.iter().skip(told).map(|notice| show::notice(notice)) {
+        for notice in now.notices.since(told).iter().map(|notice| show::notice(notice)) {
             match &bar {
                 Some(bar) => bar.println(notice),
                 None => eprintln!("{notice}"),
             }
         }
-        told = now.notices.len();
+        told = now.notices.said();
         if is_over {
             break;
         }

@@ -1,13 +1,14 @@
 //! What happens while a demo runs, step by step.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::client::Client;
 use crate::readmodel::store::Store;
+use crate::record::Timestamp;
 use crate::replay::error::ReplayError;
 use crate::replay::progress::Progress;
 use crate::replay::rebuild::RebuildReport;
@@ -138,7 +139,7 @@ impl Stage {
         }
         if lesson.is_ok() && self.options.until.is_none() {
             diary.done = Some(Done {
-                at: millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+                at: Timestamp::now().0,
                 took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
                 held: run.held,
                 checks: run.checks,
@@ -455,10 +456,6 @@ impl Stage {
         self.set(title, state, note);
         Ok(())
     }
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number with its thousands apart.

@@ -93,7 +93,7 @@ pub struct SinkInfo {
     pub trouble: Option<String>,
 }
 
-/// Prepares a read model to feed these stores, and returns how far each was. One that is not named any more is forgotten.
+/// Prepares a read model to feed these stores, and returns how far each was.
 pub(super) fn prepare(connection: &Connection, sinks: &[String]) -> rusqlite::Result<Vec<Mark>> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(SCHEMA)?;
@@ -116,15 +116,6 @@ pub(super) fn prepare(connection: &Connection, sinks: &[String]) -> rusqlite::Re
             })
         })
     };
-    let names = serde_json::to_string(sinks).unwrap_or_default();
-    transaction.execute(
-        "DELETE FROM _foldlog_sink WHERE name NOT IN (SELECT value FROM json_each(?))",
-        [&names],
-    )?;
-    transaction.execute(
-        "DELETE FROM _foldlog_sink_refused WHERE sink NOT IN (SELECT name FROM _foldlog_sink)",
-        [],
-    )?;
     let mut marks = Vec::new();
     for name in sinks {
         marks.push(match known(name).optional()? {
@@ -146,6 +137,28 @@ pub(super) fn prepare(connection: &Connection, sinks: &[String]) -> rusqlite::Re
     forget(&transaction)?;
     transaction.commit()?;
     Ok(marks)
+}
+
+/// Forgets the stores that are not among these, and returns their names. Where none is left nothing is taken down any more.
+pub(super) fn forget_others(connection: &Connection, keep: &[String]) -> rusqlite::Result<Vec<String>> {
+    if !is_fed(connection)? {
+        return Ok(Vec::new());
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let names = serde_json::to_string(keep).unwrap_or_default();
+    let gone = transaction
+        .prepare("DELETE FROM _foldlog_sink WHERE name NOT IN (SELECT value FROM json_each(?)) RETURNING name")?
+        .query_map([&names], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    transaction.execute(
+        "DELETE FROM _foldlog_sink_refused WHERE sink NOT IN (SELECT name FROM _foldlog_sink)",
+        [],
+    )?;
+    if keep.is_empty() {
+        transaction.execute_batch("DELETE FROM _foldlog_change; DELETE FROM _foldlog_capture;")?;
+    }
+    transaction.commit()?;
+    Ok(gone)
 }
 
 /// Whether what changes is taken down, so that whoever applies an event by itself must do so too.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rusqlite::Connection;
 
 use crate::decode::fields::Scalar;
-use crate::record::{Position, RecordRef, TopicPartition};
+use crate::record::{Position, RecordRef, Timestamp, TopicPartition};
 
 use super::apply::{Applier, Outcome, Poison};
 use super::bookkeeping;
@@ -27,7 +27,6 @@ use super::outbox::Outbox;
 use super::scratch::{self, Effect};
 use super::snapshot::Snapshots;
 use super::store::{self, Counts, DeadLetter, LetterState, State};
-use super::writer::now;
 
 /// Bytes of poison records that are kept for the list of a rebuild that fails: each may have megabytes.
 const COLLECTED_BYTES: usize = 16 * 1024 * 1024;
@@ -352,7 +351,15 @@ impl<'c> Fold<'c> {
         self.begin()?;
         self.applier.flush()?;
         bookkeeping::write_position(self.connection, &self.position())
-            .and_then(|()| bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now()))
+            .and_then(|()| {
+                bookkeeping::write_state(
+                    self.connection,
+                    &self.counts,
+                    &self.state,
+                    &self.latest,
+                    Timestamp::now(),
+                )
+            })
             .map_err(|error| ReadModelError::sqlite("cannot write the position", error))?;
         snapshots.save(self.connection, self.counts.total())
     }
@@ -536,7 +543,13 @@ impl<'c> Fold<'c> {
             self.overflow()?;
         }
         bookkeeping::write_position(self.connection, &self.position())?;
-        bookkeeping::write_state(self.connection, &self.counts, &self.state, &self.latest, now())?;
+        bookkeeping::write_state(
+            self.connection,
+            &self.counts,
+            &self.state,
+            &self.latest,
+            Timestamp::now(),
+        )?;
         if self.captured.is_some() {
             Captured::write_applied(self.connection, self.counts.applied)?;
         }

@@ -9,7 +9,6 @@ use super::alert::{self, Alert};
 use super::error::ReadModelError;
 use super::fold::Fold;
 use super::outbox;
-use super::writer::now;
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS _foldlog_notice (
@@ -283,6 +282,6 @@ fn insert(connection: &Connection, projection: &str, alert: &Alert) -> rusqlite:
     // The same event applied once more, which an older copy of the file does, tells the same.
     connection
         .prepare_cached("INSERT OR IGNORE INTO _foldlog_notice (id, made, body) VALUES (?, ?, ?)")?
-        .execute(params![id, now().0, body.to_string()])?;
+        .execute(params![id, Timestamp::now().0, body.to_string()])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use crate::record::{RecordRef, TopicPartition};
+use crate::record::{RecordRef, Timestamp, TopicPartition};
 
 use super::apply::Outcome;
 use super::bookkeeping;
@@ -265,7 +265,7 @@ impl Scratch {
             Outcome::Held => &mut counts.held,
         };
         *count = count.saturating_sub(1);
-        bookkeeping::write_state(connection, &counts, &State::Ready, &effect.latest, writer::now())?;
+        bookkeeping::write_state(connection, &counts, &State::Ready, &effect.latest, Timestamp::now())?;
         bookkeeping::forget_dead_letter(connection, record)?;
         invariant::forget(connection, record)?;
         let partition = TopicPartition::new(record.topic, record.partition);

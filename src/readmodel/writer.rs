@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -168,7 +168,7 @@ impl Building {
         building.filled = true;
         building.begin(|| {
             building.own()?;
-            bookkeeping::rewrite_identity(&building.connection, &identity(definition, origin), now())?;
+            bookkeeping::rewrite_identity(&building.connection, &identity(definition, origin), Timestamp::now())?;
             decision::write_amendments(&building.connection, &origin.amendments)
         })?;
         // They save time and no more.
@@ -474,7 +474,7 @@ impl Building {
                 reason: letter.to_string(),
             };
         }
-        bookkeeping::write_state(&self.connection, &counts, &state, &closed.latest, now())?;
+        bookkeeping::write_state(&self.connection, &counts, &state, &closed.latest, Timestamp::now())?;
         self.connection.flush_prepared_statement_cache();
         self.connection.execute_batch("COMMIT")?;
         let check: String = self
@@ -572,6 +572,12 @@ impl Live {
             .map_err(|error| ReadModelError::sqlite("cannot prepare what stores are fed with", error))?;
         self.captures = true;
         Ok(marks)
+    }
+
+    /// Forgets the stores that are fed no more, all but these. Returns which they were.
+    pub fn forget_sinks(&mut self, keep: &[String]) -> Result<Vec<String>, ReadModelError> {
+        feed::forget_others(&self.connection, keep)
+            .map_err(|error| ReadModelError::sqlite("cannot forget stores that are fed no more", error))
     }
 
     /// What reads its rows for a store, on another thread and while it is written.
@@ -729,7 +735,7 @@ pub(super) fn create(connection: &Connection, definition: &Definition, origin: &
         connection.execute_batch(&step.sql)?;
     }
     let projection = definition.projection();
-    bookkeeping::create(connection, &identity(definition, origin), now())?;
+    bookkeeping::create(connection, &identity(definition, origin), Timestamp::now())?;
     decision::write_amendments(connection, &origin.amendments)?;
     bookkeeping::write_schemas(connection, &projection.schemas)?;
     bookkeeping::write_topics(connection, &origin.topics)
@@ -789,12 +795,6 @@ pub(super) fn fold_log_in(path: &Path) -> Result<(), ReadModelError> {
         thread::sleep(super::BUSY / 100);
     }
     connection.close().map_err(|(_, error)| failed(error))
-}
-
-/// The time.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use crate::readmodel::compile::{Definition, compile};
 use crate::readmodel::decision::{Amendments, Choice, Decision, RecordPlace};
 use crate::readmodel::snapshot::Snapshot;
 use crate::readmodel::store::{DeadLetter, LetterState, ReadModelInfo, State, Store};
-use crate::readmodel::writer::{Building, Live, now};
-use crate::record::{Position, Record};
+use crate::readmodel::writer::{Building, Live};
+use crate::record::{Position, Record, Timestamp};
 
 use super::at::{Past, merged};
 use super::error::ReplayError;
@@ -130,7 +130,7 @@ impl Plan {
             check(&letter, place, choice)?;
             let id = topics.iter().find(|(topic, _)| **topic == *place.partition.topic);
             decisions.push(Decision {
-                at: now(),
+                at: Timestamp::now(),
                 who: request.who.clone(),
                 choice: choice.clone(),
                 topic_id: id.and_then(|(_, id)| id.clone()),
@@ -436,7 +436,7 @@ fn counted(decisions: usize) -> String {
 /// All of them taken back.
 pub(super) fn taken_back(standing: &Amendments, who: &str) -> Vec<Decision> {
     let back = |decision: &Decision| Decision {
-        at: now(),
+        at: Timestamp::now(),
         who: who.to_owned(),
         choice: Choice::Retry,
         ..decision.clone()

@@ -12,7 +12,7 @@ use super::*;
 use crate::readmodel::decision::Amendment;
 use crate::readmodel::scratch::Scratch;
 use crate::readmodel::store::Counts;
-use crate::record::{Record, TopicPartition};
+use crate::record::{Record, Timestamp, TopicPartition};
 
 /// The log of these events, keyed by account; one account's have no key.
 fn keyed(events: &[Event]) -> Memory {
@@ -81,7 +81,7 @@ fn choice(number: u8, account: u8) -> Choice {
 
 pub(in crate::replay) fn decision(record: &Record, choice: Choice) -> Decision {
     Decision {
-        at: now(),
+        at: Timestamp::now(),
         who: "ada@lab".to_owned(),
         choice,
         record: record.clone(),

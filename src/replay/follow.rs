@@ -111,8 +111,10 @@ fn run(
         lake.cancel();
     }
     // What was read of the records is put in place.
-    lakes.into_iter().try_for_each(|lake| lake.wait().map(drop))?;
-    info
+    let ended: Vec<_> = lakes.into_iter().map(Task::wait).collect();
+    let info = info?;
+    ended.into_iter().try_for_each(|lake| lake.map(drop))?;
+    Ok(info)
 }
 
 /// The lakes that get the records of a projection's topics.

@@ -3,7 +3,7 @@
 //! Where it goes on is written in the lake itself, so that a lake is whole whatever becomes of read models. It has a reader of its
 //! own: the records that a projection needs are those after its position, and a lake wants all.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::broker::client::Client;
 use crate::broker::reader::{Order, Poll, Range, ReadPlan};
@@ -13,15 +13,17 @@ use crate::sink::address::LakeAddress;
 use crate::sink::error::SinkError;
 use crate::sink::lake::{Lake, LakeTopic};
 
+use super::aside::Pauses;
 use super::error::ReplayError;
 use super::log::Log;
 use super::lookout::{self, Look, Lookout};
+use super::outage::pause_for;
 use super::progress::{Meter, Phase, SinkProgress};
 use super::rebuild::WAIT;
 use super::task::{Control, Task};
 
-/// The first and the longest pause after a failure.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// What is waited after failures.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(30));
 
 /// Starts to write the records of `topics` into a lake. The task returns how many records the lake has in all.
 pub fn lake(client: Client, topics: Vec<String>, address: LakeAddress) -> Task<u64> {
@@ -69,37 +71,50 @@ impl Feeding {
 
     fn run(&mut self, control: &mut Control, voice: Option<Meter>) -> Result<u64, ReplayError> {
         let mut voice = voice;
-        let mut pause = PAUSES.0;
+        let mut pauses = PAUSES;
         while !control.cancel.is_cancelled() {
-            match self.stay(control, voice.as_mut(), &mut pause) {
+            match self.stay(control, voice.as_mut(), &mut pauses) {
                 Ok(Ended::Cancelled) | Err(ReplayError::Cancelled) => break,
                 Ok(Ended::Changed) => {}
+                Err(error) if stands(&error) => {
+                    self.trouble(&error, "", voice.as_mut().unwrap_or(&mut control.meter));
+                    // Whoever follows beside it has been told, and goes on.
+                    return if voice.is_some() {
+                        Ok(self.progress.rows)
+                    } else {
+                        Err(error)
+                    };
+                }
                 Err(error) => {
-                    self.trouble(Some(error.to_string()), voice.as_mut().unwrap_or(&mut control.meter));
-                    let until = Instant::now() + pause;
-                    while Instant::now() < until && !control.cancel.is_cancelled() {
-                        std::thread::sleep(WAIT.min(pause));
+                    let meter = voice.as_mut().unwrap_or(&mut control.meter);
+                    self.trouble(&error, "; trying on", meter);
+                    if pause_for(control, pauses.after_failure())? {
+                        break;
                     }
-                    pause = (pause * 2).min(PAUSES.1);
                 }
             }
         }
         Ok(self.progress.rows)
     }
 
-    /// Says once what keeps it from writing, and once that it writes again.
-    fn trouble(&mut self, trouble: Option<String>, meter: &mut Meter) {
+    /// Says once what keeps it from writing.
+    fn trouble(&mut self, error: &ReplayError, then: &str, meter: &mut Meter) {
+        let trouble = Some(error.to_string());
         if self.progress.trouble == trouble {
             return;
         }
-        let name = &self.progress.name;
-        match &trouble {
-            Some(reason) => meter.notice(format!("{name} is not written: {reason}; trying on")),
-            None => meter.notice(format!("{name} is written again")),
-        }
+        meter.notice(format!("{} is not written: {error}{then}", self.progress.name));
         self.progress.trouble = trouble;
         self.progress.in_step = false;
         meter.sink(self.progress.clone());
+    }
+
+    /// Says once that it is written again.
+    fn well(&mut self, meter: &mut Meter) {
+        if self.progress.trouble.take().is_some() {
+            meter.notice(format!("{} is written again", self.progress.name));
+            meter.sink(self.progress.clone());
+        }
     }
 
     /// Writes until something ends it.
@@ -107,7 +122,7 @@ impl Feeding {
         &mut self,
         control: &mut Control,
         voice: Option<&mut Meter>,
-        pause: &mut Duration,
+        pauses: &mut Pauses,
     ) -> Result<Ended, ReplayError> {
         let (client, topics) = (self.client.clone(), self.topics.clone());
         let log = lookout::ask(&control.cancel, move || Log::survey(&client, &topics))?;
@@ -124,8 +139,6 @@ impl Feeding {
         let mut reader = self.client.reader(ReadPlan { ranges, order })?;
         let lookout = Lookout::start(self.client.clone(), self.topics.clone(), log)?;
         self.progress.rows = lake.records();
-        self.trouble(None, meter);
-        *pause = PAUSES.0;
         meter.phase(Phase::Live);
         loop {
             let over = cancel.is_cancelled();
@@ -138,7 +151,13 @@ impl Feeding {
             if over || changed || lake.is_due() {
                 lake.cut()?;
             }
+            let before = self.progress.rows;
             self.say(&lake, &lookout, meter);
+            // That it could be opened does not mean that it can be written.
+            if self.progress.rows > before || self.progress.in_step {
+                pauses.reset();
+                self.well(meter);
+            }
             if over {
                 return Ok(Ended::Cancelled);
             }
@@ -201,4 +220,12 @@ impl Feeding {
         }
         Ok(ranges)
     }
+}
+
+/// Whether it will be so whenever it is tried: the folder is somebody else's, or of another format.
+fn stands(error: &ReplayError) -> bool {
+    matches!(
+        error,
+        ReplayError::Sink(SinkError::NotOurs { .. } | SinkError::Format { .. })
+    )
 }

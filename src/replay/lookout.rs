@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::client::Client;
 use crate::record::Position;
 
+use super::aside::spawn;
 use super::error::ReplayError;
 use super::log::Log;
 use super::rebuild::WAIT;
@@ -106,12 +106,5 @@ impl Look for Lookout {
     /// A request that waits for a broker too would keep librdkafka's threads busy all that time.
     fn keep_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);
-    }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), ReplayError> {
-    match thread::Builder::new().name(name.to_owned()).spawn(work) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ReplayError::Crashed(format!("the system gave no thread: {error}"))),
     }
 }

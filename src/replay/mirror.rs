@@ -24,6 +24,7 @@ use crate::broker::transaction::TransactionalProducer;
 use crate::readmodel::store::Counts;
 use crate::record::{Position, Timestamp, TopicPartition};
 
+use super::aside::{Aside, Gone};
 use super::error::ReplayError;
 use super::log::Log;
 use super::outage::{is_outage, pause};
@@ -167,15 +168,28 @@ impl Work {
         let mut round = self.begin(&log, &targets, (&ledger, producer), control)?;
         self.waits = false;
         control.meter.phase(Phase::Live);
-        let mut looked: Option<Instant> = None;
+        let (source, topics) = (self.source.clone(), self.options.topics.clone());
+        // Beside the mirroring, which would stand still as long as the source takes to answer.
+        let surveys = Aside::start("look-out", move |()| Log::survey(&source, &topics))?;
+        surveys.give(());
+        let mut answered: Option<Instant> = None;
         let mut ends = total(&log);
         loop {
             if control.cancel.is_cancelled() {
                 return Ok(End::Cancelled);
             }
-            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
-                looked = Some(Instant::now());
-                let now = Log::survey(&self.source, &self.options.topics)?;
+            if answered.is_some_and(|at| at.elapsed() >= LOOK) {
+                surveys.give(());
+                answered = None;
+            }
+            if let Some(answer) = surveys.answer(Duration::ZERO) {
+                answered = Some(Instant::now());
+                let gone = |Gone| {
+                    Err(ReplayError::Crashed(
+                        "looking at the source ended in a panic".to_owned(),
+                    ))
+                };
+                let now = answer.unwrap_or_else(gone)?;
                 // The next round says what became of them.
                 if now.is_another(&round.log) {
                     return Ok(End::Another);
@@ -339,13 +353,21 @@ impl Work {
     /// Writes a batch, after the ledger knows what is to come.
     fn pass_on(&mut self, round: &mut Round, batch: &Batch, control: &mut Control) -> Result<(), ReplayError> {
         let whole = round.producer.has_transactions();
-        let mut counts: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
+        let mut runs: Vec<((&str, i32), Vec<i64>)> = Vec::new();
         for record in batch.iter() {
-            let at = TopicPartition::new(Arc::from(record.topic), record.partition);
-            counts.entry(at).or_default().push(record.offset);
+            let at = (record.topic, record.partition);
+            match runs.last_mut() {
+                Some((of, offsets)) if *of == at => offsets.push(record.offset),
+                _ => runs.push((at, vec![record.offset])),
+            }
             if record.timestamp == Some(EPOCH) {
                 self.moved += 1;
             }
+        }
+        let mut counts: BTreeMap<TopicPartition, Vec<i64>> = BTreeMap::new();
+        for ((topic, partition), offsets) in runs {
+            let at = TopicPartition::new(Arc::from(topic), partition);
+            counts.entry(at).or_default().extend(offsets);
         }
         self.check_ends(round, &counts, control)?;
         let entries: BTreeMap<TopicPartition, Entry> = counts

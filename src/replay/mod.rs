@@ -3,6 +3,7 @@
 //! A replay runs on two threads: one reads, one applies. Between them stands a bounded channel, so that memory is bounded
 //! whatever the topic's size. What is applied in which order depends on the log alone, never on how it was batched.
 
+mod aside;
 pub mod at;
 pub mod blame;
 pub mod capture;

@@ -4,7 +4,7 @@ mod webhook;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::fold::Fold;
@@ -13,10 +13,13 @@ use crate::record::Timestamp;
 
 pub use webhook::{Webhook, WebhookError};
 
+use super::aside::{Aside, Gone, Pauses};
 use super::progress::Meter;
 
-/// The first and the longest pause after a failure.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The longest pause after a failure.
+const LONGEST: Duration = Duration::from_secs(300);
+/// What is waited after failures.
+const PAUSES: Pauses = Pauses::new(Duration::from_secs(1), LONGEST);
 /// A notice that could not be delivered for so long is given up: whom it was for has other troubles.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -39,6 +42,17 @@ pub(super) trait Messenger: Send {
     fn answer(&mut self, wait: Duration) -> Option<Said>;
 }
 
+impl Messenger for Aside<Notice, Said> {
+    fn give(&mut self, notice: &Notice) {
+        Aside::give(self, notice.clone());
+    }
+
+    fn answer(&mut self, wait: Duration) -> Option<Said> {
+        let gone = |Gone| Said::NotNow("its thread ended unexpectedly; start again".to_owned(), None);
+        Some(Aside::answer(self, wait)?.unwrap_or_else(gone))
+    }
+}
+
 #[derive(Debug)]
 enum Doing {
     Ready,
@@ -50,7 +64,7 @@ enum Doing {
 pub(super) struct Notifier {
     messenger: Box<dyn Messenger>,
     doing: Doing,
-    pause: Duration,
+    pauses: Pauses,
     /// Whether it was said that notices wait.
     told: bool,
 }
@@ -60,7 +74,7 @@ impl Notifier {
         Self {
             messenger: Box::new(messenger),
             doing: Doing::Ready,
-            pause: PAUSES.0,
+            pauses: PAUSES,
             told: false,
         }
     }
@@ -117,11 +131,11 @@ impl Notifier {
             return Ok(false);
         };
         let seq = notice.seq;
-        let delivery = judged(said, notice.made, now());
+        let delivery = judged(said, notice.made, Timestamp::now());
         self.doing = Doing::Ready;
         match &delivery {
             (Delivery::Delivered, _) => {
-                self.pause = PAUSES.0;
+                self.pauses.reset();
                 if std::mem::take(&mut self.told) {
                     meter.notice("the webhook takes alerts again".to_owned());
                 }
@@ -131,9 +145,8 @@ impl Notifier {
                 if !std::mem::replace(&mut self.told, true) {
                     meter.notice(format!("alerts wait to be told to the webhook: {reason}; trying on"));
                 }
-                let pause = wanted.map_or(self.pause, |wanted| wanted.clamp(self.pause, PAUSES.1));
+                let pause = self.pauses.at_least(wanted.unwrap_or_default());
                 self.doing = Doing::Resting(Instant::now() + shaken(pause));
-                self.pause = (self.pause * 2).min(PAUSES.1);
             }
         }
         fold.settle_notice(seq, &delivery.0)?;
@@ -155,11 +168,6 @@ fn judged(said: Said, made: Timestamp, now: Timestamp) -> (Delivery, Option<Dura
             (Delivery::Waits(reason), wait)
         }
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Between three quarters of a pause and all of it, so that many who failed together do not come back together.

@@ -1,6 +1,7 @@
 //! How far a replay has come, as a snapshot that a screen or a command line shows.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,51 @@ pub struct Progress {
     /// The stores that it feeds.
     pub sinks: Arc<Vec<SinkProgress>>,
     /// What must be said out loud, such as partitions that were added; oldest first.
-    pub notices: Arc<Vec<String>>,
+    pub notices: Arc<Notices>,
+}
+
+/// Notices that are kept at least; whoever reads them does so as they come.
+const KEPT: usize = 1_000;
+
+/// The latest of what was said out loud, as a slice, and how much was said before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notices {
+    latest: Vec<String>,
+    before: usize,
+}
+
+impl Notices {
+    /// How many there were in all.
+    pub fn said(&self) -> usize {
+        self.before + self.latest.len()
+    }
+
+    /// Those after the first `heard` ones, as far as they are kept.
+    pub fn since(&self, heard: usize) -> &[String] {
+        self.latest.get(heard.saturating_sub(self.before)..).unwrap_or_default()
+    }
+
+    fn push(&mut self, notice: String) {
+        if self.latest.len() >= 2 * KEPT {
+            self.latest.drain(..KEPT);
+            self.before += KEPT;
+        }
+        self.latest.push(notice);
+    }
+}
+
+impl Deref for Notices {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.latest
+    }
+}
+
+impl From<Vec<String>> for Notices {
+    fn from(latest: Vec<String>) -> Self {
+        Self { latest, before: 0 }
+    }
 }
 
 /// How a store is fed.
@@ -104,7 +149,16 @@ impl Meter {
 
     /// Says what is done now, at once.
     pub(super) fn phase(&mut self, phase: Phase) {
-        self.sender.send_modify(|progress| progress.phase = phase);
+        if phase == Phase::Paused {
+            self.samples.clear();
+        }
+        self.sender.send_modify(|progress| {
+            progress.phase = phase;
+            if phase == Phase::Paused {
+                progress.rate = 0.0;
+                progress.eta = None;
+            }
+        });
     }
 
     /// Another voice that says things in the same place.
@@ -137,6 +191,12 @@ impl Meter {
         tracing::warn!("{notice}");
         self.sender
             .send_modify(|progress| Arc::make_mut(&mut progress.notices).push(notice));
+    }
+
+    /// What was said out loud so far.
+    #[cfg(test)]
+    pub(super) fn notices(&self) -> Vec<String> {
+        self.sender.borrow().notices.to_vec()
     }
 
     /// Says how far it is, at once.
@@ -180,5 +240,41 @@ impl Meter {
                 progress.phase = if failed { Phase::Failed } else { Phase::Done };
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_said_the_latest_is_kept() {
+        let (mut meter, progress) = Meter::new();
+        let mut heard = 0;
+        for n in 0..5 * KEPT {
+            meter.notice(n.to_string());
+            let now = progress.borrow().clone();
+            assert_eq!(now.notices.since(heard), [n.to_string()]);
+            heard = now.notices.said();
+            assert!(now.notices.len() <= 2 * KEPT);
+        }
+        let notices = Arc::clone(&progress.borrow().notices);
+        assert_eq!((notices.said(), notices.since(heard).len()), (5 * KEPT, 0));
+        assert_eq!(notices.since(0).len(), notices.len());
+    }
+
+    #[test]
+    fn what_stands_still_has_no_rate() {
+        let (mut meter, progress) = Meter::new();
+        meter.say(0, 10, Counts::default(), Position::new());
+        std::thread::sleep(Duration::from_millis(1));
+        let counts = Counts {
+            applied: 5,
+            ..Counts::default()
+        };
+        meter.say(5, 10, counts, Position::new());
+        assert!(progress.borrow().rate > 0.0);
+        meter.phase(Phase::Paused);
+        assert_eq!(progress.borrow().rate, 0.0);
     }
 }

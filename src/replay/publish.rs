@@ -4,7 +4,6 @@
 //! it comes back and is written down with the next commit. Whatever ends in between, the next start looks behind the place that the
 //! topics are known to have reached for the ids of what is still in the outbox: what is found has arrived.
 
-pub(super) mod courier;
 mod kafka;
 
 use std::time::{Duration, Instant};
@@ -16,14 +15,15 @@ use crate::record::Position;
 
 pub(super) use kafka::Kafka;
 
+use super::aside::{Aside, Gone, Pauses};
 use super::progress::Meter;
 
 /// Records in one go: what is sent again after a crash, and what a transaction holds.
 const BATCH: usize = 5_000;
 /// Bytes in one go.
 const BYTES: usize = 8 * 1024 * 1024;
-/// The first and the longest pause after a failure.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// What is waited after failures.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(30));
 
 /// What a courier is told to do; one thing at a time.
 #[derive(Debug, Clone)]
@@ -74,6 +74,22 @@ pub(super) trait Courier: Send {
     fn answer(&mut self, wait: Duration) -> Option<Reply>;
 }
 
+impl Courier for Aside<Order, Reply> {
+    fn give(&mut self, order: Order) {
+        Aside::give(self, order);
+    }
+
+    fn answer(&mut self, wait: Duration) -> Option<Reply> {
+        let gone = |Gone| {
+            Reply::Failed(Trouble {
+                reason: "the publishing thread ended unexpectedly; start again".to_owned(),
+                of_record: false,
+            })
+        };
+        Some(Aside::answer(self, wait)?.unwrap_or_else(gone))
+    }
+}
+
 /// What is under way.
 #[derive(Debug)]
 enum Doing {
@@ -97,7 +113,7 @@ pub(super) struct Publisher {
     doing: Doing,
     /// Whether nothing new is sent for now.
     held: bool,
-    pause: Duration,
+    pauses: Pauses,
     /// Records that are sent one by one, to find the one that cannot be.
     alone: usize,
     trouble: Option<String>,
@@ -112,7 +128,7 @@ impl Publisher {
             go_on,
             doing: Doing::Unsure,
             held: false,
-            pause: PAUSES.0,
+            pauses: PAUSES,
             alone: 0,
             trouble: None,
         }
@@ -230,7 +246,7 @@ impl Publisher {
                     ..Settlement::default()
                 };
                 fold.settle(&news)?;
-                self.pause = PAUSES.0;
+                self.pauses.reset();
                 if self.trouble.take().is_some() {
                     meter.notice("what it emits is published again".to_owned());
                 }
@@ -278,8 +294,7 @@ impl Publisher {
             fold.settle(&news)?;
             self.trouble = Some(trouble.reason);
         }
-        self.doing = Doing::Resting(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(PAUSES.1);
+        self.doing = Doing::Resting(Instant::now() + self.pauses.after_failure());
         Ok(())
     }
 }

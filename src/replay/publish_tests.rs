@@ -227,7 +227,7 @@ proptest! {
             let mut records = log.arrival(&ranges(&live, &definition, &log), &sizes, &[0, 1, 2]).rest().into_iter();
             let mut fold = live.fold(OnPoison::Skip).unwrap();
             let mut publisher = publisher(Fake::new(&found, fates), &definition, true);
-            publisher.pause = Duration::ZERO;
+            publisher.pauses = Pauses::new(Duration::ZERO, Duration::ZERO);
             fold.emit(true).unwrap();
             let mut control = control();
             for at in 0..usize::from(batches) {

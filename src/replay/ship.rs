@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::agent::event::{Event, Parse, event, refused};
 use crate::agent::registry::Registry;
@@ -211,8 +211,7 @@ impl Shipper {
 
     /// Sends lines, and waits until they have arrived.
     fn send(&mut self, lines: &[Line]) -> Result<(), BrokerError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        let now = Timestamp::now();
         let mut failed = 0;
         for line in lines {
             let root = self.options.root.as_deref();

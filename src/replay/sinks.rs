@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::readmodel::error::ReadModelError;
 use crate::readmodel::fold::Fold;
 use crate::readmodel::writer::Live;
-use crate::sink::address::Address;
+use crate::sink::address::{Address, each_once};
 use crate::sink::{Model, row_store};
 
 use super::error::ReplayError;
@@ -25,6 +25,8 @@ use courier::{Courier, Report, Threaded};
 #[derive(Default)]
 pub(super) struct Feeder {
     sinks: Vec<Fed>,
+    /// Stores that were fed before and are not any more.
+    gone: Vec<String>,
 }
 
 struct Fed {
@@ -39,12 +41,16 @@ const SAID: usize = 20;
 impl Feeder {
     /// Begins to feed these stores with the rows of a read model; those that take records are left to others.
     pub(super) fn start(live: &mut Live, addresses: &[Address]) -> Result<Self, ReplayError> {
-        let mut rows: Vec<&Address> = addresses.iter().filter(|address| !address.takes_records()).collect();
-        rows.dedup_by_key(|address| address.to_string());
-        if rows.is_empty() {
-            return Ok(Self::default());
-        }
+        let rows = each_once(addresses).filter(|address| !address.takes_records());
+        let rows: Vec<&Address> = rows.collect();
         let names: Vec<String> = rows.iter().map(ToString::to_string).collect();
+        let gone = live.forget_sinks(&names)?;
+        if rows.is_empty() {
+            return Ok(Self {
+                sinks: Vec::new(),
+                gone,
+            });
+        }
         let marks = live.capture(&names)?;
         let mut sinks = Vec::new();
         for ((address, name), mark) in rows.into_iter().zip(names).zip(marks) {
@@ -69,11 +75,14 @@ impl Feeder {
                 said: 0,
             });
         }
-        Ok(Self { sinks })
+        Ok(Self { sinks, gone })
     }
 
     /// Does what can be done now, without waiting.
     pub(super) fn step(&mut self, fold: &mut Fold<'_>, meter: &mut Meter) -> Result<(), ReadModelError> {
+        for name in self.gone.drain(..) {
+            meter.notice(format!("{name} was fed before and is not any more"));
+        }
         if self.sinks.is_empty() {
             return Ok(());
         }

@@ -124,8 +124,8 @@ impl crate::sink::Rows for Fake {
         Ok(Some(next))
     }
 
-    fn compare(&mut self, _rows: &[FedRow]) -> Result<Vec<Held>, SinkError> {
-        Ok(Vec::new())
+    fn compare(&mut self, rows: &[FedRow]) -> Result<Vec<Held>, SinkError> {
+        Ok(rows.iter().map(|_| Held::Same).collect())
     }
 }
 
@@ -389,4 +389,161 @@ fn nothing_is_taken_down_where_nothing_is_fed() {
         )
         .unwrap();
     assert_eq!(found.rows, [[Cell::Integer(0)]]);
+}
+
+/// A read model of a few rows, and what a courier of it works with.
+struct Fed {
+    _folder: tempfile::TempDir,
+    live: Live,
+}
+
+impl Fed {
+    fn with(rows: i64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), "lab").unwrap();
+        let events: Vec<Event> = (0..rows).map(|n| (false, 0, n, 0, (n % 5) as u8, 1)).collect();
+        first_build(&store, PER_PARTITION, &log_of(&events, 0), true);
+        let live = Live::open(&store, &definition(PER_PARTITION)).unwrap();
+        Self { _folder: folder, live }
+    }
+
+    fn courier(&mut self, shelf: &Arc<Mutex<Shelf>>) -> Courier {
+        let mark = self.live.capture(&[SINK.to_owned()]).unwrap().remove(0);
+        let feed = self.live.feed().unwrap();
+        Courier::new(SINK.to_owned(), feed, Box::new(Fake(Arc::clone(shelf))), mark)
+    }
+}
+
+/// Does so many steps, and returns which troubles were told.
+fn told(courier: &mut Courier, steps: usize) -> Vec<Option<String>> {
+    let mut told = Vec::new();
+    for _ in 0..steps {
+        let _ = courier.step(&mut |report| {
+            if let Report::Fed(fed) = report
+                && told.last() != Some(&fed.trouble)
+            {
+                told.push(fed.trouble);
+            }
+        });
+    }
+    told
+}
+
+/// Who comes last has it: the other does not take it back as long as that one writes, and says once that it is taken.
+#[test]
+fn two_couriers_of_one_store_do_not_take_it_from_each_other() {
+    let shelf: Arc<Mutex<Shelf>> = Arc::default();
+    let (mut one, mut other) = (Fed::with(30), Fed::with(30));
+    let mut first = one.courier(&shelf);
+    assert_eq!(told(&mut first, 60), [None]);
+    let mine = shelf.lock().unwrap().mark.clone().unwrap().epoch;
+    let mut second = other.courier(&shelf);
+    assert_eq!(told(&mut second, 1), [None]);
+    let its = shelf.lock().unwrap().mark.clone().unwrap().epoch;
+    assert_ne!(mine, its);
+    first.look();
+    let trouble = told(&mut first, 2);
+    assert!(
+        matches!(trouble.as_slice(), [Some(words)] if words.contains("somebody else")),
+        "{trouble:?}"
+    );
+    // It gets to its end while the first keeps looking.
+    for rounds in 0.. {
+        assert!(rounds < 60, "it never has all rows");
+        // Of three steps one pushes something.
+        told(&mut second, 3);
+        let mark = shelf.lock().unwrap().mark.clone().unwrap();
+        assert_eq!(mark.epoch, its);
+        if mark.whole {
+            break;
+        }
+        assert_eq!(told(&mut first, 1), []);
+    }
+    // Nobody writes any more: it is given all rows, and that it is fed again is said when it has them.
+    assert_eq!(told(&mut first, 60).last(), Some(&None));
+    let mark = shelf.lock().unwrap().mark.clone().unwrap();
+    assert!(mark.whole && mark.epoch == mine);
+}
+
+/// That a store can be reached is no reason to say that it is fed again.
+#[test]
+fn a_store_that_can_be_opened_and_not_written_says_so_once() {
+    let shelf: Arc<Mutex<Shelf>> = Arc::default();
+    let mut fed = Fed::with(30);
+    let mut courier = fed.courier(&shelf);
+    told(&mut courier, 60);
+    courier.look();
+    shelf.lock().unwrap().fails = vec![Fails::Before; 5];
+    assert_eq!(told(&mut courier, 10), [Some(away().to_string())]);
+    assert!(!courier.is_well());
+    shelf.lock().unwrap().fails.clear();
+    assert_eq!(told(&mut courier, 10), [None]);
+    assert!(courier.is_well());
+}
+
+/// A trouble that is over by the next start is known no more, though nothing changed meanwhile.
+#[test]
+fn a_trouble_of_yesterday_is_gone() {
+    let shelf: Arc<Mutex<Shelf>> = Arc::default();
+    let mut fed = Fed::with(10);
+    let mut courier = fed.courier(&shelf);
+    let run = |fed: &mut Fed, courier: &mut Courier, steps: usize| {
+        let mut fold = fed.live.fold(OnPoison::Skip).unwrap();
+        for _ in 0..steps {
+            step(courier, &mut fold, true);
+        }
+        drop(fold);
+        fed.live.read_info().unwrap().sinks.remove(0).trouble
+    };
+    assert_eq!(run(&mut fed, &mut courier, 60), None);
+    courier.look();
+    shelf.lock().unwrap().fails.push(Fails::Before);
+    assert_eq!(run(&mut fed, &mut courier, 1), Some(away().to_string()));
+    let mut courier = fed.courier(&shelf);
+    assert_eq!(run(&mut fed, &mut courier, 3), None);
+}
+
+/// A store that names a row twice while it looks through its keys has it once.
+#[test]
+fn an_extra_row_is_counted_once() {
+    struct Twice;
+    impl crate::sink::Rows for Twice {
+        fn sweep(&mut self, _: Option<String>, keep: &mut Keep<'_>) -> Result<Option<String>, SinkError> {
+            for name in ["stray", "other", "stray"] {
+                keep(0, name)?;
+            }
+            Ok(None)
+        }
+        fn compare(&mut self, rows: &[FedRow]) -> Result<Vec<Held>, SinkError> {
+            Ok(rows.iter().map(|_| Held::Same).collect())
+        }
+    }
+    let fed = Fed::with(10);
+    let mut shown = 0;
+    let mut checked = Checked::default();
+    let feed = fed.live.feed().unwrap();
+    compare(&feed, &mut Twice, &mut checked, &mut |_| {
+        shown += 1;
+        true
+    })
+    .unwrap();
+    assert_eq!((checked.extra, shown), (2, 2));
+}
+
+/// A store that is named no more is forgotten, and nothing is taken down for it.
+#[test]
+fn a_store_that_is_fed_no_more_is_forgotten() {
+    let mut fed = Fed::with(10);
+    let names = ["fake://a", "fake://b"].map(str::to_owned);
+    fed.live.capture(&names).unwrap();
+    assert_eq!(fed.live.forget_sinks(&names[..1]).unwrap(), names[1..]);
+    assert_eq!(fed.live.read_info().unwrap().sinks.len(), 1);
+    let mut feeder = Feeder::start(&mut fed.live, &[]).unwrap();
+    assert!(fed.live.read_info().unwrap().sinks.is_empty());
+    let mut control = crate::replay::rebuild::tests::control();
+    let mut fold = fed.live.fold(OnPoison::Skip).unwrap();
+    feeder.step(&mut fold, &mut control.meter).unwrap();
+    feeder.step(&mut fold, &mut control.meter).unwrap();
+    drop(fold);
+    assert_eq!(control.meter.notices(), ["fake://a was fed before and is not any more"]);
 }

@@ -9,11 +9,11 @@ use crate::readmodel::error::ReadModelError;
 use crate::readmodel::fold::Fold;
 use crate::readmodel::writer::Live;
 
+use super::aside::Aside;
 use super::error::ReplayError;
 use super::follow::FollowOptions;
 use super::notify::Notifier;
 use super::progress::Meter;
-use super::publish::courier::Threaded;
 use super::publish::{Kafka, Publisher};
 use super::sinks::Feeder;
 
@@ -52,7 +52,8 @@ impl Teller {
         let mut teller = Self::default();
         if live.publishes() && !options.no_emit {
             client.check_write("publishing what a projection emits")?;
-            let courier = Threaded::start(Kafka::new(client.clone(), &projection.name, live.held()))?;
+            let mut kafka = Kafka::new(client.clone(), &projection.name, live.held());
+            let courier = Aside::start("publish", move |order| kafka.carry_out(order))?;
             let topics = projection.emits.iter().map(|emit| emit.topic.clone()).collect();
             teller.publisher = Some(Publisher::new(courier, topics, options.skip_poison));
         }

@@ -22,7 +22,7 @@ use crate::ui::theme::Theme;
 use super::editor;
 use super::tasks::Tasks;
 use super::terminal::Screen;
-use super::{Exit, Signals, now};
+use super::{Exit, Signals};
 
 /// At most 30 frames a second.
 const FRAME: Duration = Duration::from_millis(33);
@@ -79,8 +79,8 @@ pub(super) async fn run(
                     // Without a terminal to read from there is no user left.
                     None => Next::Exit(Exit::Quit),
                 },
-                _ = ticks.tick() => Next::Message(Message::Tick(now())),
-                () = sleep_until(wake.unwrap_or(next_frame)), if wake.is_some() => Next::Message(Message::Tick(now())),
+                _ = ticks.tick() => Next::Message(Message::Tick(Timestamp::now())),
+                () = sleep_until(wake.unwrap_or(next_frame)), if wake.is_some() => Next::Message(Message::Tick(Timestamp::now())),
                 () = sleep_until(next_frame), if dirty => Next::Wait,
                 Some(message) = messages.recv() => Next::Message(message),
             };
@@ -100,7 +100,7 @@ pub(super) async fn run(
 
 /// How long it is until a time; not at all where that is past, and a tick at most.
 fn until(at: Timestamp) -> Duration {
-    let left = u64::try_from(at.0.saturating_sub(now().0)).unwrap_or(0);
+    let left = u64::try_from(at.0.saturating_sub(Timestamp::now().0)).unwrap_or(0);
     Duration::from_millis(left).min(TICK)
 }
 

@@ -10,7 +10,6 @@ mod world;
 use std::io;
 use std::sync::Arc;
 
-use jiff::Timestamp as Instant;
 use jiff::tz::TimeZone;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -80,7 +79,7 @@ pub fn run(connect: Connect, target: String, demos: Demos) -> io::Result<Exit> {
         runtime.block_on(async {
             let mut signals = Signals::new()?;
             let size = screen.size()?;
-            let mut model = Model::new(now(), TimeZone::system(), size);
+            let mut model = Model::new(Timestamp::now(), TimeZone::system(), size);
             model.target = target;
             model.demos.first = first;
             model.guiding.first = guide;
@@ -118,11 +117,6 @@ impl Signals {
         };
         kind.as_raw_value()
     }
-}
-
-/// The time.
-fn now() -> Timestamp {
-    Timestamp(Instant::now().as_millisecond())
 }
 
 /// No colour where `NO_COLOR` asks for that or the terminal has none.

@@ -1,6 +1,6 @@
 //! Where a store is: a URL. What is secret in it is never shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -104,14 +104,16 @@ impl Feeding {
     /// The stores that a projection feeds, each once.
     pub fn of(&self, projection: &str) -> Vec<Address> {
         let own = self.own.get(projection).into_iter().flatten();
-        let mut all: Vec<Address> = Vec::new();
-        for address in self.every.iter().chain(own) {
-            if !all.iter().any(|known| known.to_string() == address.to_string()) {
-                all.push(address.clone());
-            }
-        }
-        all
+        each_once(self.every.iter().chain(own)).cloned().collect()
     }
+}
+
+/// Each store once, however it is written: two feedings of one store would take it from each other.
+pub fn each_once<'a>(addresses: impl IntoIterator<Item = &'a Address>) -> impl Iterator<Item = &'a Address> {
+    let mut seen = BTreeSet::new();
+    addresses
+        .into_iter()
+        .filter(move |address| seen.insert(address.place()))
 }
 
 impl fmt::Debug for Server {
@@ -127,7 +129,7 @@ impl fmt::Display for Server {
 }
 
 impl fmt::Display for Address {
-    /// The address without what is secret; two that are shown alike are the same store.
+    /// The address without what is secret, as it was written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Redis(server) | Self::Postgres(server) | Self::Elastic(server) => server.fmt(f),
@@ -163,6 +165,22 @@ impl Address {
                 reason: "handlers do not run here".to_owned(),
                 help: Some("they run in PostgreSQL: --in postgres://USER@HOST/DATABASE; other stores are fed with rows, by --sink".to_owned()),
             }),
+        }
+    }
+
+    /// What is the same for two spellings of one store, with what they leave to their defaults.
+    fn place(&self) -> String {
+        let of = |kind: &str, server: &Server, path: &str| {
+            let path = if server.path.is_empty() { path } else { &server.path };
+            let options = ["prefix", "schema"].map(|name| server.option(name).unwrap_or_default());
+            let host = server.host.to_ascii_lowercase();
+            format!("{kind}://{host}:{}/{path}?{}", server.port, options.join("&"))
+        };
+        match self {
+            Self::Redis(server) => of("redis", server, "0"),
+            Self::Postgres(server) => of("postgres", server, server.user.as_deref().unwrap_or_default()),
+            Self::Elastic(server) => of("elasticsearch", server, ""),
+            Self::Lake(lake) => lake.to_string(),
         }
     }
 
@@ -246,6 +264,12 @@ impl Server {
             .ok_or_else(|| wrong(format!("write {scheme}://HOST")))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if path.contains('@') || query.contains('@') {
+            // A piece of a password would be shown as what it is not.
+            return Err(wrong(
+                "its password has a `/` or a `?`: write %2F and %3F for them; or write %40 for an `@` behind the host",
+            ));
+        }
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
@@ -386,6 +410,29 @@ mod tests {
     }
 
     #[test]
+    fn a_store_is_the_same_however_it_is_written() {
+        let once = |texts: &[&str]| {
+            let all: Vec<Address> = texts.iter().map(|text| Address::parse(text).unwrap()).collect();
+            each_once(&all).count()
+        };
+        for texts in [
+            ["redis://h", "redis://:secret@H:6379/0"],
+            ["postgres://me@h", "postgresql://me@h:5432/me"],
+            ["elasticsearch+http://h", "elasticsearch+https://h:9200"],
+        ] {
+            assert_eq!(once(&texts), 1, "{texts:?}");
+        }
+        for texts in [
+            ["redis://h", "redis://h/1"],
+            ["redis://h", "redis://h?prefix=a:"],
+            ["postgres://h/a?schema=x", "postgres://h/a?schema=y"],
+            ["lake:/a", "lake:/b"],
+        ] {
+            assert_eq!(once(&texts), 2, "{texts:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_address_is_said_without_repeating_it() {
         for (text, why) in [
             ("cache:6379", "none of the words"),
@@ -396,6 +443,8 @@ mod tests {
             ("redis://me:hunter%zz@cache", "hex digits"),
             ("redis://cache/hunter2", "a number"),
             ("redis://cache?hunter=2", "`hunter`"),
+            ("redis://me:1?hunter2@cache", "%3F"),
+            ("postgres://me:1/hunter2@db/app", "%2F"),
             ("postgres://me:hunter2@h/db?sslmode=yes", "verify-full"),
             ("elasticsearch+http://me:hunter2@h/index", "each table"),
             ("lake:", "which folder"),

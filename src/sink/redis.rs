@@ -2,6 +2,7 @@
 //!
 //! Rows and mark go in one MULTI, watched: if somebody emptied the server or fed it meanwhile, nothing is written. Rows that are
 //! gone are found by their keys' beginning, so that a server which has such keys and no mark is refused: they are somebody else's.
+//! The mark names the tables that it is about; other keys that begin with the projection's name are left alone.
 
 mod resp;
 
@@ -26,8 +27,12 @@ type Fields = Vec<(String, Vec<u8>)>;
 pub struct Redis {
     server: Server,
     model: Model,
+    /// What all keys of rows begin with.
+    base: String,
     /// What each table's keys begin with.
     tables: Vec<String>,
+    /// The same of tables that the projection had when the mark was written, and has not any more.
+    old: Vec<String>,
     mark: String,
     connection: Option<Connection>,
 }
@@ -36,11 +41,14 @@ impl Redis {
     /// Nothing is connected before it is opened.
     pub fn new(server: Server, model: Model) -> Self {
         let prefix = server.option("prefix").unwrap_or_default().to_owned();
-        let table = |table: &str| format!("{prefix}{}:{}:", model.name, escaped(table));
+        let base = format!("{prefix}{}:", model.name);
+        let table = |table: &str| format!("{base}{}:", escaped(table));
         Self {
             tables: model.tables.iter().map(|known| table(&known.name)).collect(),
             // No projection's name has a `-`, so that no row can have this key.
             mark: format!("{prefix}foldlog-mark:{}", model.name),
+            old: Vec::new(),
+            base,
             server,
             model,
             connection: None,
@@ -96,11 +104,11 @@ impl Redis {
         match (user, password) {
             (Some(user), password) => {
                 let password = password.unwrap_or_default();
-                self.ask(&[b"AUTH", user.as_bytes(), password.as_bytes()])?
+                self.authenticate(&[b"AUTH", user.as_bytes(), password.as_bytes()])?;
             }
-            (None, Some(password)) => self.ask(&[b"AUTH", password.as_bytes()])?,
-            (None, None) => Reply::Nil,
-        };
+            (None, Some(password)) => self.authenticate(&[b"AUTH", password.as_bytes()])?,
+            (None, None) => {}
+        }
         let database = self.server.path.clone();
         if !database.is_empty() {
             self.ask(&[b"SELECT", database.as_bytes()])?;
@@ -108,18 +116,47 @@ impl Redis {
         Ok(())
     }
 
+    /// A server that does not know the command repeats what it was told, and that is the password.
+    fn authenticate(&mut self, command: &[&[u8]]) -> Result<(), SinkError> {
+        match self.with(|connection| connection.ask(command))? {
+            Reply::Error(reason) => {
+                let word = reason.split(' ').next().unwrap_or_default();
+                Err(self.says(format!("{word} to the user and the password of the address")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn read_mark(&mut self) -> Result<Option<Mark>, SinkError> {
         let mark = self.mark.clone();
-        Ok(match self.ask(&[b"GET", mark.as_bytes()])? {
-            Reply::Bulk(bytes) => parse_mark(&bytes),
-            _ => None,
-        })
+        let Reply::Bulk(bytes) = self.ask(&[b"GET", mark.as_bytes()])? else {
+            return Ok(None);
+        };
+        let Some((mark, tables)) = parse_mark(&bytes) else {
+            return Ok(None);
+        };
+        let keys = tables.iter().map(|table| format!("{}{table}:", self.base));
+        self.old = keys.filter(|keys| !self.tables.contains(keys)).collect();
+        Ok(Some(mark))
+    }
+
+    /// The mark as it is kept, with the tables whose rows may be there.
+    fn mark_text(&self, mark: &Mark) -> String {
+        // Until all rows are there those of tables that are gone may be, too.
+        let old: &[String] = if mark.whole { &[] } else { &self.old };
+        let names = self
+            .tables
+            .iter()
+            .chain(old)
+            .filter_map(|keys| keys.strip_prefix(&self.base));
+        let names: Vec<&str> = names.map(|name| name.trim_end_matches(':')).collect();
+        let state = if mark.whole { "whole" } else { "begun" };
+        format!("{} {} {state} {}", mark.epoch, mark.through, names.join(":"))
     }
 
     /// Looks at a part of the keys that begin as the rows' do.
     fn scan(&mut self, from: &str) -> Result<(String, Vec<String>), SinkError> {
-        let prefix = self.server.option("prefix").unwrap_or_default();
-        let pattern = format!("{}*", literal(&format!("{prefix}{}:", self.model.name)));
+        let pattern = format!("{}*", literal(&self.base));
         let found = self.ask(&[b"SCAN", from.as_bytes(), b"MATCH", pattern.as_bytes(), b"COUNT", SCAN])?;
         let Reply::Array(parts) = found else {
             return Err(self.says("its answer to SCAN is none".to_owned()));
@@ -196,7 +233,7 @@ impl RowStore for Redis {
                 return Err(SinkError::Lost);
             }
         }
-        let text = mark_text(mark);
+        let text = self.mark_text(mark);
         let commands: Vec<(String, Fields)> = rows.iter().map(|row| (self.key(row), self.fields(row))).collect();
         let answers = self.with(|connection| {
             connection.add(&[b"MULTI"]);
@@ -241,8 +278,9 @@ impl Rows for Redis {
             let table = self.tables.iter().position(|table| key.starts_with(table.as_str()));
             let kept = match table {
                 Some(table) => keep(table, key.get(self.tables[table].len()..).unwrap_or_default())?,
-                // Of a table that the projection had once.
-                None => keep(usize::MAX, &key)?,
+                None if self.old.iter().any(|old| key.starts_with(old.as_str())) => keep(usize::MAX, &key)?,
+                // Another program's, or another projection's whose keys begin so.
+                None => true,
             };
             if !kept {
                 gone.push(key);
@@ -311,18 +349,16 @@ fn bytes_of(cell: &Cell) -> Vec<u8> {
     }
 }
 
-fn mark_text(mark: &Mark) -> String {
-    let state = if mark.whole { "whole" } else { "begun" };
-    format!("{} {} {state}", mark.epoch, mark.through)
-}
-
-fn parse_mark(bytes: &[u8]) -> Option<Mark> {
-    let mut words = std::str::from_utf8(bytes).ok()?.split(' ');
-    Some(Mark {
+/// A mark, and the tables that it was written for, as their keys have them: without a `:`.
+fn parse_mark(bytes: &[u8]) -> Option<(Mark, Vec<String>)> {
+    let mut words = std::str::from_utf8(bytes).ok()?.splitn(4, ' ');
+    let mark = Mark {
         epoch: words.next()?.to_owned(),
         through: words.next()?.parse().ok()?,
         whole: words.next()? == "whole",
-    })
+    };
+    let tables = words.next().into_iter().flat_map(|names| names.split(':'));
+    Some((mark, tables.map(str::to_owned).collect()))
 }
 
 /// Text that a pattern takes as it is.
@@ -335,4 +371,44 @@ fn literal(text: &str) -> String {
         out.push(c);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::address::Address;
+    use super::*;
+
+    #[test]
+    fn a_server_that_repeats_the_password_is_not_repeated() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let said = "-ERR unknown command 'AUTH', with args beginning with: 'me' 'hunter2'\r\n";
+            stream.write_all(said.as_bytes()).unwrap();
+        });
+        let Ok(Address::Redis(address)) = Address::parse(&format!("redis://me:hunter2@127.0.0.1:{port}")) else {
+            panic!("no Redis")
+        };
+        let model = Model {
+            name: "m".to_owned(),
+            tables: Vec::new(),
+        };
+        let said = Redis::new(address, model).open().unwrap_err().to_string();
+        assert!(said.contains("says: ERR ") && !said.contains("hunter2"), "{said}");
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_mark_says_which_tables_it_is_about() {
+        let (mark, tables) = parse_mark(b"e 7 whole a b:c%3Ad").unwrap();
+        assert_eq!((mark.epoch.as_str(), mark.through, mark.whole), ("e", 7, true));
+        assert_eq!(tables, ["a b", "c%3Ad"]);
+        // As earlier versions wrote it.
+        assert_eq!(parse_mark(b"e 7 begun").unwrap().1, Vec::<String>::new());
+    }
 }

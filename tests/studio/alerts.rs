@@ -125,7 +125,7 @@ fn a_follow_says_when_an_alert_is_raised_or_resolved() {
     let line = "the alert `overdrawn` is raised at account-events[0] offset 3: {\"id\":\"a\"}";
     world.progress = vec![Progress {
         phase: Phase::Live,
-        notices: std::sync::Arc::new(vec![line.into()]),
+        notices: std::sync::Arc::new(vec![line.to_owned()].into()),
         ..progress()
     }];
     let mut s = Studio::new((120, 30), world).started();

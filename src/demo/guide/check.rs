@@ -1,9 +1,10 @@
 //! What must hold of a guide: every way ends in a demo that there is, and the answers lead where they are meant to.
 
 use std::collections::BTreeSet;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use crate::readmodel::store::Store;
+use crate::record::Timestamp;
 
 use super::super::catalog::Catalog;
 use super::super::diary::{Diary, Done};
@@ -48,12 +49,8 @@ impl Guide {
     pub fn run(&self, catalog: &Catalog, store: &Store, language: Language) -> Result<Checked, DemoError> {
         let begun = Instant::now();
         let checked = self.check(catalog, language)?;
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
         let done = Done {
-            at: i64::try_from(at).unwrap_or(i64::MAX),
+            at: Timestamp::now().0,
             took_ms: begun.elapsed().as_millis() as u64,
             held: checked.held(),
             checks: checked.steps.len(),

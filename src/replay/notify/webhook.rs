@@ -1,8 +1,6 @@
 //! A webhook: one POST for each notice, on a thread of its own.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -13,8 +11,9 @@ use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 use crate::readmodel::notice::Notice;
 use crate::readmodel::writer::Held;
 
+use super::super::aside::Aside;
 use super::super::error::ReplayError;
-use super::{Messenger, Said};
+use super::Said;
 
 /// How long a webhook may take for its answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -97,22 +96,12 @@ impl Webhook {
     }
 
     /// Starts its thread. `held` keeps the read model for as long as something may still be sent.
-    pub(in crate::replay) fn start(self, held: Held) -> Result<Threaded, ReplayError> {
-        let (orders, taken) = sync_channel::<Notice>(1);
-        let (answers, replies) = sync_channel(1);
-        let work = move || {
-            let _held = held;
-            let agent = agent();
-            for notice in taken {
-                if answers.send(self.post(&agent, &notice)).is_err() {
-                    return;
-                }
-            }
-        };
-        match thread::Builder::new().name("webhook".to_owned()).spawn(work) {
-            Ok(_) => Ok(Threaded { orders, replies }),
-            Err(error) => Err(ReplayError::Crashed(format!("the system gave no thread: {error}"))),
-        }
+    pub(in crate::replay) fn start(self, held: Held) -> Result<Aside<Notice, Said>, ReplayError> {
+        let agent = agent();
+        Aside::start("webhook", move |notice| {
+            let _held = &held;
+            self.post(&agent, &notice)
+        })
     }
 }
 
@@ -150,29 +139,5 @@ fn plain(error: &ureq::Error) -> String {
         ureq::Error::Tls(reason) => format!("TLS: {reason}"),
         ureq::Error::NativeTls(error) => format!("TLS: {error}"),
         _ => "it does not speak HTTP as it should".to_owned(),
-    }
-}
-
-/// A webhook's thread. When this is dropped, it ends after what it is doing.
-pub(in crate::replay) struct Threaded {
-    orders: SyncSender<Notice>,
-    replies: Receiver<Said>,
-}
-
-impl Messenger for Threaded {
-    fn give(&mut self, notice: &Notice) {
-        // A thread that has gone shows in that no reply comes.
-        let _ = self.orders.try_send(notice.clone());
-    }
-
-    fn answer(&mut self, wait: Duration) -> Option<Said> {
-        match self.replies.recv_timeout(wait) {
-            Ok(said) => Some(said),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Said::NotNow(
-                "its thread ended unexpectedly; start again".to_owned(),
-                None,
-            )),
-        }
     }
 }

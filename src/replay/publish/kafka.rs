@@ -14,7 +14,6 @@ use crate::readmodel::outbox::{Emission, ID_HEADER};
 use crate::readmodel::writer::Held;
 use crate::record::{Header, Position, TopicPartition};
 
-use super::courier::Outlet;
 use super::{Order, Reply, Trouble};
 
 /// How long records may take to be acknowledged; librdkafka gives up on each before.
@@ -43,16 +42,16 @@ impl From<BrokerError> for Trouble {
     }
 }
 
-impl Outlet for Kafka {
-    fn carry_out(&mut self, order: Order) -> Result<Reply, Trouble> {
-        match order {
+impl Kafka {
+    /// Carries an order out.
+    pub(in crate::replay) fn carry_out(&mut self, order: Order) -> Reply {
+        let done = match order {
             Order::Look { topics, since } => self.look(&topics, &since),
             Order::Send(records) => self.send(&records),
-        }
+        };
+        done.unwrap_or_else(Reply::Failed)
     }
-}
 
-impl Kafka {
     pub(in crate::replay) fn new(client: Client, name: &str, held: Held) -> Self {
         Self {
             client,

@@ -1,11 +1,11 @@
 //! The courier of one store: what it does next, and the thread that it does it on.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::readmodel::feed::{Fed, FedRow, Feed, Mark};
 use crate::readmodel::query::Cell;
+use crate::replay::aside::{Pauses, spawn};
 use crate::replay::error::ReplayError;
 use crate::sink::error::SinkError;
 use crate::sink::{RowStore, row_name};
@@ -14,8 +14,12 @@ use crate::sink::{RowStore, row_name};
 const BATCH: usize = if cfg!(test) { 7 } else { 1_000 };
 /// How often a store is looked at that is fed with nothing: it may have been emptied, or be gone.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// The first and the longest pause after a failure.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// What is waited after failures.
+const PAUSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(30));
+/// What is waited before a store is taken back that others feed, too: giving it all rows over and over helps neither.
+const LOSSES: Pauses = Pauses::new(Duration::from_millis(500), Duration::from_secs(30 * 60));
+/// How long nobody may have taken a store before one more loss is a first one.
+const CALM: Duration = Duration::from_secs(10 * 60);
 
 /// What a courier has to say.
 #[derive(Debug)]
@@ -48,8 +52,10 @@ pub(in crate::replay) struct Courier {
     store: Box<dyn RowStore>,
     /// How far the store was fed, as far as is known here.
     mark: Mark,
-    /// What the store says about that, which may be one batch further.
+    /// What the store says about that, which may be one batch further. As long as it has not all rows yet the number is none of a
+    /// change, and another one after each push: whoever looks sees that somebody is at work.
     stored: Option<Mark>,
+    beat: i64,
     doing: Doing,
     /// What was under way when the connection broke.
     before: Option<Doing>,
@@ -57,6 +63,12 @@ pub(in crate::replay) struct Courier {
     refused: bool,
     /// Whether the store is looked at though nothing changed.
     looks: bool,
+    /// Why it is not fed; gone when something was written.
+    trouble: Option<String>,
+    /// Whether it was said that it is fed: what is known from before may be a trouble that is over.
+    told: bool,
+    /// That somebody took the store, with what they had written of their mark when it was looked at last.
+    taken: Option<Option<Mark>>,
 }
 
 /// Whether there is more to do at once.
@@ -74,11 +86,20 @@ impl Courier {
             store,
             mark,
             stored: None,
+            beat: 0,
             doing: Doing::Opening { anew: false },
             before: None,
             refused: false,
             looks: false,
+            trouble: None,
+            told: false,
+            taken: None,
         }
+    }
+
+    /// Whether all went well of late: something was written since the last failure.
+    pub(super) fn is_well(&self) -> bool {
+        self.trouble.is_none()
     }
 
     /// The next step looks whether the store still is what it was, though nothing changed.
@@ -96,6 +117,15 @@ impl Courier {
             Doing::Following => self.follow(say),
         };
         if let Err(error) = &done {
+            if matches!(error, SinkError::Lost) {
+                self.taken.get_or_insert(None);
+            }
+            let trouble = Some(self.words(error)).filter(|words| self.trouble.as_ref() != Some(words));
+            if let Some(trouble) = trouble {
+                self.trouble = Some(trouble);
+                self.told = false;
+                say(Report::Fed(self.untold()));
+            }
             let anew = matches!(error, SinkError::Lost) || matches!(doing, Doing::Opening { anew: true });
             if !matches!(doing, Doing::Opening { .. }) {
                 self.before = (!anew).then_some(doing);
@@ -103,6 +133,22 @@ impl Courier {
             self.doing = Doing::Opening { anew };
         }
         done
+    }
+
+    /// What is said of an error.
+    fn words(&self, error: &SinkError) -> String {
+        match error {
+            SinkError::Lost => format!("{} was emptied, or is fed by somebody else", self.name),
+            error => error.to_string(),
+        }
+    }
+
+    /// Nothing new but the trouble that there is.
+    fn untold(&self) -> Fed {
+        Fed {
+            trouble: self.trouble.clone(),
+            ..Fed::default()
+        }
     }
 
     fn open(&mut self, anew: bool, say: &mut dyn FnMut(Report)) -> Result<(), SinkError> {
@@ -114,12 +160,20 @@ impl Courier {
             self.before = None;
         }
         let there = self.store.open()?;
+        if let (Some(seen), Some(there)) = (&mut self.taken, &there)
+            && there.epoch != self.mark.epoch
+            && seen.as_ref() != Some(there)
+        {
+            // Whoever has it is at work: what they write would be lost, and they would take it back.
+            *seen = Some(there.clone());
+            return Err(SinkError::Lost);
+        }
         self.refused = self.feed.has_refused(&self.name)?;
         let head = self.feed.head()?;
         let ours = |there: &&Mark| there.epoch == self.mark.epoch && there.through <= head && !anew;
         self.doing = match (there.as_ref().filter(ours), self.before.take()) {
             // It is where it was when the connection broke, or one batch further, which does no harm to push again.
-            (Some(there), Some(before)) if there.whole == self.mark.whole => before,
+            (Some(there), Some(before)) if there.whole == self.mark.whole && self.is_known(there) => before,
             (Some(there), _) if there.whole && self.mark.whole && there.through >= self.mark.through => {
                 Doing::Following
             }
@@ -130,8 +184,24 @@ impl Courier {
             return self.begin(head, say);
         }
         self.stored = there;
-        say(Report::Fed(Fed::default()));
         Ok(())
+    }
+
+    /// Whether a mark is the one that was pushed last, as far as is known, or the one before.
+    fn is_known(&self, there: &Mark) -> bool {
+        there.whole || there.through == -self.beat || self.stored.as_ref() == Some(there)
+    }
+
+    /// The mark as it is kept in the store.
+    fn kept(&mut self, mark: &Mark) -> Mark {
+        if mark.whole {
+            return mark.clone();
+        }
+        self.beat += 1;
+        Mark {
+            through: -self.beat,
+            ..mark.clone()
+        }
     }
 
     /// Begins to feed the store with all rows.
@@ -148,7 +218,7 @@ impl Courier {
         say(Report::Fed(Fed {
             mark: Some(self.mark.clone()),
             anew: true,
-            ..Fed::default()
+            ..self.untold()
         }));
         let rows = self.feed.count()?;
         if rows > 0 {
@@ -187,7 +257,12 @@ impl Courier {
         let feed = &self.feed;
         let next = self.store.sweep(from, &mut |table, name| feed.remembers(table, name))?;
         self.doing = match next {
-            Some(from) => Doing::Sweeping { from: Some(from) },
+            Some(from) => {
+                let kept = self.kept(&self.mark.clone());
+                self.store.push(&[], self.stored.as_ref(), &kept)?;
+                self.stored = Some(kept);
+                Doing::Sweeping { from: Some(from) }
+            }
             None => {
                 let mark = Mark {
                     whole: true,
@@ -209,10 +284,15 @@ impl Courier {
             return Ok(Did::Something);
         }
         let Some(changes) = self.feed.changes(self.mark.through, BATCH)? else {
-            if std::mem::take(&mut self.looks)
+            // That it can be reached does not mean that it can be written.
+            if (std::mem::take(&mut self.looks) || !self.told)
                 && let Some(stored) = &self.stored
             {
                 self.store.push(&[], Some(stored), stored)?;
+                self.trouble = None;
+                if !std::mem::replace(&mut self.told, true) {
+                    say(Report::Fed(Fed::default()));
+                }
             }
             say(Report::InStep(self.mark.through));
             return Ok(Did::Nothing);
@@ -226,8 +306,16 @@ impl Courier {
     }
 
     fn push(&mut self, rows: &[FedRow], mark: Mark, say: &mut dyn FnMut(Report)) -> Result<(), SinkError> {
-        let refused = self.store.push(rows, self.stored.as_ref(), &mark)?;
-        self.stored = Some(mark.clone());
+        let kept = self.kept(&mark);
+        let refused = self.store.push(rows, self.stored.as_ref(), &kept)?;
+        self.stored = Some(kept);
+        if mark.whole {
+            self.taken = None;
+        }
+        if self.taken.is_none() {
+            self.trouble = None;
+            self.told = true;
+        }
         let named = |row: &FedRow| {
             let table = self.feed.tables().get(row.table);
             (
@@ -238,7 +326,7 @@ impl Courier {
         let mut fed = Fed {
             mark: Some(mark.clone()),
             rows: (rows.len() - refused.len()) as u64,
-            ..Fed::default()
+            ..self.untold()
         };
         if self.refused {
             fed.taken = rows.iter().map(named).collect();
@@ -269,28 +357,27 @@ impl Threaded {
         // What was pushed and is not written down yet is pushed again after a crash, so that it may not be much.
         let (sender, reports) = sync_channel(4);
         let work = move || {
-            let mut pause = PAUSES.0;
+            let (mut failures, mut losses) = (PAUSES, LOSSES);
+            let mut calm = Instant::now();
             loop {
                 let mut gone = false;
                 let mut say = |report| gone |= sender.send(report).is_err();
                 let wait = match courier.step(&mut say) {
                     Ok(did) => {
-                        pause = PAUSES.0;
+                        if courier.is_well() {
+                            failures.reset();
+                        }
+                        if calm.elapsed() > CALM {
+                            losses.reset();
+                        }
                         (did == Did::Nothing).then_some(Wait::Look)
                     }
                     Err(SinkError::Lost) => {
-                        say(Report::Notice("was emptied, or is fed by somebody else".to_owned()));
-                        None
+                        let pause = losses.after_failure();
+                        calm = Instant::now() + pause;
+                        Some(Wait::Pause(pause))
                     }
-                    Err(error) => {
-                        say(Report::Fed(Fed {
-                            trouble: Some(error.to_string()),
-                            ..Fed::default()
-                        }));
-                        let now = pause;
-                        pause = (pause * 2).min(PAUSES.1);
-                        Some(Wait::Pause(now))
-                    }
+                    Err(_) => Some(Wait::Pause(failures.after_failure())),
                 };
                 if gone {
                     return;
@@ -302,10 +389,8 @@ impl Threaded {
                 }
             }
         };
-        match thread::Builder::new().name("sink".to_owned()).spawn(work) {
-            Ok(_) => Ok(Self { wake, reports }),
-            Err(error) => Err(ReplayError::Crashed(format!("the system gave no thread: {error}"))),
-        }
+        spawn("sink", work)?;
+        Ok(Self { wake, reports })
     }
 
     /// Says that there is something to do.

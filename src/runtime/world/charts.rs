@@ -9,8 +9,9 @@ use crate::demo::run::Outcome;
 use crate::demo::snapshot::Snapshot;
 use crate::demo::text::Language;
 use crate::readmodel::query::Session;
+use crate::record::Timestamp;
 
-use super::{Link, Studio, advised, failure, now, watched};
+use super::{Link, Studio, advised, failure, watched};
 
 /// What a run left, for its report.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Studio {
                 "no run of it has come to its end since the studio was opened",
             ));
         };
-        let place = (link.client.profile().name.as_str(), now(), language);
+        let place = (link.client.profile().name.as_str(), Timestamp::now(), language);
         let report = Report::of(demo, &outcome, scene, &link.store, place).map_err(advised)?;
         let at = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
         let file = format!("{id}-{at}.html");

@@ -26,8 +26,9 @@ use crate::broker::client::Client;
 use crate::broker::profile::Access;
 use crate::readmodel::query::Session;
 use crate::readmodel::store::State;
+use crate::record::Timestamp;
 
-use super::{Connect, Demos, Link, now};
+use super::{Connect, Demos, Link};
 
 /// How soon a query that nobody waits for any more is interrupted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -121,7 +122,7 @@ impl Studio {
 
     fn topics(&self, out: &dyn Outlet) -> Result<Event, Failure> {
         let link = self.link()?;
-        let at = now();
+        let at = Timestamp::now();
         if let Some(embedded) = &link.embedded {
             out.send(Event::Attached(!embedded.is_owner()));
         }

@@ -118,6 +118,7 @@ fn a_lake_is_not_mixed_with_a_topic_that_was_created_anew() {
         });
         task.cancel();
         task.wait().unwrap();
+        progress.borrow().notices.join("\n")
     };
     fed(folder.path(), &|lake| lake.rows == 20);
     let anew = foldlog::broker::topics::NewTopic {
@@ -128,10 +129,49 @@ fn a_lake_is_not_mixed_with_a_topic_that_was_created_anew() {
     client.delete_topic(&topic).unwrap();
     eventually("the topic to be made anew", || client.create_topic(&anew).ok());
     some(&client, &topic, 0, 30);
-    fed(other.path(), &|lake| {
+    let said = fed(other.path(), &|lake| {
         lake.trouble
             .as_ref()
             .is_some_and(|trouble| trouble.contains("another topic"))
     });
+    // It will be so whenever it is tried.
+    assert!(said.contains("is not written") && !said.contains("trying on"), "{said}");
+    assert_eq!(lines(lake.path(), &topic).len(), 20);
+}
+
+/// A lake that can be opened and not written says so once, however often it is tried, and once that it is written again.
+#[test]
+fn a_lake_that_cannot_be_written_says_so_once() {
+    let (cluster, folder, lake) = (Cluster::shared(), scratch(), scratch());
+    let (client, topic) = (cluster.client(), cluster.topic(1));
+    let text = everything(&topic);
+    let url = format!("lake:{}?every=50ms", lake.path().display());
+    // Where it would write how far it is.
+    let place = lake.path().join(&topic);
+    let in_the_way = place.join(".making-_foldlog.json");
+    fs::create_dir_all(&in_the_way).unwrap();
+    let one = |n: i64| (&*topic, 0, 1_700_000_000_000, Some(event(n)));
+    write(&client, (0..20).map(one));
+    let task = following(&client, folder.path(), &text, &[&url]);
+    let part = place.join("dt=2023-11-14/part-00000-00000000000000000000.ndjson");
+    let written = || fs::metadata(&part).and_then(|part| part.modified()).ok();
+    let first = eventually("the file to be written in vain", written);
+    eventually("it to be tried again", || written().filter(|at| *at != first));
+    fs::remove_dir(&in_the_way).unwrap();
+    let progress = task.progress();
+    eventually("it to be written", || {
+        let sinks = progress.borrow().sinks.clone();
+        let lake = sinks.first()?.clone();
+        (lake.rows == 20 && lake.in_step && lake.trouble.is_none()).then_some(())
+    });
+    task.cancel();
+    task.wait().unwrap();
+    let notices = progress.borrow().notices.to_vec();
+    let said = |words: &str| notices.iter().filter(|notice| notice.contains(words)).count();
+    assert_eq!(
+        (said("is not written"), said("is written again")),
+        (1, 1),
+        "{notices:?}"
+    );
     assert_eq!(lines(lake.path(), &topic).len(), 20);
 }

@@ -40,6 +40,8 @@ fn redis_has_the_rows_whatever_happens() {
     eventually("the records to be applied", || {
         (store.info("accounts").unwrap().counts.total() == 600).then_some(())
     });
+    // It is named no more.
+    assert!(store.info("accounts").unwrap().sinks.is_empty());
     task.cancel();
     task.wait().unwrap();
     assert!(
@@ -57,6 +59,8 @@ fn redis_has_the_rows_whatever_happens() {
     // A new build knows nothing of what the store has.
     let before = "accounts:account:stray";
     server.cli(&["HSET", before, "id", "stray"]);
+    // Somebody else's, though it begins like the rows.
+    server.cli(&["SET", "accounts:session:42", "theirs"]);
     rebuild(
         client.clone(),
         store.clone(),
@@ -68,6 +72,7 @@ fn redis_has_the_rows_whatever_happens() {
     let task = following(&client, folder.path(), &text, &[&url]);
     in_step(&task, folder.path(), 600);
     assert_eq!(server.cli(&["EXISTS", before]), "0");
+    assert_eq!(server.cli(&["GET", "accounts:session:42"]), "theirs");
     equal(folder.path(), &url);
     // Gone: what changes waits and nothing else does.
     server.stop();
@@ -79,6 +84,40 @@ fn redis_has_the_rows_whatever_happens() {
     server.again();
     in_step(&task, folder.path(), 700);
     equal(folder.path(), &url);
+    task.cancel();
+    task.wait().unwrap();
+}
+
+/// A table that a new build does not have is taken away, and what only begins like its rows is not.
+#[test]
+fn redis_loses_the_tables_that_are_gone() {
+    let Some(server) = RedisServer::start(&[]) else { return };
+    let (cluster, folder) = (Cluster::shared(), scratch());
+    let (client, topic, url) = (cluster.client(), cluster.topic(1), server.url());
+    let with = |table: &str| {
+        format!(
+            "-- projection: accounts\n-- topic: {topic}\n\nCREATE TABLE {table} (id TEXT NOT NULL PRIMARY KEY);\n\n\
+             -- on: *\nINSERT INTO {table} VALUES (:id) ON CONFLICT DO NOTHING;\n"
+        )
+    };
+    write(&client, [(&*topic, 0, 1, Some(r#"{"id": "a"}"#.to_owned()))]);
+    let task = following(&client, folder.path(), &with("one"), &[&url]);
+    in_step(&task, folder.path(), 1);
+    task.cancel();
+    task.wait().unwrap();
+    server.cli(&["SET", "accounts:ones:a", "theirs"]);
+    let options = RebuildOptions::default();
+    rebuild(client.clone(), store(folder.path()), projection(&with("two")), options)
+        .wait()
+        .unwrap();
+    let task = following(&client, folder.path(), &with("two"), &[&url]);
+    in_step(&task, folder.path(), 1);
+    let keys: std::collections::BTreeSet<String> =
+        server.cli(&["KEYS", "accounts:*"]).lines().map(str::to_owned).collect();
+    assert_eq!(
+        keys.into_iter().collect::<Vec<_>>(),
+        ["accounts:ones:a", "accounts:two:a"]
+    );
     task.cancel();
     task.wait().unwrap();
 }

@@ -1,7 +1,6 @@
 //! `Produce` and `InitProducerId`: writing, and the ids that make a retry recognisable.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
@@ -17,6 +16,7 @@ use crate::broker::embedded::log::AppendError;
 use crate::broker::embedded::log::batch::{self, BatchHeader};
 use crate::broker::embedded::log::records;
 use crate::broker::embedded::schema;
+use crate::record::Timestamp;
 
 use super::{Call, CallError, Raw, text};
 
@@ -47,8 +47,7 @@ impl From<Refusal> for Refused {
 
 /// Milliseconds since 1970.
 pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Timestamp::now().0
 }
 
 /// Appends what the request holds; `false` where the client wants no answer.
