@@ -120,8 +120,13 @@ impl Redis {
     fn authenticate(&mut self, command: &[&[u8]]) -> Result<(), SinkError> {
         match self.with(|connection| connection.ask(command))? {
             Reply::Error(reason) => {
-                let word = reason.split(' ').next().unwrap_or_default();
-                Err(self.says(format!("{word} to the user and the password of the address")))
+                let code = reason.split(' ').next().unwrap_or_default();
+                let code = if code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                    code
+                } else {
+                    "no"
+                };
+                Err(self.says(format!("{code} to the user and the password of the address")))
             }
             _ => Ok(()),
         }
@@ -357,7 +362,8 @@ fn parse_mark(bytes: &[u8]) -> Option<(Mark, Vec<String>)> {
         through: words.next()?.parse().ok()?,
         whole: words.next()? == "whole",
     };
-    let tables = words.next().into_iter().flat_map(|names| names.split(':'));
+    let tables = words.next().unwrap_or_default().split(':');
+    let tables = tables.filter(|name| !name.is_empty());
     Some((mark, tables.map(str::to_owned).collect()))
 }
 
