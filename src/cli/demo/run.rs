@@ -2,16 +2,16 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{Context as _, IntoDiagnostic, miette};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::context::Context;
-use crate::cli::interrupt::interrupted;
+use crate::cli::interrupt;
 use crate::cli::metrics::{self, Address, Server, Tell};
 use crate::decode::printable::printable;
 use crate::demo::catalog::{Catalog, Demo};
@@ -73,11 +73,12 @@ pub(super) fn prove(context: &Context, dir: &Path, language: Language) -> miette
         language,
         ..Options::default()
     };
+    let asked = interrupt::asked();
     let mut runs = 0;
     let mut failed = None;
     let proof = prove::prove(dir, &options, &mut |run| {
         runs += 1;
-        if let Err(error) = watch(run, !context.json() && runs == 1, None) {
+        if let Err(error) = watch(run, !context.json() && runs == 1, None, &asked) {
             failed = Some(error);
         }
     })?;
@@ -176,8 +177,10 @@ pub(super) fn headless(
     options.embedded = connection.embedded.map(Arc::new);
     let (store, language) = (connection.store.clone(), options.language);
     let served = server.map(|server| (server, numbers(demo, &store, language)));
+    // Before anything is begun that must be taken away again.
+    let asked = interrupt::asked();
     let run = start(connection.client, connection.store, demo.clone(), options);
-    watch(&run, !context.json(), served)?;
+    watch(&run, !context.json(), served, &asked)?;
     let scene = run.scene();
     let outcome = run.wait()?;
     if context.json() {
@@ -253,7 +256,7 @@ fn word(state: StepState) -> &'static str {
 }
 
 /// Prints each step when it is over, draws the one under way on a terminal, and cancels the run when interrupted.
-fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Result<()> {
+fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>, asked: &CancellationToken) -> miette::Result<()> {
     let bar = bar(print);
     let mut steps = run.steps();
     let mut printed = 0;
@@ -268,7 +271,6 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
             tokio::spawn(server.serve(tell));
         }
         let mut cancelled = false;
-        let mut asked = pin!(interrupted());
         let mut patience = Patience::default();
         let mut tick = tokio::time::interval(LOOK);
         loop {
@@ -295,7 +297,7 @@ fn watch(run: &Run, print: bool, served: Option<(Server, Tell)>) -> miette::Resu
                         break;
                     }
                 }
-                () = &mut asked, if !cancelled => {
+                () = asked.cancelled(), if !cancelled => {
                     cancelled = true;
                     run.cancel();
                 }

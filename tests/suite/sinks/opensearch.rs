@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::common::cluster::{Cluster, scratch};
 use crate::common::opensearch::OpenSearchServer;
+use crate::common::{PATIENCE, within};
 use foldlog::readmodel::query::{Cell, Session};
 use foldlog::replay::rebuild::{RebuildOptions, rebuild};
 
@@ -81,6 +82,11 @@ fn follows_a_read_model(cluster: &Cluster, server: &mut OpenSearchServer) {
     some(&client, &topic, 400, 500);
     trouble(&task, folder, "cannot be reached");
     server.again();
+    // It takes long to start on a busy machine, and the pauses between tries have grown meanwhile.
+    within(3 * PATIENCE, "the node to be fed again", || {
+        let info = store(folder).info("accounts").ok()?;
+        info.sinks.first()?.trouble.is_none().then_some(())
+    });
     in_step(&task, folder, 500);
     as_it_should_be(folder, server);
     // Somebody takes one index away: all rows come again, and not only those that change, to one of the right types.
