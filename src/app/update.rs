@@ -11,7 +11,7 @@ use super::job::{ClusterView, Cue, Event, Job};
 use super::key::Key;
 use super::lang::say;
 use super::message::{Effect, Message};
-use super::model::{Level, Model, Pane, Screen};
+use super::model::{Level, Model, Pane, Screen, contexts_of};
 use super::moment::EventAt;
 use super::motion;
 use super::navigate::{self, enter, go};
@@ -68,7 +68,15 @@ fn connect(model: &mut Model, fx: &mut Vec<Effect>) {
 }
 
 fn press(model: &mut Model, key: Key, fx: &mut Vec<Effect>) {
-    let command = resolve(key, &model.contexts());
+    let mut command = resolve(key, &model.contexts());
+    if command.is_none() && model.overlay.is_none() && model.pane != Pane::List {
+        // What is of the list is meant beside it, too.
+        let of_list = resolve(key, &contexts_of(model.screen, Pane::List));
+        command = of_list.filter(|command| matches!(command.action, Action::Filter | Action::Open));
+        if command.is_some() {
+            model.pane = Pane::List;
+        }
+    }
     let typing = matches!(
         model.overlay,
         Some(Overlay::Prompt(_) | Overlay::Palette(_) | Overlay::Confirm(_))

@@ -41,8 +41,6 @@ pub fn still(built: &ReadModelInfo, projection: &Projection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readmodel::store::{Counts, State};
-    use crate::record::{Position, Timestamp};
 
     fn text(name: &str, n: u32) -> String {
         format!(
@@ -52,24 +50,9 @@ mod tests {
 
     fn built(file: &str, hash: &str) -> ReadModelInfo {
         ReadModelInfo {
-            name: "one".into(),
             file: file.into(),
             hash: hash.into(),
-            cluster_id: String::new(),
-            topics: Vec::new(),
-            position: Position::new(),
-            counts: Counts::default(),
-            poison: Vec::new(),
-            decisions: 0,
-            broken: Vec::new(),
-            emitted: None,
-            history: None,
-            notified: None,
-            sinks: Vec::new(),
-            state: State::Ready,
-            updated_at: Timestamp(0),
-            latest: None,
-            latest_of: None,
+            ..ReadModelInfo::blank("one".into())
         }
     }
 

@@ -67,7 +67,13 @@ impl Canvas<'_> {
         // Measured only where the text may have been cut: a long value is not measured whole for one line of it.
         if taken >= max.saturating_sub(1) && wider(&safe, max) {
             let at = x + max - 1;
-            self.buffer.set_stringn(at, y, "…", 1, style);
+            let before = at.checked_sub(1).filter(|before| *before >= x);
+            let hidden = before.filter(|before| self.buffer[(*before, y)].symbol().width() > 1);
+            match hidden {
+                // A wide character that ends here would hide what its second cell says.
+                Some(before) => self.buffer.set_stringn(before, y, "… ", 2, style),
+                None => self.buffer.set_stringn(at, y, "…", 1, style),
+            };
             return max;
         }
         taken
@@ -159,4 +165,39 @@ fn wider(text: &str, max: u16) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_says_so_in_front_of_a_wide_character_too() {
+        for (text, max, shown) in [
+            ("abcdef", 4, "abc…"),
+            ("ab值cd", 4, "ab… "),
+            ("abc值d", 4, "abc…"),
+            ("文值", 3, "文…"),
+            ("值", 1, "…"),
+            ("a值", 3, "a值"),
+        ] {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 1));
+            let mut canvas = Canvas {
+                buffer: &mut buffer,
+                theme: Theme::COLOR,
+                language: Language::English,
+            };
+            canvas.text(0, 0, text, Role::Plain, max);
+            let cells = (0..max).map(|x| buffer[(x, 0)].symbol());
+            let mut line = String::new();
+            let mut hidden = false;
+            for cell in cells {
+                if !std::mem::take(&mut hidden) {
+                    hidden = cell.width() > 1;
+                    line.push_str(cell);
+                }
+            }
+            assert_eq!(line, shown, "{text}");
+        }
+    }
 }

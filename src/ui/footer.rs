@@ -108,7 +108,9 @@ fn running(model: &Model, work: &Work, others: usize) -> Vec<(String, Role)> {
             Phase::Paused => parts.push((model.tr("paused at a poison record").into(), Role::Bad)),
             _ => {}
         }
-        parts.push((format::rate(progress.rate), Role::Number));
+        if progress.phase != Phase::Paused {
+            parts.push((format::rate(progress.rate), Role::Number));
+        }
         if let Some(eta) = progress.eta {
             parts.push((say!(model, "{time} left", time = format::duration(eta)), Role::Time));
         }

@@ -561,3 +561,16 @@ fn what_a_follow_pauses_before_is_one_key_away_at_once() {
     s.send(Message::Said(follow, Event::Progress(paused)));
     assert_eq!(asked(&s), before + 1, "once");
 }
+
+#[test]
+fn what_is_of_the_list_is_meant_beside_it_too() {
+    let mut s = studio();
+    s.keys("<tab>/order<enter>");
+    assert_eq!(s.model.topics.list.filter(), "order");
+    assert_eq!(s.model.pane, Pane::List);
+    s.keys("<tab><enter>");
+    assert_eq!(s.model.screen, Screen::Records);
+    // Where there is nothing of the kind, nothing happens.
+    s.keys("1<esc><tab>S");
+    assert_eq!((s.model.screen, s.model.pane), (Screen::Topics, Pane::Detail));
+}

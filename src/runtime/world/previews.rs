@@ -198,8 +198,6 @@ mod tests {
     use crate::app::job::Cue;
     use crate::demo::text::Language;
     use crate::projection::parse::parse;
-    use crate::readmodel::store::{Counts, State};
-    use crate::record::{Position, Timestamp};
 
     struct Silent;
 
@@ -234,24 +232,9 @@ mod tests {
     /// A read model that was built from a file.
     fn built_from(file: &str) -> ReadModelInfo {
         ReadModelInfo {
-            name: "one".into(),
             file: file.to_owned(),
             hash: parse(&text(1), file).unwrap().hash,
-            cluster_id: String::new(),
-            topics: Vec::new(),
-            position: Position::new(),
-            counts: Counts::default(),
-            poison: Vec::new(),
-            decisions: 0,
-            broken: Vec::new(),
-            emitted: None,
-            history: None,
-            notified: None,
-            sinks: Vec::new(),
-            state: State::Ready,
-            updated_at: Timestamp(0),
-            latest: None,
-            latest_of: None,
+            ..ReadModelInfo::blank("one".into())
         }
     }
 

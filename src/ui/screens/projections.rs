@@ -252,8 +252,7 @@ fn built<'a>(lines: &mut Lines<'a>, model: &Model, projection: &'a ProjectionRow
         lines.field("alerts", say!(model, "{count} open: A lists them", count), role);
     }
     if projection.changed {
-        lines.field(
-            "",
+        lines.text(
             model.tr("the file has changed since: p previews, r rebuilds"),
             Role::Warning,
         );
