@@ -86,7 +86,7 @@ impl Session {
         let (config, tls) = connect::config(server)?;
         let connected = runtime.block_on(async {
             tokio::select! {
-                connected = config.connect(tls.clone()) => connected.map_err(|error| connect::failed(server, &error)),
+                connected = config.connect(tls.clone()) => connected.map_err(|error| failed(server, &error)),
                 () = cancel.cancelled() => Err(SinkError::Cancelled),
             }
         });
@@ -146,7 +146,7 @@ impl Session {
     }
 
     fn failed(&self, error: &Error) -> SinkError {
-        connect::failed(&self.server, error)
+        failed(&self.server, error)
     }
 
     /// Waits for work on the server, unless nobody wants it any more.
@@ -199,14 +199,10 @@ impl Session {
             sent.add(self.client.batch_execute("COMMIT")).await;
             sent.first_error().await
         });
-        let error = match done? {
-            None => {
-                self.commits += 1;
-                return Ok(None);
-            }
-            Some((at, error)) => (at, error),
+        let Some((at, error)) = done? else {
+            self.commits += 1;
+            return Ok(None);
         };
-        let (at, error) = error;
         let jobs = records
             .iter()
             .enumerate()
@@ -299,24 +295,31 @@ impl Session {
 
     /// A failure that is no record's.
     fn broken(&self, error: &Error) -> SinkError {
-        let code = error.code();
-        if code == Some(&SqlState::DIVISION_BY_ZERO) {
+        match error.code() {
             // The ledger's own: it has other transactions than this connection has committed.
-            return SinkError::Lost;
-        }
-        let passes = code.is_some_and(|code| {
-            ["08", "40", "53", "55", "57", "58"]
-                .iter()
-                .any(|class| code.code().starts_with(class))
-        });
-        match error.as_db_error() {
-            Some(told) if passes => SinkError::Unreachable {
-                store: self.server.to_string(),
-                reason: told.message().to_owned(),
-            },
+            Some(&SqlState::DIVISION_BY_ZERO) => SinkError::Lost,
             _ => self.failed(error),
         }
     }
+}
+
+/// What a server says; what may be otherwise when it is asked again is an outage.
+fn failed(server: &Server, error: &Error) -> SinkError {
+    match error.as_db_error() {
+        Some(told) if passes(error) => SinkError::Unreachable {
+            store: server.to_string(),
+            reason: told.message().to_owned(),
+        },
+        _ => connect::failed(server, error),
+    }
+}
+
+/// Whether the server may answer otherwise some time: it starts or stops, ended the connection, has no room, or took it back for another.
+fn passes(error: &Error) -> bool {
+    let code = error.code().map(SqlState::code).unwrap_or_default();
+    ["08", "40", "53", "55", "57", "58"]
+        .iter()
+        .any(|class| code.starts_with(class))
 }
 
 /// What is written at the end of a transaction.

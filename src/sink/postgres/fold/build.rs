@@ -12,7 +12,7 @@ use super::super::schema::LONGEST;
 use super::super::value::Kind;
 use super::handlers::refused;
 use super::ledger::{self, LEDGER, Ledger};
-use super::{Session, bind, reason};
+use super::{Session, bind, passes, reason};
 
 /// What the schema's name is followed by while it is built, and when it was replaced.
 const BUILDING: &str = "__building";
@@ -200,7 +200,7 @@ impl Session {
         let failed = self.run(async {
             match self.client.batch_execute(&rendered.sql).await {
                 Ok(()) => Ok(None),
-                Err(error) if error.as_db_error().is_some() => Ok(Some(error)),
+                Err(error) if error.as_db_error().is_some() && !passes(&error) => Ok(Some(error)),
                 Err(error) => Err(error),
             }
         })?;

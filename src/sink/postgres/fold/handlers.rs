@@ -11,7 +11,7 @@ use crate::readmodel::calls::Call;
 
 use super::super::super::error::SinkError;
 use super::bind::{self, Param};
-use super::{Job, Session};
+use super::{Job, Session, passes};
 
 /// A handler's statement.
 pub(super) struct Prepared {
@@ -78,7 +78,7 @@ impl Session {
     fn try_prepare(&self, rendered: &Rendered, types: &[Type]) -> Result<Result<Statement, Error>, SinkError> {
         self.run(async {
             match self.client.prepare_typed(&rendered.sql, types).await {
-                Err(error) if error.as_db_error().is_none() => Err(error),
+                Err(error) if error.as_db_error().is_none() || passes(&error) => Err(error),
                 answer => Ok(answer),
             }
         })
