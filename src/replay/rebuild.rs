@@ -221,16 +221,7 @@ pub(super) fn fill<S: Source>(
     for broken in broken {
         control.meter.notice(broken.to_string());
     }
-    let ends = log::ends(ranges);
-    let reached = fold.position();
-    if let Some((partition, end)) = ends
-        .iter()
-        .find(|(partition, end)| reached.next(partition).is_some_and(|next| next < *end))
-    {
-        return Err(ReplayError::Crashed(format!(
-            "the reader ended before offset {end} of {partition}"
-        )));
-    }
+    let ends = whole(ranges, &fold.position())?;
     let closed = fold.close()?;
     check(&mut building)?;
     control.meter.phase(Phase::Finishing);
@@ -241,6 +232,20 @@ pub(super) fn fill<S: Source>(
         took: started.elapsed(),
         missing,
     })
+}
+
+/// Where ranges end, which a build must have reached.
+pub(super) fn whole(ranges: &[Range], reached: &Position) -> Result<Position, ReplayError> {
+    let ends = log::ends(ranges);
+    if let Some((partition, end)) = ends
+        .iter()
+        .find(|(partition, end)| reached.next(partition).is_some_and(|next| next < *end))
+    {
+        return Err(ReplayError::Crashed(format!(
+            "the reader ended before offset {end} of {partition}"
+        )));
+    }
+    Ok(ends)
 }
 
 /// Why a fold of ranges ended.

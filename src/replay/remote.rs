@@ -28,7 +28,7 @@ use super::log::{self, Log, Span};
 use super::lookout::{self, Lookout};
 use super::outage;
 use super::progress::Phase;
-use super::rebuild::{LISTED, RebuildReport, Until};
+use super::rebuild::{LISTED, RebuildReport, Until, whole};
 use super::task::{Control, Task};
 
 use fold::Folding;
@@ -168,7 +168,7 @@ fn build(
         });
     }
     control.meter.phase(Phase::Finishing);
-    folding.advance(&log::ends(&ranges))?;
+    folding.advance(&whole(&ranges, &folding.info().position)?)?;
     for notice in folding.session.swap(projection, &later)? {
         control.meter.notice(notice);
     }
@@ -212,9 +212,8 @@ fn until_over(
     options: &RemoteOptions,
     control: &mut Control,
 ) -> Result<ReadModelInfo, ReplayError> {
-    let mut away = Away::default();
+    let (mut away, mut last) = (Away::default(), None);
     loop {
-        let mut last = None;
         match stay(client, rules, there, options, &mut away, &mut last, control) {
             Err(error) if away.was_there && may_pass(&error, away.said) => {
                 if away.wait(&error, control)? {

@@ -182,7 +182,7 @@ impl Session {
         ledger: &Ledger,
         letters: &[DeadLetter],
     ) -> Result<Option<Fault>, SinkError> {
-        let close = self.close_params(ledger, letters)?;
+        let close = self.close_params(ledger, letters);
         let (update, insert) = self.own()?;
         let done = self.run(async {
             let mut sent = Pipeline::default();
@@ -253,7 +253,7 @@ impl Session {
 
     /// Writes the ledger down and commits what [`Session::each`] left open.
     pub fn close(&mut self, ledger: &Ledger, letters: &[DeadLetter]) -> Result<(), SinkError> {
-        let close = self.close_params(ledger, letters)?;
+        let close = self.close_params(ledger, letters);
         let (update, insert) = self.own()?;
         let failed = self.run(async {
             let mut sent = Pipeline::default();
@@ -286,11 +286,11 @@ impl Session {
         })
     }
 
-    fn close_params(&self, ledger: &Ledger, letters: &[DeadLetter]) -> Result<Close, SinkError> {
-        Ok(Close {
+    fn close_params(&self, ledger: &Ledger, letters: &[DeadLetter]) -> Close {
+        Close {
             ledger: ledger::update_params(ledger, self.commits),
             letters: letters.iter().map(ledger::letter_params).collect(),
-        })
+        }
     }
 
     /// A failure that is no record's.
