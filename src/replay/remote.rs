@@ -36,7 +36,7 @@ use run::{Ended, run};
 pub use verify::{Verified, verify};
 
 /// The longest pause between two tries to reach a server that is away.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(5);
 /// How long whoever has the schema is waited for: one that was killed just now goes by itself.
 const TURN: Duration = Duration::from_secs(10);
 /// The first.
