@@ -339,7 +339,14 @@ impl Scene {
     /// Takes note of what an action mends.
     fn mended(&mut self, action: &Action) {
         match action {
-            Action::Skip(_) => self.broken.clear(),
+            // Whatever was written to be poison is behind it.
+            Action::Skip(part) => {
+                let is_topic = |name: &str| {
+                    let name = self.demo.topic(name);
+                    self.demo.topics.iter().any(|topic| topic.name == name)
+                };
+                self.broken.retain(|name, _| name != part && !is_topic(name));
+            }
             Action::Start(part)
             | Action::Fast(part)
             | Action::Release(part)
