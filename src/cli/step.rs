@@ -5,13 +5,12 @@ use std::thread;
 
 use miette::miette;
 
-use crate::app::moment::Shape;
-use crate::app::screens::time::conditions::Condition;
+use crate::projection::dialect::quoted;
 use crate::readmodel::query::Session;
 use crate::readmodel::store::Store;
 use crate::record::Timestamp;
 use crate::replay::rebuild::Until;
-use crate::replay::step::{Goal, Walked};
+use crate::replay::step::{self, Goal, Walked};
 use crate::replay::walk::{Move, Told, walk};
 
 use super::context::Context;
@@ -99,12 +98,7 @@ fn asked(store: &Store, projection: &str, condition: &str) -> String {
         .into_iter()
         .filter(|table| table.rows.is_some());
     let only = tables.next().filter(|_| tables.next().is_none());
-    let only = only.map(|table| Shape {
-        name: table.name,
-        columns: Vec::new(),
-        key: Vec::new(),
-    });
-    Condition::typed(condition, only.as_ref()).sql
+    step::condition(condition, only.map(|table| quoted(&table.name)).as_deref())
 }
 
 impl GoalArgs {

@@ -39,6 +39,25 @@ pub struct Step {
     pub effect: Effect,
 }
 
+/// The SELECT that asks whether what people write as a condition holds: a SELECT as it stands, or what could stand behind the WHERE of
+/// one over `table`, whose name is as SQL writes it, or on the event alone.
+pub fn condition(text: &str, table: Option<&str>) -> String {
+    let text = text.trim().trim_end_matches(';').trim_end();
+    let first = text
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    let whole = ["select", "with", "values"]
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word));
+    match table {
+        _ if whole => text.to_owned(),
+        // Joined so that a condition on the event alone can hold while the table has no row.
+        Some(table) => format!("SELECT EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN {table} WHERE {text})"),
+        None => format!("SELECT {text}"),
+    }
+}
+
 /// Where a walk stops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goal {

@@ -1,7 +1,7 @@
 //! Breakpoints: conditions in SQL on the rows and the event, to which the past is run forward or back.
 
 use crate::readmodel::remembered::Remembered;
-use crate::replay::step::Goal;
+use crate::replay::step::{Goal, condition};
 
 use super::super::super::job::Job;
 use super::super::super::message::Effect;
@@ -27,26 +27,9 @@ pub struct Condition {
 impl Condition {
     /// A condition that was typed: a SELECT, or what might stand behind the WHERE of one over the table in view.
     pub fn typed(text: &str, table: Option<&Shape>) -> Self {
-        let text = text.trim().trim_end_matches(';').trim_end();
-        let first = text
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .next()
-            .unwrap_or_default();
-        let whole = ["select", "with", "values"]
-            .iter()
-            .any(|word| first.eq_ignore_ascii_case(word));
-        let sql = match table {
-            _ if whole => text.to_owned(),
-            // Joined so that a condition on the event alone can hold while the table has no row.
-            Some(table) => format!(
-                "SELECT EXISTS (SELECT 1 FROM (SELECT 1) LEFT JOIN {} WHERE {text})",
-                quoted(&table.name)
-            ),
-            None => format!("SELECT {text}"),
-        };
         Self {
-            text: text.to_owned(),
-            sql,
+            text: text.trim().trim_end_matches(';').trim_end().to_owned(),
+            sql: condition(text, table.map(|table| quoted(&table.name)).as_deref()),
             invariant: false,
         }
     }
