@@ -30,8 +30,18 @@ fetch() {
 fetch_now() {
   local want=$1 fresh
   fresh=$(mktemp -d "$root/jars.XXXXXX")
-  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" \
-    1>&2 || fail "Maven could not fetch the jars"
+  local try
+  for try in 1 2 3; do
+    # A registry that is busy says so only once, as a rule.
+    mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" \
+      1>&2 && break
+    if [[ $try -eq 3 ]]; then
+      rm -rf "$fresh"
+      echo "$(basename "$0"): Maven could not fetch the jars; its reason is above" >&2
+      exit 69
+    fi
+    sleep 2
+  done
   printf '%s\n' "$want" >"$fresh/.pom"
   rm -rf "$jars.old"
   if [[ -d $jars ]]; then mv "$jars" "$jars.old" 2>/dev/null || true; fi

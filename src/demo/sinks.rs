@@ -1,6 +1,7 @@
 //! What a demo feeds beside its read models: systems that the read models and files here stand for, and the real ones where an
 //! address is given. The files of a lake are read back, too, for whoever learns from history and not from the log.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -319,14 +320,25 @@ impl Scene {
             return Ok(String::new());
         };
         let (into, named) = (self.demo.topic(into), into.to_owned());
-        let lakes = self.demo.lakes(&self.store, &self.sinks);
         let mut loaded = self.loaded.remove(sink).unwrap_or_default();
+        let written = self.load_more(sink, &into, &mut loaded);
+        // What was written is written, however it ended.
+        self.loaded.insert(sink.to_owned(), loaded);
+        let count = written?;
+        Ok(self.say(
+            &format!("{count} records of its files written to {named}"),
+            &format!("把文件里的 {count} 条记录写入 {named}"),
+        ))
+    }
+
+    fn load_more(&mut self, sink: &str, into: &str, loaded: &mut BTreeMap<i32, i64>) -> Result<usize, DemoError> {
+        let lakes = self.demo.lakes(&self.store, &self.sinks);
         let mut count = 0;
         for (_, topic, address) in lakes.iter().filter(|(name, ..)| name == sink) {
-            let records = lake::read(&address.dir, topic, &loaded).map_err(ReplayError::from)?;
+            let records = lake::read(&address.dir, topic, loaded).map_err(ReplayError::from)?;
             for record in &records {
                 self.send(NewRecord {
-                    topic: &into,
+                    topic: into,
                     partition: Some(record.partition),
                     key: record.key.as_deref(),
                     value: record.value.as_deref(),
@@ -338,11 +350,7 @@ impl Scene {
             count += records.len();
         }
         self.flush()?;
-        self.loaded.insert(sink.to_owned(), loaded);
-        Ok(self.say(
-            &format!("{count} records of its files written to {named}"),
-            &format!("把文件里的 {count} 条记录写入 {named}"),
-        ))
+        Ok(count)
     }
 
     /// How many rows of a store differ from the read model that feeds it. Without an address the read model itself stands for it.

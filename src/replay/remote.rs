@@ -149,7 +149,8 @@ fn build(
     let mut ended = Ended::End;
     if !filled.is_empty() {
         let open = opener(client, Order::Merged);
-        ended = run(&mut folding, || open(filled), &Span::of(&ranges), None, control)?;
+        let away = &mut Away::default();
+        ended = run(&mut folding, || open(filled), &Span::of(&ranges), None, away, control)?;
     }
     if ended == Ended::Cancelled {
         return Err(ReplayError::Cancelled);
@@ -261,8 +262,8 @@ impl Away {
         Ok(cancelled)
     }
 
+    /// What was to be committed is: that it could be asked does not mean that it can be written.
     fn back(&mut self, name: &str, control: &mut Control) {
-        self.was_there = true;
         if std::mem::take(&mut self.said) {
             control.meter.notice(format!("{name} answers again"));
         }
@@ -281,7 +282,9 @@ fn stay(
 ) -> Result<Ended, ReplayError> {
     let projection = rules.projection();
     let mut session = options.open(there, control)?;
-    let ledger = match session.found()? {
+    let found = session.found()?;
+    away.was_there = true;
+    let ledger = match found {
         Some(ledger) => ledger,
         None => {
             let first = RemoteOptions {
@@ -300,7 +303,6 @@ fn stay(
         control.meter.notice(notice);
     }
     session.go_on(projection, &rules.tables)?;
-    away.back(&session.name(), control);
     let on_poison = match options.skip_poison {
         true => OnPoison::Skip,
         false => OnPoison::Pause,
@@ -311,7 +313,14 @@ fn stay(
     let lookout = Lookout::start(client.clone(), projection.topics.clone(), log)?;
     control.meter.phase(Phase::Live);
     let (open, span) = (opener(client, Order::Arrival), Span::of(&begin.ranges));
-    let ended = run(&mut folding, || open(begin.ranges), &span, Some(&lookout), control);
+    let ended = run(
+        &mut folding,
+        || open(begin.ranges),
+        &span,
+        Some(&lookout),
+        away,
+        control,
+    );
     *last = Some(folding.info().clone());
     if let Err(ReplayError::Broker(_)) = &ended {
         // An offset that is gone, for one, is what a topic looks like that was created anew: the log says which it is.

@@ -27,6 +27,8 @@ use http::{Http, reason_of};
 const MARKS: &str = "foldlog-sinks";
 /// Bytes of a document's id at most.
 const LONGEST: usize = 512;
+/// Indices that are named in one request; a name has up to 255 bytes.
+const NAMED: usize = 12;
 /// Documents that are looked at together.
 const PAGE: usize = 1000;
 
@@ -125,11 +127,18 @@ impl Elastic {
 
     /// The ids of the indices that are there.
     fn ids(&self) -> Result<Value, SinkError> {
-        let path = format!(
-            "/{}/_settings/index.uuid?ignore_unavailable=true&filter_path=**.uuid",
-            self.indices.join(",")
-        );
-        self.http.expect("GET", &path, None)
+        let mut ids = serde_json::Map::new();
+        // The names stand in the first line of a request, which a server takes up to some thousand bytes.
+        for some in self.indices.chunks(NAMED) {
+            let path = format!(
+                "/{}/_settings/index.uuid?ignore_unavailable=true&filter_path=**.uuid",
+                some.join(",")
+            );
+            if let Value::Object(found) = self.http.expect("GET", &path, None)? {
+                ids.extend(found);
+            }
+        }
+        Ok(Value::Object(ids))
     }
 
     /// Whether its indices are those that were fed.

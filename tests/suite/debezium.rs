@@ -153,6 +153,16 @@ impl Source {
         })
     }
 
+    /// Waits until it has written down that it is beyond its first look at the rows: before that it would look once more, and not know
+    /// what was deleted meanwhile.
+    fn remembered(&self) {
+        within(3 * PATIENCE, "Debezium to remember where it is", || {
+            let offsets = fs::read(self.folder.path().join("offsets")).ok()?;
+            let offsets = String::from_utf8_lossy(&offsets).into_owned();
+            (offsets.contains("\"lsn\"") && !offsets.contains("\"snapshot\"")).then_some(())
+        });
+    }
+
     fn records(&self, cluster: &Cluster) -> Vec<Record> {
         let there = Admin::new(cluster)
             .partitions(&self.topic)
@@ -222,6 +232,7 @@ fn what_is_captured_is_what_debezium_writes_and_that_is_read_as_it_is() {
     let theirs = source.told(&cluster, "a last one");
     same_as_captured(&cluster, &source.topic, &theirs);
 
+    source.remembered();
     drop(connect);
     for change in MORE {
         source.server.psql(change);

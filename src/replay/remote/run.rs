@@ -11,6 +11,7 @@ use super::super::lookout::Look;
 use super::super::rebuild::WAIT;
 use super::super::source::{AHEAD, Fed, Records, Source, feed};
 use super::super::task::{Control, crashed};
+use super::Away;
 use super::fold::Folding;
 
 /// Why it ended.
@@ -32,6 +33,7 @@ pub(super) fn run<S: Source>(
     open: impl FnOnce() -> Result<S, ReplayError> + Send,
     span: &Span,
     look: Option<&dyn Look>,
+    away: &mut Away,
     control: &mut Control,
 ) -> Result<Ended, ReplayError> {
     let cancel = control.cancel.clone();
@@ -45,6 +47,7 @@ pub(super) fn run<S: Source>(
             span,
             look,
             troubled: false,
+            away,
             control,
         };
         running.say();
@@ -89,6 +92,7 @@ struct Running<'a, 'c> {
     look: Option<&'a dyn Look>,
     /// Whether it was said that records cannot come.
     troubled: bool,
+    away: &'a mut Away,
     control: &'a mut Control,
 }
 
@@ -108,9 +112,11 @@ impl Running<'_, '_> {
                     return Ok(Some(Ended::Poisoned));
                 }
                 self.folding.advance(position)?;
+                self.away.back(&self.folding.session.name(), self.control);
             }
             Fed::Idle(position, trouble) => {
                 self.folding.advance(position)?;
+                self.away.back(&self.folding.session.name(), self.control);
                 self.tell(trouble.as_deref());
                 self.say();
             }

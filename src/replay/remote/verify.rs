@@ -63,8 +63,10 @@ pub fn verify(
         drop(fold);
         control.meter.phase(Phase::Finishing);
         look.at(&rules.tables);
+        look.still(&ledger)?;
         let mut checked = Checked::default();
         compare(&shadow.feed()?, &mut look, &mut checked, &mut take)?;
+        look.still(&ledger)?;
         Ok(Verified {
             info: ledger.info,
             checked,

@@ -10,8 +10,25 @@ use postgres_native_tls::MakeTlsConnector;
 use super::super::address::Server;
 use super::super::error::SinkError;
 
-/// How long a server may take to be connected to, or to take in what was sent.
+/// How long a server may take to be connected to.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long what was sent may lie there without the server's system saying that it has it. Longer than a statement may wait for a lock:
+/// as long as one waits, nothing more is read of those that were sent behind it, and Linux counts that, too.
+const TAKEN: Duration = Duration::from_secs(120);
+/// A connection on which nothing is said is asked after this long whether anybody is there, and then again; both sides ask, so that the
+/// one that is left notices.
+const SILENCE: Duration = Duration::from_secs(10);
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASKED: u32 = 3;
+
+/// What the server is told of the same.
+pub(super) fn keepalives() -> String {
+    format!(
+        "SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {}; SET tcp_keepalives_count = {ASKED}",
+        SILENCE.as_secs(),
+        ASK_AGAIN.as_secs()
+    )
+}
 
 /// What the address says.
 pub(super) fn config(server: &Server) -> Result<(tokio_postgres::Config, MakeTlsConnector), SinkError> {
@@ -27,7 +44,10 @@ pub(super) fn config(server: &Server) -> Result<(tokio_postgres::Config, MakeTls
         })
         .application_name("foldlog")
         .connect_timeout(WAIT)
-        .tcp_user_timeout(WAIT);
+        .tcp_user_timeout(TAKEN)
+        .keepalives_idle(SILENCE)
+        .keepalives_interval(ASK_AGAIN)
+        .keepalives_retries(ASKED);
     if let Some(password) = &server.password {
         config.password(password);
     }
@@ -64,6 +84,9 @@ pub(super) fn failed(server: &Server, error: &postgres::Error) -> SinkError {
         SqlState::INVALID_CATALOG_NAME => Some("create the database, or name another: postgres://USER@HOST/DATABASE"),
         SqlState::INSUFFICIENT_PRIVILEGE => {
             Some("the user must be allowed to create a schema in the database, or own the one that ?schema=NAME names")
+        }
+        SqlState::LOCK_NOT_AVAILABLE => {
+            Some("somebody reads or changes it in a transaction that does not end: end that, and try again")
         }
         SqlState::DEPENDENT_OBJECTS_STILL_EXIST => Some(
             "the read model has other columns now: drop what depends on its tables, and create it again afterwards",

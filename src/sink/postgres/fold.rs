@@ -107,6 +107,7 @@ impl Session {
             runtime,
         };
         session.take(turn)?;
+        session.execute(&connect::keepalives())?;
         session.execute(
             "SET synchronous_commit = off; SET client_min_messages = warning; SET standard_conforming_strings = on",
         )?;
@@ -305,7 +306,8 @@ impl Session {
 
 /// What a server says; what may be otherwise when it is asked again is an outage.
 fn failed(server: &Server, error: &Error) -> SinkError {
-    match error.as_db_error() {
+    let told = error.as_db_error();
+    match told.filter(|_| error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE)) {
         Some(told) if passes(error) => SinkError::Unreachable {
             store: server.to_string(),
             reason: told.message().to_owned(),

@@ -56,6 +56,19 @@ impl<'c> Look<'c> {
             })
     }
 
+    /// Refuses where the schema has another build by now: its rows are not those of the moment that is looked at.
+    pub fn still(&mut self, ledger: &Ledger) -> Result<(), SinkError> {
+        let now = read_ledger(&mut self.transaction, &self.schema);
+        match now.map_err(|error| connect::failed(&self.server, &error))? {
+            Some(now) if now.info.position == ledger.info.position => Ok(()),
+            _ => Err(SinkError::Says {
+                store: self.server.to_string(),
+                reason: format!("the read model in {} was rebuilt while it was looked at", self.schema),
+                help: Some("verify it again".to_owned()),
+            }),
+        }
+    }
+
     /// Which tables are looked at.
     pub fn at(&mut self, tables: &[FedTable]) {
         self.tables = tables.iter().map(|table| Table::of(&self.schema, table)).collect();

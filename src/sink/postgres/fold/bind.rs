@@ -54,6 +54,10 @@ pub(super) fn param(cell: &Cell, kind: &Type) -> Result<Param, String> {
         Cell::Text(text) if text.contains('\0') => {
             return Err("text with a NUL character, which PostgreSQL cannot hold".to_owned());
         }
+        // PostgreSQL takes more for a number than SQLite does: NaN, infinity, 0x10, 1_000.
+        Cell::Text(text) if is_numeric(kind) && !is_number(text) => {
+            return Err(format!("text that is no number cannot be stored as {}", kind.name()));
+        }
         // A column of integers takes text that is a whole number, in whichever way it is written.
         Cell::Text(text) if whole && text.parse::<i64>().is_err() => match text.trim().parse::<f64>() {
             Ok(value) if is_exact(value) => format!("{value:.0}"),
@@ -75,6 +79,25 @@ fn real(value: f64, kind: &Type, whole: bool) -> String {
         return real_text(value);
     }
     value.to_string()
+}
+
+fn is_numeric(kind: &Type) -> bool {
+    [
+        Type::INT8,
+        Type::INT4,
+        Type::INT2,
+        Type::FLOAT8,
+        Type::FLOAT4,
+        Type::NUMERIC,
+    ]
+    .contains(kind)
+}
+
+/// Whether SQLite would make a number of it in a column of numbers: its own way of writing literals, with blanks around.
+fn is_number(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_ascii_whitespace());
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && digits.parse::<f64>().is_ok()
 }
 
 /// Whether a double is a whole number that 64 bits hold.
@@ -136,7 +159,33 @@ mod tests {
             (Cell::Real(1.0), Type::TEXT, "1.0"),
             (text("12.0"), Type::INT8, "12"),
             (text("123456789012345678901"), Type::NUMERIC, "123456789012345678901"),
-            (text("x"), Type::INT8, "x"),
+            (
+                text("x"),
+                Type::INT8,
+                "! text that is no number cannot be stored as int8",
+            ),
+            (text(" 1.5e3 "), Type::FLOAT8, " 1.5e3 "),
+            (
+                text("NaN"),
+                Type::FLOAT8,
+                "! text that is no number cannot be stored as float8",
+            ),
+            (
+                text("-inf"),
+                Type::NUMERIC,
+                "! text that is no number cannot be stored as numeric",
+            ),
+            (
+                text("1_000"),
+                Type::INT8,
+                "! text that is no number cannot be stored as int8",
+            ),
+            (
+                text("0x10"),
+                Type::INT8,
+                "! text that is no number cannot be stored as int8",
+            ),
+            (text("NaN"), Type::TEXT, "NaN"),
             (
                 text("a\0b"),
                 Type::TEXT,

@@ -18,6 +18,9 @@ use super::{Session, bind, passes, reason};
 const BUILDING: &str = "__building";
 const OLD: &str = "__old";
 
+/// Begins what takes tables away, which waits for whoever reads them, and not for ever.
+const TAKE_OVER: &str = "BEGIN; SET LOCAL lock_timeout = '10s'";
+
 /// The tables of a projection as they are made there.
 pub fn shapes(tables: &[FedTable]) -> Vec<Shape> {
     let shape = |table: &FedTable| Shape {
@@ -152,7 +155,8 @@ impl Session {
         ))?;
         self.execute(ledger::SCHEMA)?;
         self.execute(FUNCTIONS)?;
-        let (later, notices) = self.make(definition, &shapes)?;
+        let (later, mut notices) = self.make(definition, &shapes)?;
+        notices.extend(self.left_behind()?);
         self.run(async {
             let insert = self.client.prepare(ledger::INSERT).await?;
             bind::run(&self.client, &insert, &ledger::insert_params(ledger)).await
@@ -162,6 +166,31 @@ impl Session {
         self.commits = 0;
         self.prepare(projection, &shapes)?;
         Ok((later, notices))
+    }
+
+    /// What elsewhere reads the read model in use by itself, and not by its name.
+    fn left_behind(&self) -> Result<Vec<String>, SinkError> {
+        let sql = "SELECT DISTINCT v.oid::regclass::text FROM pg_depend d
+                     JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+                     JOIN pg_class v ON v.oid = r.ev_class
+                     JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
+                     JOIN pg_namespace n ON n.oid = t.relnamespace
+                   WHERE n.nspname = $1 AND v.relnamespace <> n.oid
+                   UNION SELECT f.conrelid::regclass::text FROM pg_constraint f
+                     JOIN pg_class t ON t.oid = f.confrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+                     JOIN pg_class o ON o.oid = f.conrelid
+                   WHERE f.contype = 'f' AND n.nspname = $1 AND o.relnamespace <> n.oid ORDER BY 1";
+        let found = self.run(async {
+            let rows = self.client.query(sql, &[&self.schema]).await?;
+            rows.iter()
+                .map(|row| row.try_get(0))
+                .collect::<Result<Vec<String>, Error>>()
+        })?;
+        let said = |name: String| {
+            let schema = &self.schema;
+            format!("{name} stays with the build before, as {schema}{OLD}: make it anew when this one is in use")
+        };
+        Ok(found.into_iter().map(said).collect())
     }
 
     fn prepare(&mut self, projection: &Projection, shapes: &[Shape]) -> Result<(), SinkError> {
@@ -231,7 +260,7 @@ impl Session {
     /// Whether the schema of the build before can be dropped when this one is put in use: better known now.
     fn check_old(&mut self) -> Result<(), SinkError> {
         let old = format!("{}{OLD}", self.schema);
-        self.execute("BEGIN")?;
+        self.execute(TAKE_OVER)?;
         self.drop_schema(&old)?;
         self.execute("ROLLBACK")
     }
@@ -246,7 +275,8 @@ impl Session {
                    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                    WHERE n.nspname = $1 AND c.relkind IN ('r', 'v')
                    UNION ALL SELECT 'FUNCTION', p.oid::regprocedure::text
-                   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1";
+                   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                   WHERE n.nspname = $1 AND p.proname IN ('max', 'min', 'ifnull', 'iif', 'instr')";
         let found = self.run(async {
             let rows = self.client.query(sql, &[&schema]).await?;
             let pair = |row: &Row| Ok((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?));
@@ -272,7 +302,7 @@ impl Session {
             format!("{}{OLD}", self.schema),
         );
         let mut notices = Vec::new();
-        self.execute("BEGIN; SET LOCAL synchronous_commit = on")?;
+        self.execute(&format!("{TAKE_OVER}; SET LOCAL synchronous_commit = on"))?;
         for (number, rendered) in &later.indexes {
             let line = projection.schema.get(*number).map_or(0, |written| written.line);
             notices.extend(self.try_make(rendered)?.map(|error| left_out(line, &error)));
@@ -298,12 +328,8 @@ impl Session {
         ))?;
         // As it is there, for whoever is told of it.
         for table in &objects {
-            self.execute(&format!("ANALYZE {}.{}", quoted(name), quoted(table)))
-                .or_else(|error| match error {
-                    // A view has nothing to be counted.
-                    SinkError::Says { .. } => Ok(()),
-                    error => Err(error),
-                })?;
+            // A view has nothing to be counted; and whatever else ends it, the build is in use.
+            let _ = self.execute(&format!("ANALYZE {}.{}", quoted(name), quoted(table)));
         }
         Ok(notices)
     }
@@ -325,6 +351,15 @@ fn copy_grants(from: &str, to: &str) -> String {
                     WHERE n.nspname = {from} AND c.relkind IN ('r', 'v') AND a.grantee <> c.relowner
                       AND to_regclass(format('%I.%I', {to}, c.relname)) IS NOT NULL LOOP
              EXECUTE format('GRANT %s ON %I.%I TO %s', g.what, {to}, g.name,
+                            CASE WHEN g.who = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.who)) END);
+           END LOOP;
+           FOR g IN SELECT a.privilege_type AS what, a.grantee AS who, c.relname AS name, t.attname AS field
+                    FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+                         aclexplode(t.attacl) a
+                    WHERE n.nspname = {from} AND c.relkind IN ('r', 'v') AND NOT t.attisdropped AND a.grantee <> c.relowner
+                      AND EXISTS (SELECT 1 FROM pg_attribute o
+                                  WHERE o.attrelid = to_regclass(format('%I.%I', {to}, c.relname)) AND o.attname = t.attname) LOOP
+             EXECUTE format('GRANT %s (%I) ON %I.%I TO %s', g.what, g.field, {to}, g.name,
                             CASE WHEN g.who = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.who)) END);
            END LOOP;
          END $grants$"
