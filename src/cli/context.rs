@@ -22,6 +22,8 @@ use super::{Cli, Lang};
 /// The environment's names for where alerts are told, and for a header that is wanted there.
 pub(super) const WEBHOOK: &str = "FOLDLOG_WEBHOOK";
 pub(super) const WEBHOOK_HEADER: &str = "FOLDLOG_WEBHOOK_HEADER";
+/// A store that every follow feeds.
+pub(super) const SINK: &str = "FOLDLOG_SINK";
 
 /// Where commands find the data directory and the cluster.
 #[derive(Debug, Clone)]

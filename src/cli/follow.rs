@@ -19,7 +19,7 @@ use crate::replay::progress::{Phase, Progress};
 use crate::replay::remote::RemoteOptions;
 use crate::replay::task::Task;
 
-use super::context::{Context, WEBHOOK, WEBHOOK_HEADER};
+use super::context::{Context, SINK, WEBHOOK, WEBHOOK_HEADER};
 use super::interrupt::interrupted;
 use super::metrics::{self, Address, Server};
 use super::rebuild::{load, status};
@@ -63,7 +63,7 @@ Examples:
   foldlog follow orders.sql --in postgres://me@db/shop
 
 With --in the handlers run in PostgreSQL, and nothing is kept here: rows, counts and position are one transaction there, so that each \
-event counts once whatever ends this. A record that cannot be applied ends it before that record; a server that is away is waited for. Alerts are \
+event counts once whatever ends this. A record that cannot be applied ends it before that record; a server that goes away is waited for. Alerts are \
 not watched and nothing is published.")]
 pub struct Args {
     /// The projections' files
@@ -91,11 +91,30 @@ pub struct Args {
     metrics: Option<Address>,
     /// Keep this store in step with the read model, or write the records of its topics into a lake: redis://HOST:6379/0,
     /// postgres://USER@HOST/DATABASE, elasticsearch+http://HOST:9200, lake:DIR; may be given several times
-    #[arg(long = "sink", value_name = "URL", env = "FOLDLOG_SINK", hide_env_values = true)]
+    #[arg(long = "sink", value_name = "URL", env = SINK, hide_env_values = true)]
     sinks: Vec<String>,
     /// Run the handlers in this database instead of SQLite: postgres://USER@HOST/DATABASE?schema=NAME
-    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["webhook", "webhook_header", "sinks"])]
+    #[arg(long = "in", value_name = "URL")]
     place: Option<String>,
+}
+
+/// Refuses what is not done where handlers run in PostgreSQL; what only the environment asks for is asked for everything, and said.
+fn check_unused(args: &Args) -> miette::Result<()> {
+    let asked = [
+        (args.webhook.is_some(), "--webhook", WEBHOOK),
+        (args.webhook_header.is_some(), "--webhook-header", WEBHOOK_HEADER),
+        (!args.sinks.is_empty(), "--sink", SINK),
+    ];
+    for (_, option, variable) in asked.into_iter().filter(|(is, ..)| *is) {
+        if std::env::var_os(variable).is_none() {
+            return Err(miette!(
+                help = "no alert is raised and no store is fed from there: follow the file without --in as well",
+                "{option} cannot be used with --in"
+            ));
+        }
+        eprintln!("note: {variable} is not used where the handlers run in PostgreSQL");
+    }
+    Ok(())
 }
 
 /// Runs it.
@@ -107,11 +126,11 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
         compile(projection).map_err(|error| Report::new(*error))?;
     }
     if let Some(url) = &args.place {
+        check_unused(&args)?;
         let options = RemoteOptions {
-            until: None,
             skip_poison: args.skip_poison,
             no_emit: args.no_emit,
-            turn: None,
+            ..RemoteOptions::default()
         };
         let places = remote::places(&projections, url)?;
         let server = args.metrics.map(|address| Server::bind(address.0)).transpose()?;

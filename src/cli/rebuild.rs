@@ -77,7 +77,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["until", "skip_poison", "replace", "strict", "forget_decisions"])]
     explain: bool,
     /// Run the handlers in this database instead of SQLite: postgres://USER@HOST/DATABASE?schema=NAME
-    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["replace", "strict", "forget_decisions", "explain"])]
+    #[arg(long = "in", value_name = "URL", conflicts_with_all = ["strict", "forget_decisions", "explain"])]
     place: Option<String>,
 }
 
@@ -92,6 +92,7 @@ pub fn run(context: &Context, args: Args) -> miette::Result<()> {
             until: args.until,
             skip_poison: args.skip_poison,
             no_emit: true,
+            replace: args.replace,
             turn: None,
         };
         return remote::rebuild_there(context, projection, url, options);

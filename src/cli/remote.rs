@@ -138,10 +138,18 @@ pub(super) fn verify_there(context: &Context, file: &str, url: &str, limit: Opti
             range.start
         )
     });
+    let skipped = verified.info.counts.skipped;
+    let skipped = (skipped > 0).then(|| {
+        format!(
+            "; {} could not be applied there (_foldlog_dead_letter) and may have been here",
+            show::counted(skipped, "record")
+        )
+    });
     Err(miette!(
         help = format!(
             "`foldlog rebuild {file} --in URL` folds the log anew; rows that differ even so are of SQL that the two databases understand \
-             differently{}",
+             differently{}{}",
+            skipped.unwrap_or_default(),
             cut.unwrap_or_default()
         ),
         "{shown} is not what its log makes in SQLite: {} missing, {} other, {} more than there should be",

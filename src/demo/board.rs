@@ -373,10 +373,27 @@ impl Board {
                 Err(error) => return Err(error.into()),
             },
             // It ends without having done its last work.
-            Some((task, true)) => drop(task.wait()),
+            Some((task, true)) => {
+                drop(task.wait());
+                self.let_go(name)?;
+                return self.recount(name);
+            }
             None => return Ok(()),
         }
         self.let_go(name)
+    }
+
+    /// Counts what the read model of a processor that was killed has committed.
+    fn recount(&self, name: &str) -> Result<(), DemoError> {
+        let read_model = self.with(name, |running| running.projection.name.clone());
+        let info = read_model
+            .map(|read_model| self.store.find(&read_model))
+            .transpose()?
+            .flatten();
+        if let Some(info) = info {
+            self.with(name, |running| running.counts = info.counts);
+        }
+        Ok(())
     }
 
     /// Waits until the read model of a processor that has ended is free: a thread that publishes ends after what it is doing, and

@@ -29,6 +29,7 @@ use super::lookout::{self, Lookout};
 use super::outage;
 use super::progress::Phase;
 use super::rebuild::{LISTED, RebuildReport, Until, whole};
+use super::takeover::{still, takeover};
 use super::task::{Control, Task};
 
 use fold::Folding;
@@ -60,6 +61,8 @@ pub struct RemoteOptions {
     pub skip_poison: bool,
     /// Follow a file that publishes, without publishing.
     pub no_emit: bool,
+    /// Let a rebuild take the place of another projection's read model.
+    pub replace: bool,
     /// How long another that folds into the schema is waited for before that is an error; 10 seconds where nothing is said.
     pub turn: Option<Duration>,
 }
@@ -122,6 +125,9 @@ fn build(
 ) -> Result<RebuildReport, ReplayError> {
     let started = Instant::now();
     let projection = rules.projection();
+    if let (false, Some(in_use)) = (options.replace, session.found()?) {
+        check_takeover(&in_use.info, projection, there)?;
+    }
     let (asked, topics, until) = (client.clone(), projection.topics.clone(), options.until.clone());
     let (log, ranges) = lookout::ask(&control.cancel, move || {
         let log = Log::survey(&asked, &topics)?;
@@ -179,6 +185,24 @@ fn build(
         info,
         took: started.elapsed(),
         missing,
+    })
+}
+
+/// Refuses to take the place of another projection's read model.
+fn check_takeover(in_use: &ReadModelInfo, projection: &Projection, there: &There) -> Result<(), SinkError> {
+    if still(in_use, projection) && !takeover(in_use, projection).is_some_and(|taken| taken.there) {
+        return Ok(());
+    }
+    Err(SinkError::Says {
+        store: there.server.to_string(),
+        reason: format!(
+            "the schema {} has the read model `{}`, built from {}",
+            there.schema, in_use.name, in_use.file
+        ),
+        help: Some(
+            "give this one a schema of its own with ?schema=NAME, or let it take the place of that one with --replace"
+                .to_owned(),
+        ),
     })
 }
 

@@ -204,6 +204,9 @@ fn redis(server: Server) -> Result<Address, SinkError> {
 
 fn postgres(server: Server) -> Result<Address, SinkError> {
     server.only(&["schema", "sslmode"])?;
+    if server.option("schema") == Some("") {
+        return Err(wrong("?schema= wants a name".to_owned()));
+    }
     let modes = ["disable", "prefer", "require", "verify-full"];
     match server.option("sslmode") {
         Some(mode) if !modes.contains(&mode) => Err(wrong(format!("sslmode is one of {}", modes.join(", ")))),

@@ -22,7 +22,7 @@ pub enum SinkError {
     },
     /// It cannot be reached, or the connection broke.
     #[error("{store} cannot be reached: {reason}")]
-    #[diagnostic(help("start it, or mend the address; it is tried again by itself"))]
+    #[diagnostic(help("start it, or mend the address"))]
     Unreachable {
         /// The address without what is secret.
         store: String,

@@ -38,9 +38,6 @@ fn what_cannot_be_combined_with_another_database_is_refused() {
     let url = "postgres://me:hunter2@nowhere.invalid/db";
     for args in [
         &["rebuild", &path, "--in", url, "--strict"][..],
-        &["rebuild", &path, "--in", url, "--replace"],
-        &["follow", &path, "--in", url, "--sink", "lake:/x"],
-        &["follow", &path, "--in", url, "--webhook", "http://x"],
         &["verify", &path, "--in", url, "--twice"],
     ] {
         let run = shell.run(args);
@@ -51,6 +48,15 @@ fn what_cannot_be_combined_with_another_database_is_refused() {
             run.err
         );
     }
+    for (option, value) in [("--sink", "lake:/x"), ("--webhook", "http://x")] {
+        let said = shell.fails(&["follow", &path, "--in", url, option, value], "");
+        assert!(said.contains(&format!("{option} cannot be used with --in")), "{said}");
+    }
+    let said = shell.fails(
+        &["rebuild", &path, "--in", "postgres://me@nowhere.invalid/db?schema="],
+        "",
+    );
+    assert!(said.contains("?schema= wants a name"), "{said}");
     let said = shell.fails(&["rebuild", &path, "--in", "redis://:hunter2@cache"], "");
     assert!(
         said.contains("they run in PostgreSQL") && !said.contains("hunter2"),

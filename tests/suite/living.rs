@@ -850,7 +850,10 @@ fn what_is_done_by_hand_is_what_a_step_would_do_and_what_runs_goes_on_until_the_
         (player.view().borrow().stands == Stands::Over).then_some(())
     });
     ask("kill counter");
-    counter("it to be killed", &|part| part.state == PartState::Killed);
+    // What it has committed stays what it has taken.
+    counter("it to be killed", &|part| {
+        part.state == PartState::Killed && part.taken == 30
+    });
     run.cancel();
     assert!(!run.wait().unwrap().passed);
 }

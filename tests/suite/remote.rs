@@ -383,6 +383,17 @@ fn a_rebuild_takes_the_place_of_what_was_there_with_its_readers() {
         "CREATE ROLE reader; GRANT USAGE ON SCHEMA accounts TO reader; GRANT SELECT ON accounts.account TO reader;
          GRANT SELECT (\"user\") ON accounts.entry TO reader",
     );
+    // Another projection takes its place only where that is asked for.
+    let alien = text.replace("-- projection: accounts", "-- projection: others");
+    let place = server.url("?schema=accounts");
+    let error = rebuilt_there(&client, &alien, &place, RemoteOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("has the read model `accounts`"), "{error}");
+    let replacing = RemoteOptions {
+        replace: true,
+        ..RemoteOptions::default()
+    };
+    rebuilt_there(&client, &alien, &place, replacing.clone()).unwrap();
+    rebuilt_there(&client, &text, &url, replacing).unwrap();
     // Another definition is said to be one, and then built.
     let other = text.replace("n = n + 1;\n\n-- on", "n = n + 2;\n\n-- on");
     let error = following(&client, &other, &url, RemoteOptions::default())

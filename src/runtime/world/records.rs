@@ -62,6 +62,7 @@ pub(super) fn page(client: &Client, request: &PageRequest, out: &dyn Outlet) -> 
         }
         (PageFrom::After(starts), sieve) => after(client, &topic, &marks, starts.clone(), limit, sieve.as_ref(), out)?,
     };
+    sieve.as_ref().map_or(Ok(()), Sieve::check)?;
     page.watermarks = marks;
     Ok(page)
 }

@@ -1,11 +1,13 @@
 //! The search of a topic: which records it finds, and how it tells what it has found so far.
 
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use crate::app::job::{Event, Failure, Needle, Outlet, Page};
 use crate::app::screens::search::matches;
 use crate::broker::topics::Watermarks;
 use crate::decode::fields::FieldPath;
+use crate::readmodel::error::ReadModelError;
 use crate::readmodel::filter::RecordFilter;
 use crate::record::RecordRef;
 
@@ -21,7 +23,16 @@ const SAY: Duration = Duration::from_millis(100);
 /// Lets through what is searched for.
 pub(super) enum Sieve {
     Text(String),
-    Where(Box<RecordFilter>),
+    Where(Box<Condition>),
+}
+
+/// A condition, and what came of asking it.
+pub(super) struct Condition {
+    filter: RecordFilter,
+    /// Whether it could be asked of a record.
+    asked: Cell<bool>,
+    /// Why it could not be, the first time.
+    failed: RefCell<Option<ReadModelError>>,
 }
 
 impl Sieve {
@@ -31,7 +42,11 @@ impl Sieve {
             Needle::Text(text) => Self::Text(text.clone()),
             Needle::Where(condition) => {
                 let kind = FieldPath(vec!["type".into()]);
-                Self::Where(Box::new(RecordFilter::new(condition, &kind).map_err(advised)?))
+                Self::Where(Box::new(Condition {
+                    filter: RecordFilter::new(condition, &kind).map_err(advised)?,
+                    asked: Cell::new(false),
+                    failed: RefCell::new(None),
+                }))
             }
         })
     }
@@ -40,7 +55,26 @@ impl Sieve {
     pub(super) fn lets(&self, record: &RecordRef<'_>) -> bool {
         match self {
             Self::Text(text) => matches(record, text),
-            Self::Where(filter) => filter.chooses(record).unwrap_or(false),
+            Self::Where(condition) => match condition.filter.chooses(record) {
+                Ok(chosen) => {
+                    condition.asked.set(true);
+                    chosen
+                }
+                Err(error) => {
+                    condition.failed.borrow_mut().get_or_insert(error);
+                    false
+                }
+            },
+        }
+    }
+
+    /// An error where a condition could be asked of none of the records that it met: then it is at fault, and not they.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Where(condition) if !condition.asked.get() => {
+                condition.failed.take().map_or(Ok(()), |error| Err(advised(error)))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -126,7 +160,6 @@ fn newest_of(mut page: Page, most: usize, sieve: &Sieve) -> Page {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::sync::Mutex;
 
     use super::*;
@@ -247,5 +280,9 @@ mod tests {
             ..record(0, 2)
         };
         assert!(!sieve.lets(&text.view()));
+        assert!(sieve.check().is_ok(), "one record could be asked");
+        let wrong = Sieve::new(&Needle::Where("json_extract(value, 'n') = 1".into())).unwrap();
+        assert!(!wrong.lets(&record(0, 2).view()));
+        assert!(wrong.check().err().unwrap().full.contains("bad JSON path"));
     }
 }
