@@ -10,11 +10,8 @@ use postgres_native_tls::MakeTlsConnector;
 use super::super::address::Server;
 use super::super::error::SinkError;
 
-/// How long a server may take to be connected to.
+/// How long a server may take to be connected to, or to take in what was sent.
 const WAIT: Duration = Duration::from_secs(10);
-/// How long what was sent may lie there without the server's system saying that it has it. Longer than a statement may wait for a lock:
-/// as long as one waits, nothing more is read of those that were sent behind it, and Linux counts that, too.
-const TAKEN: Duration = Duration::from_secs(120);
 /// A connection on which nothing is said is asked after this long whether anybody is there, and then again; both sides ask, so that the
 /// one that is left notices.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -44,7 +41,7 @@ pub(super) fn config(server: &Server) -> Result<(tokio_postgres::Config, MakeTls
         })
         .application_name("foldlog")
         .connect_timeout(WAIT)
-        .tcp_user_timeout(TAKEN)
+        .tcp_user_timeout(WAIT)
         .keepalives_idle(SILENCE)
         .keepalives_interval(ASK_AGAIN)
         .keepalives_retries(ASKED);

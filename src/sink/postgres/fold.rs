@@ -32,6 +32,9 @@ pub use bind::Param;
 pub use ledger::Ledger;
 pub(super) use ledger::read as read_ledger;
 
+/// How long what was sent may lie there without the server's system saying that it has it. As long as a statement waits for a lock
+/// nothing more is read of those that were sent behind it, and Linux counts that, too.
+const TAKEN: Duration = Duration::from_secs(120);
 /// How long the server is asked to give up what it does when nobody waits for it any more.
 const FAREWELL: Duration = Duration::from_millis(100);
 
@@ -83,7 +86,8 @@ impl Session {
                 store: server.to_string(),
                 reason: format!("the system gives nothing to wait with: {error}"),
             })?;
-        let (config, tls) = connect::config(server)?;
+        let (mut config, tls) = connect::config(server)?;
+        config.tcp_user_timeout(TAKEN);
         let connected = runtime.block_on(async {
             tokio::select! {
                 connected = config.connect(tls.clone()) => connected.map_err(|error| failed(server, &error)),
