@@ -113,6 +113,8 @@ pub struct Options {
 pub struct Outcome {
     /// Its steps as they ended.
     pub steps: Vec<StepView>,
+    /// What was done by hand meanwhile.
+    pub by_hand: Vec<ByHand>,
     /// Whether every check held.
     pub passed: bool,
     /// How long it took.

@@ -67,6 +67,7 @@ impl Stage {
         let steps = self.steps.borrow().clone();
         Ok(Outcome {
             steps,
+            by_hand: self.by_hand.borrow().clone(),
             passed: run.held == run.checks && !run.failed,
             took: began.elapsed(),
         })

@@ -15,7 +15,7 @@ use crate::record::Timestamp;
 
 use super::catalog::Demo;
 use super::chart::Shown;
-use super::run::{Outcome, StepState, StepView};
+use super::run::{ByHand, Outcome, StepState, StepView};
 use super::snapshot::Snapshot;
 use super::text::Language;
 
@@ -113,10 +113,10 @@ impl Report {
     }
 }
 
-/// The lines of a run, gathered below their steps.
+/// The lines of a run, gathered below their steps, each with what was done by hand while it was under way.
 fn steps(demo: &Demo, outcome: &Outcome, language: Language) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    for view in &outcome.steps {
+    for (at, view) in outcome.steps.iter().enumerate() {
         match steps.last_mut() {
             Some(step) if view.check || view.action => step.lines.push(view.clone()),
             _ => steps.push(Step {
@@ -125,6 +125,10 @@ fn steps(demo: &Demo, outcome: &Outcome, language: Language) -> Vec<Step> {
                 lines: Vec::new(),
             }),
         }
+        let by_hand = outcome.by_hand.iter().filter(|done| done.line == at);
+        if let Some(step) = steps.last_mut() {
+            step.lines.extend(by_hand.map(|done| hand(done, language)));
+        }
     }
     // What comes before the lesson has no text of its own.
     let before = steps.len().saturating_sub(demo.steps.len());
@@ -132,6 +136,21 @@ fn steps(demo: &Demo, outcome: &Outcome, language: Language) -> Vec<Step> {
         step.text = told.text.get(language).to_owned();
     }
     steps
+}
+
+/// What was done by hand, as a line of the run.
+fn hand(done: &ByHand, language: Language) -> StepView {
+    let title = done.title.get(language);
+    StepView {
+        title: match language {
+            Language::English => format!("by hand: {title}"),
+            Language::Chinese => format!("手动：{title}"),
+        },
+        state: done.state,
+        note: done.note.clone(),
+        action: true,
+        ..StepView::default()
+    }
 }
 
 /// What a line of the run is marked with.

@@ -20,6 +20,7 @@ fn report(language: Language) -> Report {
     }
     let outcome = Outcome {
         steps,
+        by_hand: Vec::new(),
         passed: false,
         took: Duration::from_millis(4_321),
     };
@@ -188,4 +189,31 @@ fn steps_have_what_the_lesson_says_of_them() {
     assert!(step.text.starts_with("Payment is down"), "{}", step.text);
     assert!(step.lines.iter().any(|line| line.check) && step.lines.iter().any(|line| line.action));
     assert!(report.steps[0].text.is_empty());
+}
+
+#[test]
+fn what_was_done_by_hand_stands_below_its_step() {
+    let demo = Catalog::load(&[]).unwrap().get("messaging").unwrap().clone();
+    let steps_of = |by_hand| Outcome {
+        steps: plan(&demo, Language::English),
+        by_hand,
+        passed: true,
+        took: Duration::ZERO,
+    };
+    let without = steps(&demo, &steps_of(Vec::new()), Language::English);
+    let done = ByHand {
+        line: 2,
+        title: crate::demo::text::Text {
+            en: Some("stop payment".into()),
+            zh: None,
+        },
+        state: StepState::Passed,
+        note: "stopped".into(),
+    };
+    let with = steps(&demo, &steps_of(vec![done]), Language::English);
+    let count = |steps: &[Step]| steps.iter().map(|step| 1 + step.lines.len()).sum::<usize>();
+    assert_eq!(count(&with), count(&without) + 1);
+    let mut lines = with.iter().flat_map(|step| &step.lines);
+    let line = lines.find(|line| line.title == "by hand: stop payment").unwrap();
+    assert_eq!((mark(line), line.note.as_str()), ("·", "stopped"));
 }

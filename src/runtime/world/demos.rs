@@ -145,6 +145,7 @@ impl Studio {
                 let outcome = Outcome {
                     passed: view.steps.iter().all(|step| step.state == StepState::Passed),
                     steps: view.steps.clone(),
+                    by_hand: view.by_hand.clone(),
                     took: began.elapsed(),
                 };
                 self.note(id, outcome, view.scene.clone());
