@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::ptr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::codes::{
@@ -39,6 +40,11 @@ pub(in crate::broker) struct ConfigItem {
 
 /// A topic's name with its configuration, or why there is none.
 type TopicConfig = (String, Result<Vec<ConfigItem>, Fault>);
+
+/// How long a partition that moves is asked for at most: an election takes some tens of milliseconds.
+const MOVED: Duration = Duration::from_secs(2);
+/// The pause in between.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// The options of one admin call.
 pub(super) struct Options(pub(super) *mut sys::rd_kafka_AdminOptions_t);
@@ -175,8 +181,26 @@ impl Native {
 
     /// For each entry the offset that its `offset` field asks for: -2 the first, -1 the end, else the first at or after that
     /// time. All in as many requests as there are leaders. `committed` asks for the end that a reader of committed
-    /// transactions can reach.
+    /// transactions can reach. A partition whose leadership is on its way to another broker, or has only begun, is asked for
+    /// once more.
     pub(in crate::broker) fn list_offsets(
+        &self,
+        asked: &[Vec<(&str, i32, i64)>],
+        committed: bool,
+        deadline: Duration,
+    ) -> Result<Vec<Vec<PartitionOffset>>, Fault> {
+        let start = Instant::now();
+        loop {
+            let answers = self.list_offsets_once(asked, committed, deadline.saturating_sub(start.elapsed()))?;
+            let mut faults = answers.iter().flatten().filter_map(|entry| entry.error.as_ref());
+            if !faults.any(Fault::is_moving) || start.elapsed() >= MOVED.min(deadline) {
+                return Ok(answers);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    fn list_offsets_once(
         &self,
         asked: &[Vec<(&str, i32, i64)>],
         committed: bool,

@@ -85,6 +85,11 @@ impl Fault {
         .any(|code| self.is(code))
     }
 
+    /// Whether the broker that was asked is not, or not yet, the one that leads the partition.
+    pub(in crate::broker) fn is_moving(&self) -> bool {
+        self.is(E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+    }
+
     /// Whether another producer has begun under the same name.
     pub(in crate::broker) fn is_fenced(&self) -> bool {
         [
