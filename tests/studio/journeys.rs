@@ -213,7 +213,7 @@ fn records_that_arrive_are_seen() {
     first.wait_for("run the first demo").keys("r").wait_for("checks hold");
     first
         .keys("1")
-        .wait_for("account-events")
+        .wait_for("next offset")
         .keys(ENTER)
         .wait_for("newest first");
     first.keys("f").wait_for("0 new");
@@ -229,7 +229,7 @@ fn a_place_that_is_nowhere_is_refused_with_what_there_is() {
     let place = Place::new();
     let mut t = place.studio(100, 30);
     t.wait_for("run the first demo").keys("r").wait_for("checks hold");
-    t.keys("1").wait_for("account-events").keys(ENTER).wait_for("2,114");
+    t.keys("1").wait_for("next offset").keys(ENTER).wait_for("2,114");
     for (typed, said) in [
         ("99999", "no offset 99,999: the partitions have 0 to 2,114"),
         ("1:99999", "no offset 99,999: partition 1 has 0 to 1,315"),
