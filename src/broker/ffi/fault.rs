@@ -172,9 +172,11 @@ pub(in crate::broker) fn is_unknown_group(fault: &Fault) -> bool {
     fault.is(E::RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
 }
 
-/// Whether a group's coordinator is only being found or is reading its log: it answers a moment later.
+/// Whether a group's coordinator is only being found or is reading its log: it answers a moment later. So it does where librdkafka
+/// gave up the connection on which it was asked.
 pub(in crate::broker) fn is_coordinator_moving(fault: &Fault) -> bool {
     fault.is(E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS)
+        || fault.is(E::RD_KAFKA_RESP_ERR__DESTROY)
         || fault.is(E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE)
         || fault.is(E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR)
 }
